@@ -1,0 +1,46 @@
+"""Logging handlers that turn log records into events of CMS, Guance and CloudWatch Events.
+
+    from eventlog_handlers import CMSHandler, GuanceHandler, CloudWatchEventsHandler
+    from eventlog_handlers import configure, flush, stats
+
+The names are imported on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eventlog_handlers._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from eventlog_handlers.configuration import configure as configure
+    from eventlog_handlers.configuration import flush as flush
+    from eventlog_handlers.configuration import stats as stats
+    from eventlog_handlers.handlers import CloudWatchEventsHandler as CloudWatchEventsHandler
+    from eventlog_handlers.handlers import CMSHandler as CMSHandler
+    from eventlog_handlers.handlers import GuanceHandler as GuanceHandler
+
+_HOME = {
+    "CMSHandler": "handlers",
+    "GuanceHandler": "handlers",
+    "CloudWatchEventsHandler": "handlers",
+    "configure": "configuration",
+    "flush": "configuration",
+    "stats": "configuration",
+}
+
+__all__ = ["CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "stats"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _HOME.keys())

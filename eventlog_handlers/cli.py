@@ -1,0 +1,111 @@
+"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it starts lives in ``console``.
+
+Exit codes: 0 done; 1 it did not work (port taken, file unusable, an event of the demo missing); 2 wrong
+arguments, or an extra that is not installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
+
+from eventlog_handlers._version import __version__
+from eventlog_handlers.errors import MissingExtraError, SettingsError
+from eventlog_handlers.settings import CONSOLE_URL
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command with *arguments* (None: the process's own) and return its exit code."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] | None = getattr(chosen, "run", None)
+    if run is None:
+        parser.print_help()
+        return 2
+    try:
+        return run(chosen)
+    except MissingExtraError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eventlog-handlers",
+        description="Logging handlers for CMS, Guance and CloudWatch Events: try them without an account.",
+    )
+    parser.add_argument("--version", action="version", version=f"eventlog-handlers {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="")
+
+    console = commands.add_parser("console", help="run the local stand-in of the three services")
+    console.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    console.add_argument(
+        "--port", type=_port, default=urlsplit(CONSOLE_URL).port, help="port (default: %(default)s)"
+    )
+    console.add_argument(
+        "--db", metavar="FILE", help="keep what arrives in this SQLite file (default: memory)"
+    )
+    console.set_defaults(run=_console)
+
+    demo = commands.add_parser("demo", help="run a small shop that logs, and show what arrives")
+    demo.add_argument("--port", type=_port, default=0, help="port of the stand-in (default: a free one)")
+    demo.add_argument("--keep", action="store_true", help="keep the page open until Ctrl-C")
+    demo.set_defaults(run=_demo)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
+    return int(text)
+
+
+def _console(chosen: argparse.Namespace) -> int:
+    from eventlog_handlers.console import require_extra
+
+    require_extra()
+    from eventlog_handlers.console.app import Console
+    from eventlog_handlers.console.server import listen, serve, url_of
+
+    try:
+        console = Console(path=chosen.db)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    try:
+        listener = listen(chosen.host, chosen.port)
+    except OSError as error:
+        print(f"can't listen on {chosen.host} port {chosen.port}: {error}", file=sys.stderr)
+        return 1
+    url = url_of(listener)
+    setting = "1" if url == CONSOLE_URL else url
+    print(f"Event console on {url}/ - stop it with Ctrl-C.")
+    print(
+        f"Send it an application's events: EVENTLOG_CONSOLE={setting} python your_application.py", flush=True
+    )
+    if chosen.host not in _LOOPBACK:
+        print("Whoever reaches this port can read all events.", file=sys.stderr)
+    try:
+        serve(console, listener=listener)
+    finally:
+        console.store.close()
+    return 0
+
+
+def _demo(chosen: argparse.Namespace) -> int:
+    from eventlog_handlers.console import require_extra
+
+    require_extra("boto3")
+    from eventlog_handlers.console.demo import run
+
+    try:
+        return run(port=chosen.port, keep=chosen.keep)
+    except OSError as error:
+        print(f"can't listen on port {chosen.port}: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,166 @@
+"""One line in an existing application: ``configure()``, and ``flush`` and ``stats`` over all handlers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from eventlog_handlers import checks, lifecycle
+from eventlog_handlers.dsn import parse_dsn
+from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.handlers import (
+    CloudWatchEventsHandler,
+    CMSHandler,
+    EventHandler,
+    GuanceHandler,
+    live_handlers,
+)
+
+_CLASSES: dict[str, Any] = {"cms": CMSHandler, "guance": GuanceHandler, "cloudwatch": CloudWatchEventsHandler}
+
+_configured: dict[str, tuple[object, logging.Handler]] = {}
+"""By logger name: what ``configure`` was called with, and the handler it made of it."""
+
+
+class FanOut(logging.Handler):
+    """Several destinations behind one handler: each takes every record for itself.
+
+    Level, filters and formatter set here are set for each: each refuses and shapes records by itself.
+    """
+
+    def __init__(self, handlers: Sequence[EventHandler], level: int | str) -> None:
+        super().__init__(level)
+        self.handlers = tuple(handlers)
+
+    def setLevel(self, level: int | str) -> None:  # noqa: N802 - logging's name
+        """Set it for each."""
+        super().setLevel(level)
+        for handler in self.handlers:
+            handler.setLevel(level)
+
+    def addFilter(self, filter: Any) -> None:  # noqa: N802 - logging's name
+        """Add it to each."""
+        for handler in self.handlers:
+            handler.addFilter(filter)
+
+    def removeFilter(self, filter: Any) -> None:  # noqa: N802 - logging's name
+        """Take it from each."""
+        for handler in self.handlers:
+            handler.removeFilter(filter)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Hand *record* to each, without a lock around it; see ``EventHandler.handle``."""
+        taken = [handler.handle(record) for handler in self.handlers]
+        return any(taken)
+
+    def setFormatter(self, fmt: logging.Formatter | None) -> None:  # noqa: N802 - logging's name
+        """Set it for each."""
+        super().setFormatter(fmt)
+        for handler in self.handlers:
+            handler.setFormatter(fmt)
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
+        """Flush all side by side; True if all are settled within *timeout* seconds."""
+        return _flush_all(self.handlers, timeout)
+
+    def stats(self) -> dict[str, Any]:
+        """``stats()`` of each, by class name."""
+        return _stats_of(self.handlers)
+
+    def close(self) -> None:
+        """Close each."""
+        _flush_all(self.handlers, None)
+        for handler in self.handlers:
+            handler.close()
+        super().close()
+
+
+def configure(
+    dsn: str | None = None,
+    *,
+    level: int | str = "ERROR",
+    logger: str | logging.Logger | None = None,
+    **options: Any,
+) -> logging.Handler:
+    """Attach a handler to *logger* (the root logger by default) and return it.
+
+    *dsn* names the destination, or several separated by blanks (then *options* must fit all of them):
+    ``cms://cn-hangzhou?group_id=7``, ``guance://cn1``, ``cloudwatch://default?region=us-east-1``; None takes
+    it from ``EVENTLOG_DSN``. Credentials come from the environment, never from the DSN. Calling it again
+    with the same arguments changes nothing; with others it replaces the handler. Where uvicorn is loaded its
+    logger, which doesn't propagate, gets the handler too. Raises SettingsError.
+    """
+    if dsn is not None and not isinstance(dsn, str):
+        raise SettingsError(f"dsn takes a string such as 'guance://cn1', not {type(dsn).__name__}")
+    if dsn is None:
+        dsn = os.environ.get("EVENTLOG_DSN", "")
+        if not dsn.strip():
+            raise SettingsError("no destination: give a DSN such as guance://cn1, or set EVENTLOG_DSN")
+    target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
+    level = checks.level(level)
+    asked = (dsn.split(), level, options)
+    before = _configured.get(target.name)
+    if before is not None and before[0] == asked:
+        _attach(target, before[1])
+        return before[1]
+    handlers = [
+        _CLASSES[scheme](level=level, **{**options, **own_options}) for scheme, own_options in parse_dsn(dsn)
+    ]
+    handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
+    _configured[target.name] = (asked, handler)
+    _attach(target, handler)
+    if before is not None:
+        for holder in (target, logging.getLogger("uvicorn")):
+            holder.removeHandler(before[1])
+        before[1].close()
+    return handler
+
+
+def _attach(target: logging.Logger, handler: logging.Handler) -> None:
+    if handler not in target.handlers:
+        target.addHandler(handler)
+    uvicorn = logging.getLogger("uvicorn")
+    # "Exception in ASGI application" goes to uvicorn.error, whose parent has propagate=False.
+    is_uvicorn_apart = "uvicorn" in sys.modules and not uvicorn.propagate
+    if target is logging.getLogger() and is_uvicorn_apart and handler not in uvicorn.handlers:
+        uvicorn.addHandler(handler)
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Flush every handler of this process, side by side; True if all are settled within *timeout* seconds.
+
+    None means the longest ``exit_timeout`` among them.
+    """
+    return _flush_all(live_handlers(), timeout)
+
+
+def stats() -> dict[str, Any]:
+    """``stats()`` of every handler of this process, by class name, numbered where there are several."""
+    return _stats_of(live_handlers())
+
+
+def _flush_all(handlers: Sequence[EventHandler], timeout: float | None) -> bool:
+    started = lifecycle.monotonic()
+    if timeout is None and not lifecycle.exiting():  # at the end of the process they share one budget anyway
+        timeout = max((handler._worker.exit_timeout for handler in handlers), default=0.0)
+    tickets = [handler.begin_flush() for handler in handlers]
+    settled = True
+    for handler, ticket in zip(handlers, tickets, strict=True):
+        left = None if timeout is None else max(0.0, timeout - (lifecycle.monotonic() - started))
+        settled = handler.end_flush(ticket, left) and settled
+    return settled
+
+
+def _stats_of(handlers: Sequence[EventHandler]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for handler in handlers:
+        name = base = type(handler).__name__
+        number = 1
+        while name in named:
+            number += 1
+            name = f"{base} {number}"
+        named[name] = handler.stats()
+    return named

@@ -1,0 +1,381 @@
+"""The stand-in of CloudWatch Events / EventBridge ``PutEvents``: SigV4, limits, a verdict for each entry.
+
+The signature is recomputed with botocore's own signer. Sources: the PutEvents and PutEventsResultEntry
+pages, "Calculating PutEvents event entry size", botocore's model of ``events``, and error texts recorded
+from AWS by LocalStack's validated snapshots, read 2026-11-20. No document names a code for a DetailType
+over 128 characters; InvalidArgument stands for it. No HTTP library, no storage.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, TypeAlias
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotoCredentials
+
+from eventlog_handlers.console.exchange import (
+    Accepted,
+    Answer,
+    Refused,
+    Request,
+    has_half_pair,
+    json_bytes,
+    strict_json,
+    timestamp,
+)
+from eventlog_handlers.events import STATUSES
+from eventlog_handlers.settings import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY
+
+TARGET = "AWSEvents.PutEvents"
+ACCOUNT = "000000000000"
+MAX_ENTRIES, MAX_DETAIL_TYPE, MAX_DEPTH = 10, 128, 1000
+
+Verdict: TypeAlias = tuple[str, str]
+"""Error code and message of one entry."""
+
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256 "
+    r"Credential=(?P<id>[^/,\s]+)/(?P<date>[0-9]{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request"
+    r", ?SignedHeaders=(?P<names>[^,\s]+), ?Signature=(?P<signature>[0-9a-f]{64})"
+)
+_BUS = re.compile(
+    r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus/)?[.\-_A-Za-z0-9]+", re.ASCII
+)
+_ENDPOINT_ID = re.compile(r"[A-Za-z0-9\-]+\.[A-Za-z0-9\-]+")
+_TEXTS = ("Source", "DetailType", "Detail", "EventBusName", "TraceHeader")
+_REQUIRED = ("Source", "DetailType", "Detail")
+
+
+class Credentials(NamedTuple):
+    """What an access key id stands for."""
+
+    secret: str
+    session_token: str | None = None
+
+
+class _RefusedError(Exception):
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        self.refusal = (status, code, message)
+
+
+def _violated(member: str, constraint: str) -> _RefusedError:
+    return _RefusedError(
+        "ValidationException",
+        f"1 validation error detected: Value at '{member}' failed to satisfy constraint: "
+        f"Member must {constraint}",
+    )
+
+
+@dataclass(kw_only=True)
+class CloudWatch:
+    """One account, any region. Every field may be changed while it runs."""
+
+    credentials: dict[str, Credentials] = field(
+        default_factory=lambda: {CONSOLE_AWS_ACCESS_KEY_ID: Credentials(CONSOLE_AWS_SECRET_ACCESS_KEY)}
+    )
+    """By access key id; one taken out is revoked."""
+    skew_seconds: float | None = 5 * 60
+    """How far the caller's clock may be off; None: the clocks are not compared."""
+    buses: set[str] | None = None
+    """Names of the buses there are; an event for another is answered with an id and dropped, as AWS does.
+    None: every bus exists."""
+    max_request_bytes: int = 1024 * 1024
+    """Sum of the entries' sizes by the documented formula; the regions that lag have 262,144."""
+    max_body_bytes: int = 4 * 1024 * 1024
+    """Of the HTTP body; more answers 413 with an empty one. There is a limit; its value is not known."""
+    fail_entry: Callable[[Mapping[str, Any]], Verdict | None] | None = field(default=None, repr=False)
+    """Asked about each entry that is otherwise fine; for faults on demand."""
+
+    def answer(self, request: Request, now: float) -> Answer:
+        """Judge one call: refused whole, or a verdict for each entry in order."""
+        if len(request.body) > self.max_body_bytes:
+            refused = Refused("413", "Request Entity Too Large")
+            return Answer(413, {}, b"", refused=(refused,))
+        try:
+            region = self._authenticated(request, now)
+            if request.method != "POST" or request.header("x-amz-target") != TARGET:
+                raise _RefusedError("UnknownOperationException", "")
+            entries = self._entries(request)
+        except _RefusedError as error:
+            return self.refusal(*error.refusal)
+        return self._answer_each(entries, region, now)
+
+    def throttled(self, now: float) -> Answer:
+        """The whole request was too much."""
+        return self.refusal(400, "ThrottlingException", "Rate exceeded")
+
+    def refusal(self, status: int, code: str, message: str) -> Answer:
+        """A whole request refused, in the shape of the JSON 1.1 protocol."""
+        body = json_bytes({"__type": code, "message": message} if message else {"__type": code})
+        return Answer(status, _headers(), body, refused=(Refused(code, message),))
+
+    # --- who calls ---------------------------------------------------------------------------------------
+
+    def _authenticated(self, request: Request, now: float) -> str:
+        """The region the caller signed for."""
+        header = request.header("authorization")
+        if not header:
+            raise _RefusedError(
+                "MissingAuthenticationTokenException", "Request is missing Authentication Token"
+            )
+        given = _AUTHORIZATION.fullmatch(header.strip())
+        date = request.header("x-amz-date") or ""
+        if given is None or not date:
+            message = "Authorization header requires Credential, SignedHeaders, Signature and X-Amz-Date."
+            raise _RefusedError("IncompleteSignatureException", message)
+        known = self.credentials.get(given["id"])
+        token = request.header("x-amz-security-token")
+        if known is None or token != known.session_token:
+            message = "The security token included in the request is invalid."
+            raise _RefusedError("UnrecognizedClientException", message)
+        if given["service"] != "events":
+            raise _RefusedError(_BAD_SIGNATURE, "Credential should be scoped to correct service: 'events'.")
+        self._check_clock(date, given["date"], now)
+        names = given["names"].split(";")
+        _check_signed_headers(request, names)
+        credentials = BotoCredentials(given["id"], known.secret, known.session_token)
+        signature = _signature(request, names, credentials, given["region"], date)
+        if not hmac.compare_digest(signature, given["signature"]):
+            raise _RefusedError(
+                _BAD_SIGNATURE,
+                "The request signature we calculated does not match the signature you provided. Check your "
+                "AWS Secret Access Key and signing method. Consult the service documentation for details.",
+            )
+        return given["region"]
+
+    def _check_clock(self, date: str, scope_date: str, now: float) -> None:
+        sent = timestamp(date.replace("Z", "+0000"), "%Y%m%dT%H%M%S%z")
+        if sent is None or not date.endswith("Z"):
+            message = "Date must be in ISO-8601 'basic format'."
+            raise _RefusedError("IncompleteSignatureException", message)
+        if date[:8] != scope_date:
+            raise _RefusedError(_BAD_SIGNATURE, "Date in Credential scope does not match X-Amz-Date.")
+        if self.skew_seconds is None or abs(now - sent) <= self.skew_seconds:
+            return
+        word, relation = ("expired", "earlier") if sent < now else ("not yet current", "later")
+        ours = _basic(now)
+        minutes = f"{'-' if sent < now else '+'} {self.skew_seconds / 60:g} min."
+        raise _RefusedError(
+            _BAD_SIGNATURE, f"Signature {word}: {date} is now {relation} than {ours} ({ours} {minutes})"
+        )
+
+    # --- what is sent ------------------------------------------------------------------------------------
+
+    def _entries(self, request: Request) -> list[Mapping[str, Any]]:
+        if (request.header("content-type") or "").lower() != "application/x-amz-json-1.1":
+            raise _RefusedError("UnknownOperationException", "")
+        try:
+            sent = strict_json(request.body.decode("utf-8"))
+        except ValueError as error:
+            raise _RefusedError("SerializationException", "") from error
+        if not isinstance(sent, dict) or not isinstance(sent.get("Entries", []), list):
+            raise _RefusedError("SerializationException", "")
+        entries: list[Mapping[str, Any]] | None = sent.get("Entries")
+        if entries is None:
+            raise _violated("entries", "not be null")
+        for entry in entries:
+            _check_types(entry)
+        if not 1 <= len(entries) <= MAX_ENTRIES:
+            relation = "less than or equal to 10" if entries else "greater than or equal to 1"
+            raise _violated("entries", f"have length {relation}")
+        endpoint_id = sent.get("EndpointId", "abc.def")
+        if (
+            not isinstance(endpoint_id, str)
+            or len(endpoint_id) > 50
+            or not _ENDPOINT_ID.fullmatch(endpoint_id)
+        ):
+            raise _violated("endpointId", "satisfy regular expression pattern")
+        for number, entry in enumerate(entries, 1):
+            _check_constraints(number, entry)
+        if sum(map(entry_size, entries)) > self.max_request_bytes:
+            message = "Total size of the entries in the request is over the limit."
+            raise _RefusedError("ValidationException", message)
+        return entries
+
+    def _answer_each(self, entries: Sequence[Mapping[str, Any]], region: str, now: float) -> Answer:
+        results: list[dict[str, str]] = []
+        accepted: list[Accepted] = []
+        refused: list[Refused] = []
+        for entry in entries:
+            verdict = _judge(entry) or (self.fail_entry(entry) if self.fail_entry else None)
+            if verdict is not None:
+                results.append({"ErrorCode": verdict[0], "ErrorMessage": verdict[1]})
+                refused.append(Refused(*verdict, body=entry))
+                continue
+            event_id = str(uuid.uuid4())
+            results.append({"EventId": event_id})
+            bus = entry.get("EventBusName", "default").rpartition("/")[2]
+            if self.buses is None or bus in self.buses:
+                accepted.append(_accepted(entry, event_id, region, now))
+            else:
+                refused.append(Refused("NoSuchBus", f"answered with an id and dropped: no bus {bus}", entry))
+        failed = sum("ErrorCode" in result for result in results)
+        body = json_bytes({"FailedEntryCount": failed, "Entries": results})
+        return Answer(200, _headers(), body, tuple(accepted), tuple(refused))
+
+
+_BAD_SIGNATURE = "InvalidSignatureException"
+
+
+def is_call(request: Request) -> bool:
+    """Whether *request* speaks the JSON protocol of AWS at all."""
+    return request.header("x-amz-target") is not None
+
+
+def entry_size(entry: Mapping[str, Any]) -> int:
+    """Bytes of one entry as PutEvents counts them: Time 14, and the UTF-8 of four fields.
+
+    Source: docs.aws.amazon.com/AmazonCloudWatch/latest/events/CalculatePutEventsEntrySize.html
+    """
+    texts = [entry.get(name) or "" for name in _REQUIRED] + list(entry.get("Resources") or ())
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    return size + (14 if entry.get("Time") is not None else 0)
+
+
+# --- the signature ---------------------------------------------------------------------------------------
+
+
+def _check_signed_headers(request: Request, names: Sequence[str]) -> None:
+    present = {name for name, _ in request.headers}
+    needed = {"host", *(name for name in present if name.startswith("x-amz-"))}
+    for name in sorted(needed - set(names)):
+        message = f"'{name}' must be a 'SignedHeader' in the AWS Authorization header."
+        raise _RefusedError(_BAD_SIGNATURE, message)
+    if not set(names) <= present:
+        raise _RefusedError(_BAD_SIGNATURE, "A signed header is missing from the request.")
+
+
+def _signature(
+    request: Request, names: Sequence[str], credentials: BotoCredentials, region: str, date: str
+) -> str:
+    """What botocore would have signed *request* with, over the headers the caller chose."""
+    url = f"http://{request.header('host')}{request.path}" + (f"?{request.query}" if request.query else "")
+    copy = AWSRequest(method=request.method, url=url, data=request.body)
+    for name, value in request.headers:
+        if name in names and name != "x-amz-content-sha256":  # so that the body's real hash is taken
+            copy.headers[name] = value
+    copy.context["timestamp"] = date
+    signer = SigV4Auth(credentials, "events", region)
+    signature: str = signer.signature(signer.string_to_sign(copy, signer.canonical_request(copy)), copy)
+    return signature
+
+
+# --- the entries -----------------------------------------------------------------------------------------
+
+
+def _check_types(entry: Any) -> None:
+    """Refuse what the service's JSON reader could not put into its types at all."""
+    if not isinstance(entry, dict):
+        raise _RefusedError("SerializationException", "")
+    texts = [entry[name] for name in _TEXTS if entry.get(name) is not None]
+    resources = entry.get("Resources")
+    if resources is not None:
+        if not isinstance(resources, list):
+            raise _RefusedError("SerializationException", "")
+        texts += resources
+    if not all(isinstance(text, str) for text in texts):
+        raise _RefusedError("SerializationException", "")
+    if entry.get("Time") is not None and _seconds(entry["Time"]) is None:
+        raise _RefusedError("SerializationException", "")
+
+
+def _check_constraints(number: int, entry: Mapping[str, Any]) -> None:
+    """Refuse what botocore's model of the service limits: these fail the whole request."""
+    member = f"entries.{number}.member"
+    bus = entry.get("EventBusName")
+    if bus is not None and not (1 <= len(bus) <= 1600 and _BUS.fullmatch(bus)):
+        raise _violated(f"{member}.eventBusName", "satisfy regular expression pattern: " + _BUS.pattern)
+    trace = entry.get("TraceHeader")
+    if trace is not None and not 1 <= len(trace) <= 500:
+        raise _violated(f"{member}.traceHeader", "have length between 1 and 500")
+    for index, resource in enumerate(entry.get("Resources") or (), 1):
+        if len(resource) > 2048:
+            raise _violated(f"{member}.resources.{index}.member", "have length less than or equal to 2048")
+
+
+def _judge(entry: Mapping[str, Any]) -> Verdict | None:
+    """What is wrong with this entry alone, or None."""
+    for name in _REQUIRED:
+        if not entry.get(name):
+            return (
+                "InvalidArgument",
+                f"Parameter {name} is not valid. Reason: {name} is a required argument.",
+            )
+    if entry["Source"].startswith("aws."):
+        return "NotAuthorizedForSourceException", "Not authorized for the source."
+    if len(entry["DetailType"]) > MAX_DETAIL_TYPE:
+        reason = f"DetailType is longer than {MAX_DETAIL_TYPE} characters."
+        return "InvalidArgument", f"Parameter DetailType is not valid. Reason: {reason}"
+    try:
+        detail = strict_json(entry["Detail"])
+    except ValueError:
+        detail = None
+    if not isinstance(detail, dict) or not _within_limits(detail):
+        return "MalformedDetail", "Detail is malformed."
+    return None
+
+
+def _within_limits(detail: Any) -> bool:
+    """At most 1000 levels deep, and no integer past 64 bits."""
+    level = [detail]
+    for _ in range(MAX_DEPTH + 1):
+        if not level:
+            return True
+        if any(type(value) is int and not -(2**63) <= value < 2**63 for value in level):
+            return False
+        level = [child for value in level for child in _children(value)]
+    return False
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _accepted(entry: Mapping[str, Any], event_id: str, region: str, now: float) -> Accepted:
+    time = now if entry.get("Time") is None else _seconds(entry["Time"])
+    detail = strict_json(entry["Detail"])
+    status = detail.get("status")
+    return Accepted(
+        title=entry["DetailType"],
+        status=status if status in STATUSES else "",
+        time=time,
+        body=entry,
+        stored={
+            "version": "0",
+            "id": event_id,
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": ACCOUNT,
+            "time": f"{datetime.fromtimestamp(int(time or 0), timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            "region": region,
+            "resources": entry.get("Resources") or [],
+            "detail": detail,
+        },
+        flags=("half_pair",) if has_half_pair(entry["Detail"]) else (),
+    )
+
+
+def _seconds(time: Any) -> float | None:
+    """Epoch seconds or RFC 3339 text as epoch seconds; None if *time* is neither or out of range."""
+    if isinstance(time, str):
+        return timestamp(time, "%Y-%m-%dT%H:%M:%S%z") or timestamp(time, "%Y-%m-%dT%H:%M:%S.%f%z")
+    if isinstance(time, bool) or not isinstance(time, (int, float)):
+        return None
+    return float(time) if 0 <= time < 253_402_300_800 else None  # up to the year 9999
+
+
+def _basic(now: float) -> str:
+    return f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%dT%H%M%SZ}"
+
+
+def _headers() -> dict[str, str]:
+    return {"content-type": "application/x-amz-json-1.1", "x-amzn-requestid": str(uuid.uuid4())}

@@ -1,0 +1,147 @@
+"""What passes between the port and the three stand-ins: a request, an answer, and what was made of it.
+
+Values and the few helpers all three share. No HTTP library, no storage, no clock.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+
+class Request(NamedTuple):
+    """One HTTP request as it came in."""
+
+    method: str
+    path: str
+    """Undecoded, without the query."""
+    query: str
+    """Undecoded, without the question mark."""
+    headers: tuple[tuple[str, str], ...]
+    """Names in lower case; in order, repetitions kept."""
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """The value of header *name* (lower case), the first if it is repeated; None if it is absent."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+class Accepted(NamedTuple):
+    """An event the service would have taken."""
+
+    title: str
+    status: str
+    """One of the six statuses as far as it can be read from the event, else ""."""
+    time: float | None
+    """The event's own time, seconds since the epoch; None where it gave none."""
+    body: Mapping[str, Any]
+    """The event exactly as it was sent."""
+    stored: Mapping[str, Any]
+    """The event as the service hands it on, with what it adds."""
+    flags: tuple[str, ...] = ()
+    """What no document forbids but no client should do, one word each."""
+
+
+class Refused(NamedTuple):
+    """A request, or one entry of it, that the service would not have taken."""
+
+    code: str
+    message: str
+    body: Any = None
+    """The entry at fault, where one entry was refused; None for a whole request."""
+
+
+class Answer(NamedTuple):
+    """What goes back over the wire, and what the store should remember."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    accepted: tuple[Accepted, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+class Service(Protocol):
+    """One stand-in. It keeps what a service must remember (nonces, call times), and no event."""
+
+    def answer(self, request: Request, now: float) -> Answer:
+        """Judge *request*, received at *now* (wall time, seconds since the epoch)."""
+
+    def throttled(self, now: float) -> Answer:
+        """The service's own way to say: too fast."""
+
+    def refusal(self, status: int, code: str, message: str) -> Answer:
+        """A whole request refused with *code*, in the service's own shape."""
+
+
+class RateWindow:
+    """The calls of the last while, so that there can be too many of them."""
+
+    def __init__(self) -> None:
+        self._calls: list[float] = []
+
+    def admit(
+        self,
+        now: float,
+        *,
+        limit: int | None,
+        seconds: float,
+        fixed: bool = False,
+        count_refused: bool = False,
+    ) -> bool:
+        """Count one call at *now*; False if it is one more than *limit* in *seconds*. None: no limit.
+
+        *fixed*: windows begin at multiples of *seconds* instead of sliding. *count_refused*: a call too
+        many counts as well. The services' documents say neither.
+        """
+        if limit is None:
+            return True
+        since = now - now % seconds if fixed else math.nextafter(now - seconds, math.inf)
+        self._calls = [call for call in self._calls if call >= since]
+        admitted = len(self._calls) < limit
+        if admitted or count_refused:
+            self._calls.append(now)
+        return admitted
+
+
+def json_bytes(value: Any) -> bytes:
+    """*value* as compact UTF-8 JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def strict_json(text: str | bytes) -> Any:
+    """Parse JSON as its standard has it: no NaN, nothing past a double. Raises ValueError, also for depth."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"{number} is out of range")
+    return value
+
+
+def has_half_pair(text: str) -> bool:
+    """Whether *text* holds half a surrogate pair: legal in JSON's escapes, impossible in UTF-8."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def timestamp(text: str, pattern: str) -> float | None:
+    """*text* read by a ``strptime`` *pattern*, seconds since the epoch; None if it doesn't fit.
+
+    The pattern must hold ``%z``, or *text* is taken for local time.
+    """
+    try:
+        return datetime.strptime(text, pattern).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,289 @@
+"""One destination: when it may be sent to, and what a request's answer means for each of its events.
+
+Holds the destination's state (failing, held, resting) and carries out the decisions of ``batching`` and
+``retry``. Knows no thread: several workers' threads may be in ``deliver`` at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from eventlog_handlers import retry
+from eventlog_handlers.batching import batches, due_in, halves
+from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.errors import (
+    MisconfiguredError,
+    RefusedError,
+    SinkError,
+    TooLargeError,
+    TransientError,
+)
+from eventlog_handlers.events import Batch, Disposition, Lease, Outcome, Payload
+from eventlog_handlers.ledger import Ledger
+from eventlog_handlers.pacing import Pacer
+from eventlog_handlers.settings import PipelineSettings
+from eventlog_handlers.sinks import Sink
+
+LONG_AGO = float("-inf")
+
+
+class Idle(NamedTuple):
+    """Nothing to send now. Look again in *seconds* (None: not before something comes in), or as soon as
+    *records* captures wait."""
+
+    seconds: float | None
+    records: int
+
+
+class Delivery:
+    """Leases events from the ledger's buffer and sees each to its end through the sink.
+
+    *make_sink* is called before the first request. *many* is how many captures may pile up while nothing can
+    be sent anyway.
+    """
+
+    def __init__(
+        self,
+        make_sink: Callable[[], Sink],
+        ledger: Ledger,
+        settings: PipelineSettings,
+        *,
+        pacer: Pacer | None,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        rand: Callable[[], float],
+        self_log: SelfLog,
+        many: int,
+    ) -> None:
+        self._make_sink = make_sink
+        self._sink: Sink | None = None
+        self._ledger = ledger
+        self._settings = settings
+        self._pacer = pacer
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._rand = rand
+        self._self_log = self_log
+        self._many = many
+        # The destination's state, under the ledger's lock.
+        self._senders = 0
+        self._last_send = LONG_AGO
+        self._rest_until = LONG_AGO
+        self._failures = 0  # failed requests in a row
+        self._held = False  # misconfigured: one probe at a time, of one event
+        self._last_success: float | None = None
+        self.last_error = ""
+
+    @property
+    def sink(self) -> Sink:
+        """The sink, made on first use; with the ledger's lock, or after ``plan`` has leased."""
+        if self._sink is None:
+            self._sink = self._make_sink()
+        return self._sink
+
+    def close(self) -> None:
+        """Drop connections."""
+        if self._sink is not None:
+            self._sink.close()
+
+    def plan(self) -> list[Lease] | Idle:
+        """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
+        with self._ledger.lock:
+            buffer, settings, now = self._ledger.buffer, self._settings, self._clock()
+            ready_in = buffer.ready_in()
+            if ready_in is None or ready_in > 0:
+                return Idle(ready_in, 1)
+            if self._senders >= self._senders_allowed():
+                return Idle(None, self._many)  # a sender looks again when it is done
+            if self._rest_until > now:
+                return Idle(self._rest_until - now, self._many)
+            if not self._ledger.tickets:
+                waiting = buffer.ready()
+                wait = due_in(
+                    waiting=waiting,
+                    waiting_bytes=buffer.ready_bytes(),
+                    batch_size=settings.batch_size,
+                    request_bytes=self.sink.limits.request_bytes,
+                    since_last=now - self._last_send,
+                    interval=settings.flush_interval,
+                )
+                if wait > 0:
+                    return Idle(wait, max(1, settings.batch_size - waiting))
+            wait = self._pacer.try_take(now) if self._pacer is not None else 0.0
+            if wait > 0:
+                return Idle(wait, self._many)
+            leases = buffer.lease(1 if self._held else settings.batch_size)
+            self._senders += 1
+            self._last_send = now
+            return leases
+
+    def wants_another_sender(self) -> bool:
+        """Whether more than a batch still waits and may go now."""
+        with self._ledger.lock:
+            return (
+                self._senders < self._senders_allowed()
+                and self._ledger.buffer.ready() >= self._settings.batch_size
+            )
+
+    def hurry(self) -> None:
+        """Try a destination that rests after a failure at once, for the process is about to end."""
+        with self._ledger.lock:
+            if not self._held:
+                self._rest_until = LONG_AGO
+
+    def state(self) -> dict[str, Any]:
+        """The destination's part of ``stats()``."""
+        with self._ledger.lock:
+            return {
+                "state": "held" if self._held else "failing" if self._failures else "ok",
+                "last_success": self._last_success,
+                "last_error": self.last_error,
+            }
+
+    def deliver(self, leases: Sequence[Lease], *, deadline: float | None = None) -> None:
+        """See leased events to acknowledgement, retry or a counted drop; all are settled or given back.
+
+        More than one request goes out where the first is refused or too large. *deadline* (monotonic)
+        shortens each request's timeout.
+        """
+        unsettled = {lease.key: lease for lease in leases}
+        shortened: set[int] = set()
+        try:
+            todo = batches(*self._encode(self._unexpired(leases, unsettled), unsettled), self.sink.limits)[
+                ::-1
+            ]
+            first = True
+            while todo:
+                batch = todo.pop()
+                if not first and self._pacer is not None:
+                    self._pacer.take(self._clock())  # looking for one bad event can't wait; what follows pays
+                first = False
+                try:
+                    todo.extend(self._request(batch, deadline, shortened, unsettled))
+                except SinkError as error:
+                    self._rest_after(error)
+                    outcomes = [retry.outcome_of(error)] * len(batch.leases)
+                    self._settle(batch.leases, outcomes, unsettled, destination_rests=True)
+                    break
+        finally:
+            # Must not fail: a lease neither settled nor given back would never be offered again.
+            with self._ledger.lock:
+                self._senders -= 1
+                for lease in unsettled.values():
+                    self._ledger.give_back(lease, 0.0, spent=False)
+
+    def _senders_allowed(self) -> int:
+        return 1 if self._failures else self._settings.concurrency
+
+    def _unexpired(self, leases: Sequence[Lease], unsettled: dict[int, Lease]) -> list[Lease]:
+        fresh = []
+        for lease in leases:
+            if lease.age < self._settings.max_age:
+                fresh.append(lease)
+            else:
+                self._ledger.drop(unsettled.pop(lease.key), "expired")
+        return fresh
+
+    def _encode(
+        self, leases: Sequence[Lease], unsettled: dict[int, Lease]
+    ) -> tuple[list[Lease], list[Payload]]:
+        encoded: list[Lease] = []
+        payloads: list[Payload] = []
+        for lease in leases:
+            try:
+                payloads.append(self.sink.encode(lease.event))
+            except Exception as error:
+                # A fault of ours with this one event: its neighbours go on.
+                self._self_log.say_once("unencodable", f"an event can't be encoded: {_named(error)}")
+                self._ledger.drop(unsettled.pop(lease.key), "unencodable")
+            else:
+                encoded.append(lease)
+        return encoded, payloads
+
+    def _request(
+        self, batch: Batch, deadline: float | None, shortened: set[int], unsettled: dict[int, Lease]
+    ) -> Sequence[Batch]:
+        """Send one request; returns the batches to send in its place, the last one first."""
+        timeout = sum(self._settings.timeout)
+        if deadline is not None:
+            timeout = max(0.05, min(timeout, deadline - self._clock()))
+        with self._ledger.lock:
+            self._ledger.counters.requests += 1
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = self.sink.send(batch.payloads, timeout=timeout)
+            if len(outcomes) != len(batch.payloads):
+                raise TransientError("answer_length", ambiguous=True, attempts_allowed=5)
+        except (RefusedError, TooLargeError) as error:
+            self._answered()
+            if len(batch.leases) > 1:
+                return halves(batch)[::-1]
+            key, payload = batch.leases[0].key, batch.payloads[0]
+            if isinstance(error, TooLargeError) and key not in shortened:
+                shortened.add(key)
+                return [Batch(batch.leases, (self.sink.encode(payload.event, payload.size // 2),))]
+            outcomes = [Outcome(Disposition.REJECTED, error.code, error.detail)]
+        except SinkError:
+            raise
+        except Exception as error:
+            # A fault of ours or of a library, not foreseen in the sink's table: keep the events.
+            raise TransientError("unexpected", _named(error), ambiguous=True) from error
+        else:
+            self._answered()
+        self._settle(batch.leases, outcomes, unsettled)
+        return ()
+
+    def _answered(self) -> None:
+        """The destination took a request, whatever it thinks of single events."""
+        with self._ledger.lock:
+            self._failures = 0
+            self._held = False
+            self._last_success = self._wall_clock()
+        if self._self_log.forget("down"):
+            self._self_log.say("delivering again")
+
+    def _rest_after(self, error: SinkError) -> None:
+        with self._ledger.lock:
+            self._ledger.counters.failed_requests += 1
+            self._failures += 1
+            self._held = isinstance(error, MisconfiguredError)
+            self.last_error = str(error)
+            self._rest_until = self._clock() + retry.rest(error, failures=self._failures, rand=self._rand())
+        self._self_log.say_once("down", f"not delivering, events are kept and tried again: {error}")
+
+    def _settle(
+        self,
+        leases: Sequence[Lease],
+        outcomes: Sequence[Outcome],
+        unsettled: dict[int, Lease],
+        *,
+        destination_rests: bool = False,
+    ) -> None:
+        """Carry out what becomes of each event; where the destination rests, the event needs no delay."""
+        with self._ledger.lock:
+            rand = self._rand()  # one for all: entries of one answer that fail alike stay together
+            for lease, outcome in zip(leases, outcomes, strict=True):
+                decision = retry.decide(
+                    outcome, attempts=lease.attempts, age=lease.age, max_age=self._settings.max_age, rand=rand
+                )
+                del unsettled[lease.key]
+                if decision.action is retry.Action.ACKNOWLEDGE:
+                    self._ledger.acknowledge(lease)
+                elif decision.action is retry.Action.RETRY:
+                    self._ledger.counters.retried += 1
+                    delay = 0.0 if destination_rests else decision.delay
+                    self._ledger.give_back(lease, delay, spent=decision.spent)
+                else:
+                    self._ledger.drop(lease, decision.reason)
+                    self._report_drop(outcome, decision.reason)
+
+    def _report_drop(self, outcome: Outcome, reason: str) -> None:
+        self.last_error = f"{outcome.code}: {outcome.detail}"
+        self._self_log.say_once(
+            f"drop {reason}", f"event dropped ({reason}): {outcome.detail or outcome.code}"
+        )
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

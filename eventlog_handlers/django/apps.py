@@ -1,0 +1,76 @@
+"""Django's side of ``configure()``: reads the setting EVENTLOG when Django starts, and checks it.
+
+What the setting means is ``configure``'s business; here it is only taken out of Django's settings, and a
+refusal put into Django's words.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+from eventlog_handlers.configuration import configure
+from eventlog_handlers.errors import EventlogError
+
+_NO_DESTINATION = Warning(
+    "eventlog_handlers.django is installed, but no destination is set, so it sends nothing.",
+    hint="Set EVENTLOG (such as 'guance://cn1') or the environment variable EVENTLOG_DSN; "
+    "EVENTLOG = None says that nothing is to be sent.",
+    id="eventlog_handlers.W001",
+)
+
+
+class EventlogConfig(AppConfig):  # type: ignore[misc]  # Django has no annotations
+    """Calls ``configure()`` with what the setting EVENTLOG holds, after Django has applied LOGGING.
+
+    EVENTLOG is a DSN, or a dict of ``configure``'s arguments: ``dsn``, ``level``, ``logger`` and any option
+    of the handler. Where it holds no DSN the environment variable EVENTLOG_DSN is taken. If that is missing
+    too, nothing is attached and ``manage.py check`` warns (eventlog_handlers.W001): one settings file may
+    serve places where nothing is to be sent. ``EVENTLOG = None`` switches it off, without the warning and
+    whatever EVENTLOG_DSN says. A wrong value raises ImproperlyConfigured.
+    """
+
+    name = "eventlog_handlers.django"
+    label = "eventlog_handlers"
+    verbose_name = "Log events"
+
+    def ready(self) -> None:
+        """Attach the handler."""
+        register(_check)
+        wanted = _wanted()
+        if wanted is None or not _has_destination(wanted):
+            return
+        try:
+            configure(**wanted)
+        except (EventlogError, TypeError) as error:
+            raise ImproperlyConfigured(f"EVENTLOG: {error}") from error
+
+
+def _wanted() -> dict[str, Any] | None:
+    """``configure``'s arguments; None where EVENTLOG is None."""
+    value: Any = getattr(settings, "EVENTLOG", {})
+    if value is None:
+        return None
+    arguments = {"dsn": value} if isinstance(value, str) else value
+    if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
+        raise ImproperlyConfigured(
+            "EVENTLOG takes a DSN such as 'guance://cn1', a dict such as {'dsn': 'guance://cn1', "
+            f"'level': 'ERROR'}}, or None, not {type(value).__name__}"
+        )
+    # A blank DSN is what an unset variable leaves in a settings file: as good as none.
+    return {name: arguments[name] for name in arguments if name != "dsn" or arguments[name] not in (None, "")}
+
+
+def _has_destination(wanted: Mapping[str, Any]) -> bool:
+    return "dsn" in wanted or bool(os.environ.get("EVENTLOG_DSN", "").strip())
+
+
+def _check(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    wanted = _wanted()
+    return [] if wanted is None or _has_destination(wanted) else [_NO_DESTINATION]

@@ -1,0 +1,175 @@
+"""The values that travel through the pipeline. Frozen, service-neutral, no behaviour beyond JSON.
+
+Named tuples rather than dataclasses: one is made per record, and making one costs a fifth.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+
+STATUSES = ("critical", "error", "warning", "ok", "info", "nodata")
+"""What an event may call itself, in Guance's words; the other services carry the same word as text."""
+
+
+class ExceptionText(NamedTuple):
+    """An exception as text; nothing of the live object is kept."""
+
+    type: str
+    """Qualified name as the traceback prints it: ``KeyError``, ``shop.errors.OutOfStock``."""
+    message: str
+    """``str(exception)``, made safe; "" if it prints nothing."""
+    stacktrace: str
+    """As ``traceback.format_exception`` prints it, without the last newline."""
+    chain: tuple[str, ...]
+    """The type names from this exception along its causes and contexts to the root, this one first."""
+
+
+class Code(NamedTuple):
+    """Where the log call stands."""
+
+    file: str
+    line: int
+    function: str
+    module: str
+
+
+class Event(NamedTuple):
+    """One thing that happened, ready for any service.
+
+    *time* is wall time in seconds since the epoch; *level* is the logging number; *id* is a uuid4 in hex,
+    made when the record was emitted, the same on every retry.
+    """
+
+    id: str
+    time: float
+    level: int
+    level_name: str
+    status: str
+    """One of STATUSES."""
+    logger: str
+    message: str
+    template: str
+    """The message before its arguments were put in: what repeats. "" where there is none."""
+    fingerprint: str
+    """16 hex digits; equal for events of one problem."""
+    exception: ExceptionText | None
+    stack: str
+    """What ``stack_info=True`` recorded, or ""."""
+    attributes: Mapping[str, JSON]
+    """The extras of the log call, already plain JSON: no NaN, no integer past 64 bits, no deep nesting."""
+    code: Code
+    thread_id: int
+    thread_name: str
+    process_id: int
+    host: str
+    service: str
+    env: str | None
+    tags: Mapping[str, str]
+    """Constant labels from the handler's settings."""
+    trace_id: str | None
+    span_id: str | None
+    event_name: str | None = None
+    """These five are set by ``extra={...}`` of the same name, else None."""
+    group_id: str | None = None
+    resources: tuple[str, ...] | None = None
+    detail_type: str | None = None
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody wants of an event
+    """How many log calls this event stands for."""
+    first_time: float | None = None
+    """Of the calls it stands for; None where *count* is 1."""
+    defects: tuple[str, ...] = ()
+    """What was wrong with the log call and had to be degraded, in words."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts and lists; ``from_json`` gives an equal event back, also after ``json.loads``."""
+        fields: dict[str, Any] = self._asdict()
+        if self.exception is not None:
+            fields["exception"] = {**self.exception._asdict(), "chain": list(self.exception.chain)}
+        fields["code"] = self.code._asdict()
+        fields["attributes"] = dict(self.attributes)
+        fields["tags"] = dict(self.tags)
+        fields["defects"] = list(self.defects)
+        fields["resources"] = None if self.resources is None else list(self.resources)
+        return fields
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Event:
+        """The reverse of ``to_json``. Fields unknown to this version are ignored; a missing one raises KeyError."""
+        known: dict[str, Any] = {name: fields[name] for name in cls._fields if name in fields}
+        missing = [name for name in cls._fields if name not in known and name not in cls._field_defaults]
+        if missing:
+            raise KeyError(f"not an event: {', '.join(missing)} missing")
+        exception = known["exception"]
+        if exception is not None:
+            known["exception"] = ExceptionText(**{**exception, "chain": tuple(exception["chain"])})
+        known["code"] = Code(**known["code"])
+        known["defects"] = tuple(known.get("defects", ()))
+        resources = known.get("resources")
+        known["resources"] = None if resources is None else tuple(resources)
+        return cls(**known)
+
+
+class Disposition(enum.Enum):
+    """What the service made of one event."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    REJECTED = "rejected"
+
+
+class Outcome(NamedTuple):
+    """The service's verdict on one event; a sink returns exactly one per event sent, in order."""
+
+    disposition: Disposition
+    code: str = ""
+    """The service's word; becomes a counter's name when the event is dropped for it."""
+    detail: str = ""
+    retry_after: float | None = None
+    """Seconds from now, if the service said so."""
+    throttled: bool = False
+    """With RETRY: too fast rather than failed, so no attempt is spent."""
+    attempts_allowed: int | None = None
+    """With RETRY: drop the event after so many attempts in all. None: only age and capacity bound it."""
+
+
+DELIVERED = Outcome(Disposition.DELIVERED)
+
+
+class Lease(NamedTuple):
+    """An event lent out by a buffer until it is acked, nacked or the lease lapses."""
+
+    event: Event
+    key: int
+    """The buffer's own; unique for its life."""
+    attempts: int
+    """How often it has been handed out, this time included: from 1."""
+    age: float
+    """Seconds since it was first put into the buffer."""
+
+
+class Payload(NamedTuple):
+    """One event in its service's form, unsigned, so that every attempt can sign afresh."""
+
+    event: Event
+    body: Any
+    """Known only to the wire module that made it."""
+    size: int
+    """Bytes it adds to a request, by the service's own count."""
+
+
+class Batch(NamedTuple):
+    """Leases and their payloads, in step, that fit one request."""
+
+    leases: tuple[Lease, ...]
+    payloads: tuple[Payload, ...]
+
+
+class Limits(NamedTuple):
+    """What fits one request of a service."""
+
+    max_events: int
+    request_bytes: int

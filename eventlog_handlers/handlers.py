@@ -1,0 +1,284 @@
+"""The logging.Handler subclasses; the one place that picks clock, randomness, threads and the environment."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import random
+import socket
+import sys
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from eventlog_handlers import lifecycle, settings
+from eventlog_handlers.buffers.memory import MemoryBuffer
+from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.errors import MissingExtraError
+from eventlog_handlers.events import Event
+from eventlog_handlers.ledger import Ticket
+from eventlog_handlers.mapping import Capture, capture, degraded, identity, render
+from eventlog_handlers.own_traffic import mark
+from eventlog_handlers.pacing import Pacer
+from eventlog_handlers.secret import Secret
+from eventlog_handlers.settings import PipelineSettings
+from eventlog_handlers.sinks import Sink
+from eventlog_handlers.sinks.cloudwatch import CloudWatchEventsSink
+from eventlog_handlers.sinks.cms import CMSSink
+from eventlog_handlers.sinks.guance import GuanceSink
+from eventlog_handlers.worker import Worker
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_pacers: weakref.WeakValueDictionary[tuple[str, ...], Pacer] = weakref.WeakValueDictionary()
+_handlers: weakref.WeakSet[EventHandler] = weakref.WeakSet()
+
+
+class EventHandler(logging.Handler):
+    """What the three handlers share: a record becomes an event, its delivery is watched and counted.
+
+    May be called from any thread, from signal handlers and from ``__del__``; never raises into the logging
+    call, never waits there. ``close`` parks: the next record revives it.
+    """
+
+    def __init__(
+        self,
+        level: int | str,
+        pipeline: PipelineSettings,
+        make_sink: Callable[[SelfLog], Sink],
+        pacer: Pacer | None,
+    ) -> None:
+        self_log = SelfLog(type(self).__name__)
+        self._self_log = self_log
+        self._worker = Worker(
+            type(self).__name__,
+            pipeline,
+            make_sink=lambda: make_sink(self_log),
+            make_buffer=lambda: MemoryBuffer(
+                capacity=pipeline.capacity,
+                capacity_bytes=pipeline.capacity_bytes,
+                policy=pipeline.when_full,
+                clock=lifecycle.monotonic,
+            ),
+            render=_Renderer(pipeline, self_log),
+            pacer=pacer,
+            clock=lifecycle.monotonic,
+            wall_clock=time.time,
+            rand=random.random,  # reseeded by the interpreter in forked children
+            start_thread=_start_thread,
+            self_log=self_log,
+        )
+        super().__init__(level)  # last: it makes the handler known to logging.shutdown
+        _handlers.add(self)
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
+        deadlock with the client library that logs while ``logging.shutdown`` waits for us."""
+        if mark.active:
+            self._worker.own_traffic += 1
+            return False
+        if self.filters:
+            try:
+                passed: Any = self.filter(record)
+            except Exception as error:
+                self._self_log.say_once("filter", f"a filter raised, so the record passes: {_named(error)}")
+                passed = True
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):  # from 3.12 on a filter may replace it
+                record = passed
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
+        id_bits = int.from_bytes(os.urandom(16), "big")
+        try:
+            captured = capture(record, id_bits=id_bits, formatter=self.formatter)
+        except Exception as error:
+            captured = degraded(record, error, id_bits=id_bits)
+        self._worker.submit(captured)
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
+        """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
+
+        Waits *timeout* seconds at most; None means ``exit_timeout``. Never waits while the caller holds
+        logging's own lock, as ``dictConfig`` does: then False says that sending goes on in the background.
+        """
+        return self._worker.flush(timeout)
+
+    def begin_flush(self) -> Ticket | None:
+        """The first half of ``flush``, to flush several handlers side by side."""
+        return self._worker.begin_flush()
+
+    def end_flush(self, ticket: Ticket | None, timeout: float | None) -> bool:
+        """The second half of ``flush``."""
+        return self._worker.end_flush(ticket, timeout)
+
+    def close(self) -> None:
+        """Flush within ``exit_timeout`` and park: threads end, connections close, nothing pending is lost.
+
+        A record that still comes (loggers keep handlers that a second dictConfig closed) revives it.
+        """
+        self._worker.park()
+        super().close()
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""
+        return self._worker.stats()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} is not pickled or copied: configure logging in each process"
+        )
+
+
+class CMSHandler(EventHandler):
+    """Sends log records to Alibaba Cloud CloudMonitor as custom events (``PutCustomEvent``).
+
+    All options are keywords; see ``settings.CMSOptions`` and the README's table. Raises SettingsError for a
+    wrong one. Opens nothing, starts no thread and imports no client library before the first record.
+    """
+
+    def __init__(self, *, level: int | str = logging.NOTSET, **options: Unpack[settings.CMSOptions]) -> None:
+        own, pipeline = settings.cms(options, os.environ)
+
+        def make_sink(self_log: SelfLog) -> Sink:
+            return CMSSink(
+                own,
+                clock=lifecycle.monotonic,
+                wall_clock=time.time,
+                nonce=lambda: uuid.uuid4().hex,
+                warn=self_log.say,
+            )
+
+        account = own.access_key_id or os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", "")
+        super().__init__(level, pipeline, make_sink, _pacer("cms", own.endpoint, account, pipeline))
+
+
+class GuanceHandler(EventHandler):
+    """Sends log records to Guance or TrueWatch as events (``POST /api/v1/events/create``).
+
+    All options are keywords; see ``settings.GuanceOptions`` and the README's table. Raises SettingsError for
+    a wrong one. Opens nothing, starts no thread and imports no client library before the first record.
+    """
+
+    def __init__(
+        self, *, level: int | str = logging.NOTSET, **options: Unpack[settings.GuanceOptions]
+    ) -> None:
+        own, pipeline = settings.guance(options, os.environ)
+
+        def make_sink(self_log: SelfLog) -> Sink:
+            return GuanceSink(own, clock=lifecycle.monotonic)
+
+        key = own.api_key or os.environ.get("DF_API_KEY", "")
+        super().__init__(level, pipeline, make_sink, _pacer("guance", own.endpoint, key, pipeline))
+
+
+class CloudWatchEventsHandler(EventHandler):
+    """Sends log records to CloudWatch Events, now EventBridge, through boto3 (``PutEvents``).
+
+    All options are keywords; see ``settings.CloudWatchEventsOptions`` and the README's table. Raises
+    SettingsError for a wrong one, MissingExtraError without boto3. Opens nothing, starts no thread and
+    imports no client library before the first record.
+    """
+
+    def __init__(
+        self, *, level: int | str = logging.NOTSET, **options: Unpack[settings.CloudWatchEventsOptions]
+    ) -> None:
+        own, pipeline = settings.cloudwatch(options, os.environ)
+        if own.client is None and not _is_installed("boto3"):
+            raise MissingExtraError(
+                "CloudWatchEventsHandler needs boto3: pip install 'eventlog-handlers[aws]'"
+            )
+
+        def make_sink(self_log: SelfLog) -> Sink:
+            return CloudWatchEventsSink(own, clock=lifecycle.monotonic)
+
+        super().__init__(level, pipeline, make_sink, None)
+
+
+def live_handlers() -> list[EventHandler]:
+    """The handlers that exist in this process."""
+    return list(_handlers)
+
+
+class _Renderer:
+    """Capture to event on the worker's thread, the user's hook included."""
+
+    def __init__(self, pipeline: PipelineSettings, self_log: SelfLog) -> None:
+        self._before_send = pipeline.before_send
+        self._level_map = pipeline.level_map
+        self._self_log = self_log
+        self._who = identity(
+            pipeline.service,
+            pipeline.env,
+            pipeline.tags,
+            environ=os.environ,
+            argv0=sys.argv[0] if sys.argv else "",
+            hostname=socket.gethostname(),
+        )
+
+    def __call__(self, captured: Capture) -> Event | None:
+        event = render(captured, self._who, level_map=self._level_map)
+        if self._before_send is None:
+            return event
+        try:
+            changed = self._before_send(event)
+            if changed is None or isinstance(changed, Event):
+                return changed
+            why = f"before_send returned {type(changed).__name__}, not an Event or None"
+        except Exception as error:
+            why = f"before_send raised {type(error).__name__}"
+        self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
+        return _withheld(event, why)
+
+
+def _withheld(event: Event, why: str) -> Event:
+    """The event without anything that a failed hook was there to take out."""
+    exception = event.exception
+    if exception is not None:
+        exception = exception._replace(message="", stacktrace=exception.type)
+    return event._replace(
+        message=event.template, exception=exception, stack="", attributes={}, defects=(*event.defects, why)
+    )
+
+
+def _pacer(service: str, endpoint: str, key: Secret | str, pipeline: PipelineSettings) -> Pacer | None:
+    """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
+    if pipeline.requests_per_second is None:
+        return None
+    revealed = key.reveal() if isinstance(key, Secret) else key
+    name = (
+        service,
+        endpoint,
+        hashlib.blake2b(revealed.encode("utf-8", "replace"), digest_size=8).hexdigest(),
+    )
+    pacer = _pacers.get(name)
+    if pacer is None:
+        pacer = Pacer(pipeline.requests_per_second, pipeline.burst, pipeline.window)
+        _pacers[name] = pacer
+    pacer.slow_down_to(pipeline.requests_per_second, pipeline.burst, pipeline.window)
+    return pacer
+
+
+def _start_thread(run: Callable[[], None], name: str) -> None:
+    threading.Thread(target=run, name=name, daemon=True).start()
+
+
+def _is_installed(module: str) -> bool:
+    import importlib.util
+
+    return module in sys.modules or importlib.util.find_spec(module) is not None
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+__all__ = ["CMSHandler", "CloudWatchEventsHandler", "EventHandler", "GuanceHandler", "live_handlers"]

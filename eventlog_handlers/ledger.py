@@ -1,0 +1,169 @@
+"""What is held and what became of it: the law ``accepted = delivered + dropped + aggregated + pending``.
+
+Whoever drops an event does it through here, so that it is counted. All of it stands under ``lock``, which is
+never held over a request, a hook of the user's or a wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.diagnostics import Counters
+from eventlog_handlers.events import Event, Lease
+from eventlog_handlers.intake import Intake
+from eventlog_handlers.mapping import Capture
+
+
+class Ticket:
+    """Somebody waits until everything accepted before now is settled."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+        """How many captures must have left the intake before the keys to wait for are known."""
+        self.keys: set[int] | None = None
+        self.done: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.finished = False
+
+    def finish(self) -> None:
+        """Wake who waits."""
+        self.finished = True
+        self.done.put(None)
+
+
+class Ledger:
+    """The intake's far end, the buffer, the counters and those who wait for them."""
+
+    def __init__(self, intake: Intake, buffer: Buffer) -> None:
+        # Re-entrant: a signal handler may call stats() within stats().
+        self.lock = threading.RLock()
+        self.buffer = buffer
+        self.counters = Counters()
+        self.tickets: list[Ticket] = []
+        self._intake = intake
+        self._taken = 0  # captures that left the intake for rendering
+        self._in_hand = 0  # of those, not yet in the buffer
+        self._shed = 0
+
+    # Each of these takes the lock itself.
+
+    def take(self, count: int) -> list[Capture] | None:
+        """Captures to render, oldest first; None if another thread is at it. ``put`` must follow."""
+        with self.lock:
+            self._count_shed()
+            if self._in_hand:
+                return None
+            chunk = self._intake.take(count)
+            self._taken += len(chunk)
+            self._in_hand = len(chunk)
+            if not chunk:
+                self._arm_tickets()
+            return chunk
+
+    def put(self, events: Sequence[Event], *, dropped: Sequence[tuple[int, str]]) -> None:
+        """What became of the captures taken: *events*, and ``(level, reason)`` for each that is none."""
+        with self.lock:
+            for level, reason in dropped:
+                self.counters.drop(reason, _level_name(level))
+            for event, key in self.buffer.put(events):
+                self.counters.drop("overflow", _level_name(event.level))
+                if key is not None:
+                    self._settled(key)
+            self._in_hand = 0
+            self._arm_tickets()
+
+    def acknowledge(self, lease: Lease) -> None:
+        """The service has it."""
+        with self.lock:
+            self.buffer.ack((lease,))
+            self.counters.delivered += 1
+            self._settled(lease.key)
+
+    def give_back(self, lease: Lease, delay: float, *, spent: bool) -> None:
+        """It is to be tried again."""
+        with self.lock:
+            self.buffer.nack(lease, delay, spent=spent)
+
+    def drop(self, lease: Lease, reason: str) -> None:
+        """It is lost, for *reason*."""
+        with self.lock:
+            self.buffer.ack((lease,))
+            self.counters.drop(reason, _level_name(lease.event.level))
+            self._settled(lease.key)
+
+    def open_ticket(self) -> Ticket:
+        """A ticket for everything accepted so far; finished at once if nothing is pending."""
+        with self.lock:
+            self._count_shed()
+            ticket = Ticket(self._taken + self._shed + len(self._intake.captures))
+            if self.pending():
+                self.tickets.append(ticket)
+            else:
+                ticket.finish()
+            return ticket
+
+    def close_ticket(self, ticket: Ticket) -> None:
+        """Nobody waits for it any more."""
+        with self.lock:
+            if ticket in self.tickets:
+                self.tickets.remove(ticket)
+
+    def pending(self) -> int:
+        """Accepted and not settled."""
+        with self.lock:
+            return len(self._intake.captures) + self._in_hand + len(self.buffer)
+
+    def roughly_pending(self) -> int:
+        """The same without the lock, for the caller's side: it may be out by what moves at this moment."""
+        return len(self._intake.captures) + self._in_hand + len(self.buffer)
+
+    def sums(self) -> dict[str, Any]:
+        """The law's sums, all of one moment."""
+        with self.lock:
+            self._count_shed()
+            counters = self.counters
+            return {
+                "accepted": self._taken + self._shed + len(self._intake.captures),
+                "delivered": counters.delivered,
+                "dropped": dict(counters.dropped),
+                "dropped_by_level": dict(counters.dropped_by_level),
+                "aggregated": 0,
+                "pending": self.pending(),
+                "pending_bytes": self.buffer.bytes(),
+                "retried": counters.retried,
+                "requests": counters.requests,
+                "failed_requests": counters.failed_requests,
+            }
+
+    # These are called with the lock held.
+
+    def _count_shed(self) -> None:
+        while self._intake.shed:
+            self.counters.drop("overflow", _level_name(self._intake.shed.popleft()))
+            self._shed += 1
+
+    def _arm_tickets(self) -> None:
+        """Give each ticket whose captures have all been put the keys it waits for."""
+        for ticket in tuple(self.tickets):
+            if ticket.keys is None and self._taken + self._shed >= ticket.after:
+                ticket.keys = self.buffer.keys()
+                self._finish_if_settled(ticket)
+
+    def _settled(self, key: int) -> None:
+        for ticket in tuple(self.tickets):
+            if ticket.keys is not None:
+                ticket.keys.discard(key)
+                self._finish_if_settled(ticket)
+
+    def _finish_if_settled(self, ticket: Ticket) -> None:
+        if not ticket.keys:
+            self.tickets.remove(ticket)
+            ticket.finish()
+
+
+def _level_name(level: int) -> str:
+    return str(logging.getLevelName(level))

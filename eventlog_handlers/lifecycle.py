@@ -1,0 +1,192 @@
+"""What the process does to us: fork and exit. Registers the interpreter's hooks, once, at the first record.
+
+How a process ends decides which hook runs (no single one covers all), so there are three layers:
+``threading._register_atexit`` (main thread over, other threads and pools still usable), ``atexit`` (late
+records, and handlers that a second dictConfig took from logging's own list) and ``Handler.close``, called by
+``logging.shutdown``. Children of multiprocessing end with ``os._exit`` after its finalizers. No hook runs on
+an unhandled signal, ``os._exit`` or ``exec``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures.thread  # noqa: F401 - boto3, first imported at exit, needs it there (python/cpython#86813)
+import contextlib
+import functools
+import logging
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+
+class Participant(Protocol):
+    """What takes part in fork and exit: a worker."""
+
+    exit_timeout: float
+
+    def start_drain(self) -> Any:
+        """Begin to send everything accepted so far, at once; returns what ``finish_drain`` takes."""
+
+    def finish_drain(self, ticket: Any, timeout: float) -> bool:
+        """Wait until that is done, *timeout* seconds at most."""
+
+    def say_what_is_left(self) -> None:
+        """Tell on stderr, once, what the end of the process loses."""
+
+    def after_fork_in_child(self) -> None:
+        """Start a new life: the parent still owns what was buffered."""
+
+
+_participants: dict[int, weakref.ref[Participant]] = {}
+_held: set[Participant] = set()
+_hooked_pid: int | None = None
+_importing = threading.RLock()
+_IMPORT_SECONDS = (
+    5.0  # a fork waits no longer than that: whoever imports may be waiting for the forking thread
+)
+_fork_waited = False
+_exiting = False
+_spent_seconds = 0.0
+
+
+monotonic: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    if hasattr(time, "clock_gettime")
+    else time.monotonic  # Windows
+)
+"""Seconds of the system's monotonic clock, in the one form that freezegun and time-machine don't reach."""
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Hold off forks while this thread imports a client library.
+
+    A child forked in the middle of an import by another thread finds a half-made module whose lock nobody
+    will release.
+    """
+    lock = _importing
+    with lock:
+        yield
+
+
+def join(participant: Participant) -> None:
+    """Let *participant* take part in forks from now on; it is held weakly."""
+    key = id(participant)
+    _participants[key] = weakref.ref(participant, lambda _: _participants.pop(key, None))
+
+
+def hook_process() -> None:
+    """See to it that this process's exit hooks are in place; cheap, called at each start of a thread."""
+    if _hooked_pid != os.getpid():
+        _hook_exit()
+
+
+def hold(participant: Participant) -> None:
+    """Keep *participant* alive to the end of the process: it has events, and no thread that refers to it."""
+    _held.add(participant)
+
+
+def exiting() -> bool:
+    """Whether the interpreter has begun to end."""
+    return _exiting
+
+
+def caller_owns_logging_lock() -> bool:
+    """Whether this thread holds logging's module lock, as it does when dictConfig flushes and closes us.
+
+    Then nobody may wait for a worker: the worker's client library may be waiting for that very lock.
+    """
+    lock = getattr(logging, "_lock", None)
+    is_owned = getattr(lock, "_is_owned", None)
+    return bool(is_owned is not None and is_owned())
+
+
+def budget(participant: Participant) -> float:
+    """Seconds the exit of this process may still wait for *participant*: one budget for all of it."""
+    return max(0.0, participant.exit_timeout - _spent_seconds)
+
+
+def spend(seconds: float) -> None:
+    """Charge time waited during the exit to the common budget."""
+    global _spent_seconds
+    _spent_seconds += seconds
+
+
+def drain_all(*, final: bool = False) -> None:
+    """Send what every worker still holds, side by side, within the common budget."""
+    participants = [participant for reference in list(_participants.values()) if (participant := reference())]
+    if not participants:
+        return
+    started = monotonic()
+    tickets = [(participant, participant.start_drain()) for participant in participants]
+    longest = max(map(budget, participants))
+    for participant, ticket in tickets:
+        left = min(budget(participant), longest - (monotonic() - started))
+        participant.finish_drain(ticket, max(0.0, left))
+    spend(monotonic() - started)
+    if final:
+        for participant in participants:
+            participant.say_what_is_left()
+
+
+def _hook_exit() -> None:
+    global _hooked_pid, _exiting, _spent_seconds
+    inherited = _hooked_pid is not None
+    _hooked_pid = os.getpid()
+    _exiting, _spent_seconds = False, 0.0
+    if not inherited:  # a forked child inherits these two lists
+        _register(getattr(threading, "_register_atexit", None), _at_threading_exit)
+        _register(atexit.register, _at_exit)
+    finalizers = sys.modules.get("multiprocessing.util")
+    if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
+        _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_threading_exit)
+
+
+def _register(register: Callable[[Callable[[], None]], object] | None, hook: Callable[[], None]) -> None:
+    try:
+        if register is not None:
+            register(hook)
+    except RuntimeError:
+        return  # the interpreter is past that layer; the next one still comes
+
+
+def _at_threading_exit() -> None:
+    global _exiting
+    _exiting = True
+    drain_all()
+
+
+def _at_exit() -> None:
+    global _exiting
+    _exiting = True
+    drain_all(final=True)
+
+
+def _before_fork() -> None:
+    global _fork_waited
+    _fork_waited = _importing.acquire(timeout=_IMPORT_SECONDS)
+
+
+def _after_fork_in_parent() -> None:
+    if _fork_waited:
+        _importing.release()
+
+
+def _after_fork_in_child() -> None:
+    global _importing
+    _importing = threading.RLock()
+    _held.clear()
+    for reference in list(_participants.values()):
+        participant = reference()
+        if participant is not None:
+            participant.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+    )

@@ -1,0 +1,67 @@
+"""How fast requests may follow one another. Told the time, never asks for it; shared between threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+
+class Pacer:
+    """A token bucket, and optionally a sliding window above it.
+
+    *rate* is in requests a second, *burst* how many may go at once after a quiet time, *window* ``(n,
+    seconds)``: never more than *n* in any *seconds*, whatever the bucket says. ``take`` may run into debt:
+    requests that can't wait (finding the one bad event of a batch) are paid for by those after them.
+    """
+
+    def __init__(self, rate: float, burst: int = 1, window: tuple[int, float] | None = None) -> None:
+        self._rate = rate
+        self._burst = float(burst)
+        self._tokens = float(burst)
+        self._updated: float | None = None
+        self._window = window
+        self._taken: deque[float] = deque(maxlen=window[0] if window else 1)
+        self._lock = threading.Lock()
+
+    def after_fork_in_child(self) -> None:
+        """A thread of the parent's may have held the lock."""
+        self._lock = threading.Lock()
+
+    def slow_down_to(self, rate: float, burst: int, window: tuple[int, float] | None) -> None:
+        """Two handlers of one destination share one pacer: the slower settings hold for both."""
+        with self._lock:
+            if rate >= self._rate:
+                return
+            self._rate, self._burst = rate, min(self._burst, float(burst))
+            self._tokens = min(self._tokens, self._burst)
+            self._window = window
+            self._taken = deque(self._taken, maxlen=window[0] if window else 1)
+
+    def try_take(self, now: float) -> float:
+        """Take a place and return 0, or return the seconds after which to ask again."""
+        with self._lock:
+            wait = self._wait(now)
+            if wait <= 0:
+                self._take(now)
+            return max(0.0, wait)
+
+    def take(self, now: float) -> None:
+        """Take a place whether there is one or not."""
+        with self._lock:
+            self._wait(now)
+            self._take(now)
+
+    def _wait(self, now: float) -> float:
+        if self._updated is None or now < self._updated:
+            self._updated = now
+        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+        self._updated = now
+        # 1e-9: after waiting exactly as long as told, rounding must not ask for another femtosecond
+        wait = 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._rate
+        if self._window is not None and len(self._taken) == self._window[0]:
+            wait = max(wait, self._taken[0] + self._window[1] - now)
+        return wait
+
+    def _take(self, now: float) -> None:
+        self._tokens -= 1
+        self._taken.append(now)

@@ -1,0 +1,442 @@
+"""Frozen settings: made from keywords, the environment and DSNs, checked here against the services' limits.
+
+Nothing below reads the environment by itself, opens anything or imports a client library: the caller hands
+in ``environ``. Every refusal is a SettingsError of one sentence that names the option, what it takes and
+what to do, and never the value of a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+from eventlog_handlers import checks
+from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.secret import Secret
+
+if TYPE_CHECKING:
+    from eventlog_handlers.events import Event
+
+CONSOLE_URL = "http://127.0.0.1:8799"
+CONSOLE_ACCESS_KEY_ID = "LTAIeventlogconsole0"
+CONSOLE_ACCESS_KEY_SECRET = "eventlog-console-secret"  # noqa: S105 - known to all: opens only the local stand-in
+CONSOLE_AWS_ACCESS_KEY_ID = "AKIAEVENTLOGCONSOLE0"
+CONSOLE_AWS_SECRET_ACCESS_KEY = "eventlog-console-secret"  # noqa: S105 - as above
+CONSOLE_GUANCE_KEY = "eventlog-console-key"
+CONSOLE_AWS_REGION = "us-east-1"
+
+GUANCE_SITES: Mapping[str, str] = {
+    # docs.guance.com/en/open-api and docs.truewatch.com/open-api, read 2026-11-20. The mixture of .com and
+    # .one is theirs: the hosts follow no pattern.
+    "cn1": "https://openapi.guance.com",
+    "cn2": "https://aws-openapi.guance.com",
+    "cn3": "https://cn3-openapi.guance.com",
+    "cn4": "https://cn4-openapi.guance.com",
+    "cn5": "https://cn5-openapi.guance.com",
+    "cn6": "https://cn6-openapi.guance.one",
+    "us1": "https://us1-openapi.guance.com",
+    "eu1": "https://eu1-openapi.guance.one",
+    "ap1": "https://ap1-openapi.guance.one",
+    "za1": "https://za1-openapi.guance.com",
+    "id1": "https://id1-openapi.guance.com",
+    "me1": "https://me1-openapi.guance.com",
+    "truewatch-us1": "https://us1-openapi.truewatch.com",
+    "truewatch-eu1": "https://eu1-openapi.truewatch.com",
+    "truewatch-ap1": "https://ap1-openapi.truewatch.com",
+    "truewatch-za1": "https://za1-openapi.truewatch.com",
+    "truewatch-id1": "https://id1-openapi.truewatch.com",
+}
+
+CMS_MAX_BATCH = 50
+CLOUDWATCH_MAX_BATCH = 10
+CLOUDWATCH_MAX_REQUEST_BYTES = (
+    1_047_552  # 1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered
+)
+MiB = 1024 * 1024
+
+
+WhenFull = Literal["drop_lowest", "drop_newest", "drop_oldest", "block"]
+
+
+class CommonOptions(TypedDict, total=False):
+    """What every handler takes; the meaning of each is in the README's table and at ``PipelineSettings``."""
+
+    service: str | None
+    env: str | None
+    tags: Mapping[str, str]
+    capacity: int
+    capacity_bytes: int
+    when_full: WhenFull
+    batch_size: int | None
+    flush_interval: float
+    timeout: float | Sequence[float]
+    exit_timeout: float
+    max_age: float
+    concurrency: int
+    before_send: Callable[[Event], Event | None] | str | None
+    level_map: Mapping[str | int, str] | None
+    proxies: Mapping[str, str] | None
+    ca_bundle: str | None
+    allow_insecure: bool
+
+
+class CMSOptions(CommonOptions, total=False):
+    """``CMSHandler``'s own options."""
+
+    region: str
+    endpoint: str | None
+    access_key_id: str | None
+    access_key_secret: str | None
+    security_token: str | None
+    credentials: object
+    group_id: str | int | None
+    event_name: str
+    signature: Literal["v1", "v3"]
+    content_format: Literal["text", "json"]
+    max_content_bytes: int
+    requests_per_second: float | None
+
+
+class GuanceOptions(CommonOptions, total=False):
+    """``GuanceHandler``'s own options."""
+
+    site: str
+    endpoint: str | None
+    api_key: str | None
+    origin: str
+    title: str
+    max_message_bytes: int
+    requests_per_minute: float | None
+
+
+class CloudWatchEventsOptions(CommonOptions, total=False):
+    """``CloudWatchEventsHandler``'s own options."""
+
+    region_name: str | None
+    event_bus_name: str | None
+    endpoint_url: str | None
+    source: str
+    detail_type: str | None
+    resources: Sequence[str]
+    session: object
+    client: object
+    max_request_bytes: int
+
+
+CMS_OPTIONS = frozenset(CMSOptions.__annotations__)
+GUANCE_OPTIONS = frozenset(GuanceOptions.__annotations__)
+CLOUDWATCH_OPTIONS = frozenset(CloudWatchEventsOptions.__annotations__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSettings:
+    """How records are held and sent, whatever the service."""
+
+    service: str | None = None
+    env: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    capacity: int = 10_000
+    """Events held at most, waiting and in flight."""
+    capacity_bytes: int = 64 * MiB
+    """Their estimated size in memory at most."""
+    when_full: WhenFull = "drop_lowest"
+    """``block`` makes the logging call wait up to one second for room, then drops the lowest."""
+    batch_size: int
+    flush_interval: float = 1.0
+    """Seconds a batch that isn't full waits at most; the first event at an idle handler doesn't wait."""
+    timeout: tuple[float, float] = (3.0, 10.0)
+    """Seconds for connecting and for reading; one call takes their sum at most."""
+    exit_timeout: float = 3.0
+    """Seconds the interpreter's exit, and ``close``, wait at most."""
+    max_age: float = 3600.0
+    """Seconds after which an event that could not be delivered is dropped."""
+    concurrency: int = 4
+    """Requests under way at once at most."""
+    before_send: Callable[[Event], Event | None] | None = None
+    """Called on the worker's thread with each event: returns it, changed or not, or None to drop it."""
+    level_map: Mapping[int, str] = field(default_factory=dict)
+    requests_per_second: float | None = None
+    """Pace, shared by all handlers of this process that have the same destination. None: none."""
+    burst: int = 1
+    """Requests that may go at once after a quiet time."""
+    window: tuple[int, float] | None = None
+    """At most so many requests in any so many seconds, however they are spread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CMSSettings:
+    """Where and as whom ``PutCustomEvent`` is called."""
+
+    endpoint: str
+    region: str = "cn-hangzhou"
+    access_key_id: Secret | None = None
+    access_key_secret: Secret | None = None
+    security_token: Secret | None = None
+    credentials: object | None = None
+    group_id: str | None = None
+    event_name: str = "{logger}"
+    signature: Literal["v1", "v3"] = "v1"
+    content_format: Literal["text", "json"] = "text"
+    max_content_bytes: int = 32_768
+    timeout: tuple[float, float] = (3.0, 10.0)
+    proxies: Mapping[str, str] | None = None
+    ca_bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuanceSettings:
+    """Where and as whom ``events/create`` is called."""
+
+    endpoint: str
+    api_key: Secret | None = None
+    origin: str = "{logger}"
+    title: str = "{message}"
+    max_message_bytes: int = 32_768
+    timeout: tuple[float, float] = (3.0, 10.0)
+    proxies: Mapping[str, str] | None = None
+    ca_bundle: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudWatchSettings:
+    """Where and as whom ``PutEvents`` is called; the access key only for the local stand-in."""
+
+    region_name: str | None = None
+    event_bus_name: str | None = None
+    endpoint_url: str | None = None
+    source: str = "{logger}"
+    detail_type: str | None = None
+    resources: tuple[str, ...] = ()
+    session: object | None = None
+    client: object | None = None
+    access_key_id: Secret | None = None
+    access_key_secret: Secret | None = None
+    max_request_bytes: int = 262_144
+    timeout: tuple[float, float] = (3.0, 10.0)
+    proxies: Mapping[str, str] | None = None
+    ca_bundle: str | None = None
+
+
+# --- building them ---------------------------------------------------------------------------------------
+
+
+def cms(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[CMSSettings, PipelineSettings]:
+    """Settings of a ``CMSHandler``; raises SettingsError."""
+    checks.refuse_unknown("CMSHandler", options, CMS_OPTIONS)
+    region = checks.word("region", options.get("region", "cn-hangzhou"))
+    endpoint_name, endpoint = _endpoint(
+        options, "endpoint", f"https://metrics.{region}.aliyuncs.com", environ
+    )
+    key_id = checks.secret("access_key_id", options.get("access_key_id"))
+    key_secret = checks.secret("access_key_secret", options.get("access_key_secret"))
+    token = checks.secret("security_token", options.get("security_token"))
+    credentials = checks.resolve("credentials", options.get("credentials"))
+    if (key_id is None) != (key_secret is None):
+        missing = "access_key_id" if key_id is None else "access_key_secret"
+        raise SettingsError(
+            f"{missing} is missing: give both access_key_id and access_key_secret, or neither"
+        )
+    if token is not None and key_id is None:
+        raise SettingsError(
+            "security_token belongs to a temporary key: give access_key_id and access_key_secret with it"
+        )
+    if credentials is not None and key_id is not None:
+        raise SettingsError("credentials and access_key_id exclude each other: leave one of them off")
+    if credentials is not None and not (callable(credentials) or hasattr(credentials, "get_credential")):
+        raise SettingsError("credentials takes a callable or an object with get_credential()")
+    if console_url(environ):
+        token = credentials = None
+        key_id, key_secret = Secret(CONSOLE_ACCESS_KEY_ID), Secret(CONSOLE_ACCESS_KEY_SECRET)
+    elif key_id is None and credentials is None:
+        for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
+            if checks.secret(name, environ.get(name)) is None:
+                raise SettingsError(
+                    f"no credentials: set {name} in the environment, or give access_key_id and "
+                    "access_key_secret, or credentials="
+                )
+    pipeline = _pipeline(
+        options,
+        max_batch=CMS_MAX_BATCH,
+        requests_per_second=checks.optional_number(
+            "requests_per_second", options.get("requests_per_second", 10), 0.001, 10_000
+        ),
+        burst=5,
+    )
+    return (
+        CMSSettings(
+            endpoint=checks.endpoint(endpoint_name, endpoint, options, path=False),
+            region=region,
+            access_key_id=key_id,
+            access_key_secret=key_secret,
+            security_token=token,
+            credentials=credentials,
+            group_id=checks.group_id(options.get("group_id")),
+            event_name=checks.template("event_name", options.get("event_name", "{logger}")),
+            signature=checks.one_of("signature", options.get("signature", "v1"), ("v1", "v3")),
+            content_format=checks.one_of(
+                "content_format", options.get("content_format", "text"), ("text", "json")
+            ),
+            max_content_bytes=checks.integer(
+                "max_content_bytes", options.get("max_content_bytes", 32_768), 1024, 400_000
+            ),
+            timeout=pipeline.timeout,
+            proxies=checks.proxies(options.get("proxies")),
+            ca_bundle=checks.optional_text("ca_bundle", options.get("ca_bundle")),
+        ),
+        pipeline,
+    )
+
+
+def guance(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[GuanceSettings, PipelineSettings]:
+    """Settings of a ``GuanceHandler``; raises SettingsError."""
+    checks.refuse_unknown("GuanceHandler", options, GUANCE_OPTIONS)
+    site = options.get("site", "cn1")
+    if not isinstance(site, str) or site not in GUANCE_SITES:
+        # The value isn't shown: in a DSN the key is easily put in its place.
+        raise SettingsError(
+            f"site is not known{checks.meant(str(site), GUANCE_SITES)}: it takes one of "
+            f"{', '.join(GUANCE_SITES)}; for another host give endpoint="
+        )
+    endpoint_name, endpoint = _endpoint(options, "endpoint", GUANCE_SITES[site], environ)
+    api_key = checks.secret("api_key", options.get("api_key"))
+    if console_url(environ):
+        api_key = Secret(CONSOLE_GUANCE_KEY)
+    elif api_key is None and checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None:
+        raise SettingsError("no credentials: set DF_API_KEY in the environment, or give api_key")
+    per_minute = checks.optional_number(
+        "requests_per_minute", options.get("requests_per_minute", 20), 0.01, 100_000
+    )
+    pipeline = _pipeline(
+        options,
+        max_batch=1,
+        requests_per_second=None if per_minute is None else per_minute / 60,
+        burst=1 if per_minute is None else max(1, min(5, int(per_minute) // 4)),
+        # 61 s: the service counts arrivals, and two calls may draw nearer to each other on their way
+        window=None if per_minute is None or per_minute < 1 else (int(per_minute), 61.0),
+    )
+    return (
+        GuanceSettings(
+            endpoint=checks.endpoint(endpoint_name, endpoint, options, path=True),
+            api_key=api_key,
+            origin=checks.template("origin", options.get("origin", "{logger}")),
+            title=checks.template("title", options.get("title", "{message}")),
+            max_message_bytes=checks.integer(
+                "max_message_bytes", options.get("max_message_bytes", 32_768), 1024, 900_000
+            ),
+            timeout=pipeline.timeout,
+            proxies=checks.proxies(options.get("proxies")),
+            ca_bundle=checks.optional_text("ca_bundle", options.get("ca_bundle")),
+        ),
+        pipeline,
+    )
+
+
+def cloudwatch(
+    options: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[CloudWatchSettings, PipelineSettings]:
+    """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
+    checks.refuse_unknown("CloudWatchEventsHandler", options, CLOUDWATCH_OPTIONS)
+    session = checks.resolve("session", options.get("session"))
+    client = checks.resolve("client", options.get("client"))
+    if session is not None and client is not None:
+        raise SettingsError("session and client exclude each other: a client already has its session")
+    for name in ("region_name", "endpoint_url", "proxies", "ca_bundle"):
+        if client is not None and options.get(name) is not None:
+            raise SettingsError(f"{name} and client exclude each other: a client is used as it was made")
+    endpoint_name, endpoint_url = _endpoint(options, "endpoint_url", None, environ)
+    if endpoint_url is not None:
+        endpoint_url = checks.endpoint(endpoint_name, endpoint_url, options, path=True)
+    region_name = checks.optional_text("region_name", options.get("region_name"))
+    proxies = checks.proxies(options.get("proxies"))
+    key_id = key_secret = None
+    if console_url(environ):
+        session = client = None
+        proxies = {}  # botocore would look for the stand-in behind the proxy that the environment names
+        region_name = region_name or CONSOLE_AWS_REGION
+        key_id, key_secret = Secret(CONSOLE_AWS_ACCESS_KEY_ID), Secret(CONSOLE_AWS_SECRET_ACCESS_KEY)
+    detail_type = options.get("detail_type")
+    pipeline = _pipeline(options, max_batch=CLOUDWATCH_MAX_BATCH, requests_per_second=None)
+    return (
+        CloudWatchSettings(
+            region_name=region_name,
+            event_bus_name=checks.optional_text("event_bus_name", options.get("event_bus_name")),
+            endpoint_url=endpoint_url,
+            source=checks.template("source", options.get("source", "{logger}")),
+            detail_type=None if detail_type is None else checks.template("detail_type", detail_type),
+            resources=checks.resources(options.get("resources", ())),
+            session=session,
+            client=client,
+            access_key_id=key_id,
+            access_key_secret=key_secret,
+            max_request_bytes=checks.integer(
+                "max_request_bytes",
+                options.get("max_request_bytes", 262_144),
+                4096,
+                CLOUDWATCH_MAX_REQUEST_BYTES,
+            ),
+            timeout=pipeline.timeout,
+            proxies=proxies,
+            ca_bundle=checks.optional_text("ca_bundle", options.get("ca_bundle")),
+        ),
+        pipeline,
+    )
+
+
+def _pipeline(
+    options: Mapping[str, Any],
+    *,
+    max_batch: int,
+    requests_per_second: float | None,
+    burst: int = 1,
+    window: tuple[int, float] | None = None,
+) -> PipelineSettings:
+    batch_size = options.get("batch_size")
+    return PipelineSettings(
+        service=checks.optional_text("service", options.get("service")),
+        env=checks.optional_text("env", options.get("env")),
+        tags=checks.tags(options.get("tags", {})),
+        capacity=checks.integer("capacity", options.get("capacity", 10_000), 1, 10_000_000),
+        capacity_bytes=checks.integer(
+            "capacity_bytes", options.get("capacity_bytes", 64 * MiB), 65_536, 2**40
+        ),
+        when_full=checks.one_of(
+            "when_full",
+            options.get("when_full", "drop_lowest"),
+            ("drop_lowest", "drop_newest", "drop_oldest", "block"),
+        ),
+        batch_size=max_batch
+        if batch_size is None
+        else checks.integer("batch_size", batch_size, 1, max_batch),
+        flush_interval=checks.number("flush_interval", options.get("flush_interval", 1.0), 0, 3600),
+        timeout=checks.timeout(options.get("timeout", (3.0, 10.0))),
+        exit_timeout=checks.number("exit_timeout", options.get("exit_timeout", 3.0), 0, 600),
+        max_age=checks.number("max_age", options.get("max_age", 3600.0), 1, 30 * 86_400),
+        concurrency=checks.integer("concurrency", options.get("concurrency", 4), 1, 64),
+        before_send=checks.function("before_send", options.get("before_send")),
+        level_map=checks.level_map(options.get("level_map")),
+        requests_per_second=requests_per_second,
+        burst=burst,
+        window=window,
+    )
+
+
+def _endpoint(
+    options: Mapping[str, Any], name: str, default: str | None, environ: Mapping[str, str]
+) -> tuple[str, Any]:
+    """Where to send, unchecked, and what to call it in a refusal."""
+    console = console_url(environ)
+    if console:
+        return "EVENTLOG_CONSOLE", console
+    given = options.get(name)
+    return name, default if given is None else given
+
+
+def console_url(environ: Mapping[str, str]) -> str | None:
+    """The local stand-in's address if ``EVENTLOG_CONSOLE`` asks for it (1, or its URL), else None."""
+    value = environ.get("EVENTLOG_CONSOLE", "").strip()
+    if value.lower() in ("", "0", "false", "no", "off"):
+        return None
+    if value.lower() in ("1", "true", "yes", "on"):
+        return CONSOLE_URL
+    return value.rstrip("/")

@@ -1,0 +1,348 @@
+"""The only owner of threads: takes captures in, has them rendered and delivered, waits, flushes, stops.
+
+One event's way: ``submit`` (any thread, no lock) -> intake -> ``step`` [render, Buffer.put] -> lease -> batch
+-> Sink.send -> one Outcome per event -> ack, nack or drop.
+
+Which side may touch what. The caller's side, inside ``emit``, touches the intake, ``_wake``, ``_wake_at``
+and, without waiting, ``_starting``; it takes no lock that another thread may hold. Everything else is the
+worker's side and stands under the ledger's lock.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from eventlog_handlers import lifecycle, own_traffic
+from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.delivery import LONG_AGO, Delivery, Idle
+from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.events import Event
+from eventlog_handlers.intake import Intake
+from eventlog_handlers.ledger import Ledger, Ticket
+from eventlog_handlers.mapping import Capture
+from eventlog_handlers.pacing import Pacer
+from eventlog_handlers.settings import PipelineSettings
+from eventlog_handlers.sinks import Sink
+
+_CHUNK = 256  # captures rendered between two looks at the lock
+_HIGH_WATER = 1_000  # captures that may pile up before a second thread comes to render them
+_LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
+_RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refused
+_BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
+_BLOCK_POLL_SECONDS = 0.005
+
+
+class Worker:
+    """Carries captures of one handler to its sink.
+
+    *make_sink* and *make_buffer* are called again in a forked child. *render* turns a capture into an event,
+    or into None where the user wants none of it, on the worker's thread. *start_thread(run, name)* starts a
+    daemon thread or raises RuntimeError; without threads, ``flush`` does the work in its caller. *clock*
+    gives monotonic, *wall_clock* epoch seconds, *rand* a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: PipelineSettings,
+        *,
+        make_sink: Callable[[], Sink],
+        make_buffer: Callable[[], Buffer],
+        render: Callable[[Capture], Event | None],
+        pacer: Pacer | None,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+        rand: Callable[[], float],
+        start_thread: Callable[[Callable[[], None], str], None],
+        self_log: SelfLog | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.exit_timeout = settings.exit_timeout
+        self._make_sink = make_sink
+        self._make_buffer = make_buffer
+        self._render = render
+        self._pacer = pacer
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._rand = rand
+        self._start_thread = start_thread
+        self._self_log = self_log or SelfLog(name)
+        self._high_water = min(_HIGH_WATER, settings.capacity)
+        self._blocks = settings.when_full == "block"
+        self._intake = Intake(settings.when_full)
+        self._captures = self._intake.captures
+        self._new_life()
+        lifecycle.join(self)
+
+    def _new_life(self) -> None:
+        """What a process, and again each forked child, starts with."""
+        self._pid = os.getpid()
+        self._intake.clear()
+        # Caller's side.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake_at = 1
+        self._starting = threading.Lock()  # only ever tried, never waited for
+        self._start_again_at = LONG_AGO
+        self.own_traffic = 0  # records refused as our own doing; a rough count, made without a lock
+        # Worker's side.
+        self._ledger = Ledger(self._intake, self._make_buffer())
+        self._delivery = Delivery(
+            self._make_sink,
+            self._ledger,
+            self.settings,
+            pacer=self._pacer,
+            clock=self._clock,
+            wall_clock=self._wall_clock,
+            rand=self._rand,
+            self_log=self._self_log,
+            many=self._high_water,
+        )
+        self._threads = 0
+        self._waiting = False  # a thread sleeps until a token arrives; at most one does
+        self._parked = False
+        self._said_left = 0
+
+    def after_fork_in_child(self) -> None:
+        """Start empty: the parent still owns what was buffered, its threads and its connections."""
+        if self._pacer is not None:
+            self._pacer.after_fork_in_child()
+        self._new_life()
+
+    # --- the caller's side ---------------------------------------------------------------------------------
+
+    def submit(self, captured: Capture) -> None:
+        """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
+        if self._pid != os.getpid():  # uWSGI forks without Python's hooks
+            self.after_fork_in_child()
+        if self._blocks:
+            self._wait_for_room()
+        self._captures.append(captured)
+        if len(self._captures) >= self._wake_at:
+            self._rouse()
+            if len(self._captures) > self.settings.capacity:
+                self._intake.shed_one(captured)
+
+    def _rouse(self) -> bool:
+        """Have some thread look at the intake soon; False if there is none and none can be started."""
+        if self._waiting:
+            self._wake_at = self._high_water  # before the token: whoever takes it sets the mark anew
+            self._wake.put(None)
+            return True
+        if self._threads > self.settings.concurrency:
+            return True  # as many as may send, and one that renders
+        return self._start() or self._threads > 0
+
+    def _start(self) -> bool:
+        """Start a thread; True also if another caller is just starting one."""
+        if not self._starting.acquire(blocking=False):
+            return True
+        now = self._clock()
+        if now >= self._start_again_at:
+            try:
+                lifecycle.hook_process()
+                self._start_thread(self._run, f"eventlog-{self.name}")
+            except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
+                self._start_again_at = now + _RESTART_SECONDS
+                lifecycle.hold(self)  # no thread does: the exit hook is its next chance
+            else:
+                return True  # _run releases _starting once it has been counted
+        self._starting.release()
+        return False
+
+    def _wait_for_room(self) -> None:
+        capacity = self.settings.capacity
+        if own_traffic.mark.active or self._ledger.roughly_pending() < capacity:
+            return
+        deadline = self._clock() + _BLOCK_SECONDS
+        never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
+        while self._ledger.roughly_pending() >= capacity and self._clock() < deadline:
+            self._rouse()
+            never.wait(_BLOCK_POLL_SECONDS)
+
+    # --- the worker's side ---------------------------------------------------------------------------------
+
+    def step(self, *, deadline: float | None = None) -> Idle | None:
+        """One turn, without thread or sleep: render what came in, then deliver at most one lease of events.
+
+        Returns None if there was something to do, else what to wait for. *deadline* (monotonic) shortens the
+        request's timeout.
+        """
+        rendered = self._render_chunk()
+        planned = self._delivery.plan()
+        if isinstance(planned, Idle):
+            return None if rendered else planned
+        if self._threads and self._delivery.wants_another_sender():
+            self._rouse()
+        self._delivery.deliver(planned, deadline=deadline)
+        return None
+
+    def _render_chunk(self) -> bool:
+        chunk = self._ledger.take(_CHUNK)
+        if not chunk:
+            return False
+        events: list[Event] = []
+        dropped: list[tuple[int, str]] = []
+        done = 0
+        try:
+            for captured in chunk:
+                event = self._render(captured)
+                done += 1
+                if event is None:
+                    dropped.append((captured.level, "before_send"))
+                else:
+                    events.append(event)
+        finally:
+            # Must not fail: else this chunk would be in none of the law's sums.
+            dropped.extend((captured.level, "worker_died") for captured in chunk[done:])
+            self._ledger.put(events, dropped=dropped)
+        return True
+
+    def _run(self) -> None:
+        """A thread's life."""
+        own_traffic.mark.active = True
+        with self._ledger.lock:
+            self._threads += 1
+            self._parked = False
+        self._starting.release()
+        try:
+            while (idle := self.step()) is None or self._sleep(idle):
+                pass
+        except BaseException as error:
+            # Whatever killed it, the events are still held: the next record or flush starts another thread.
+            with self._ledger.lock:
+                self._leave()
+                self._start_again_at = self._clock() + _RESTART_SECONDS
+            lifecycle.hold(self)
+            self._self_log.say(f"worker thread died: {type(error).__name__}: {error}")
+            return
+        if self._threads == 0:
+            self._delivery.close()
+            if self._captures:  # a record came between the last look and leaving
+                self._rouse()
+
+    def _sleep(self, idle: Idle) -> bool:
+        """Wait for a record, a flush or the time; False if this thread is to end. One sleeper is enough."""
+        with self._ledger.lock:
+            if self._waiting or (self._parked and not self._ledger.pending()):
+                self._leave()
+                return False
+            self._waiting = True
+            self._wake_at = idle.records
+        woken = True
+        if len(self._captures) < idle.records:  # else one came before the mark was set
+            try:
+                self._wake.get(timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001))
+            except queue.Empty:
+                woken = False
+        with self._ledger.lock:
+            self._waiting = False
+            self._wake_at = self._high_water
+            if not woken and idle.seconds is None and not self._ledger.pending():
+                self._leave()
+                return False
+        return True
+
+    def _leave(self) -> None:
+        self._threads -= 1
+        if self._threads == 0:
+            self._wake_at = 1
+
+    # --- anybody's side ------------------------------------------------------------------------------------
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
+
+        Waits *timeout* seconds at most (None: ``exit_timeout``, or what is left of it while the interpreter
+        ends), whatever the worker is stuck in.
+        """
+        return self.end_flush(self.begin_flush(), timeout)
+
+    def begin_flush(self) -> Ticket | None:
+        """Start what ``end_flush`` waits for, so that several workers can be flushed side by side.
+
+        None on a thread that must not wait: one at work for a handler of ours, or the owner of logging's lock.
+        """
+        if own_traffic.mark.active or lifecycle.caller_owns_logging_lock():
+            if self._ledger.roughly_pending():
+                self._rouse()
+            return None
+        return self.start_drain(urgent=lifecycle.exiting())
+
+    def end_flush(self, ticket: Ticket | None, timeout: float | None) -> bool:
+        """Wait for *ticket*; see ``flush``."""
+        if ticket is None:
+            return not self._ledger.roughly_pending()
+        if timeout is not None:
+            return self.finish_drain(ticket, timeout)
+        started = self._clock()
+        settled = self.finish_drain(ticket, lifecycle.budget(self))
+        if lifecycle.exiting():
+            lifecycle.spend(self._clock() - started)
+        return settled
+
+    def start_drain(self, *, urgent: bool = True) -> Ticket:
+        """Begin to send everything accepted so far, full batches or not.
+
+        *urgent*, at the end of the process: a destination that rests after a failure is tried at once.
+        """
+        if self._pid != os.getpid():
+            self.after_fork_in_child()
+        ticket = self._ledger.open_ticket()
+        if not ticket.finished:
+            if urgent:
+                self._delivery.hurry()
+            self._rouse()
+        return ticket
+
+    def finish_drain(self, ticket: Ticket, timeout: float) -> bool:
+        """Wait until what *ticket* stands for is settled; does the work itself where no thread can be had."""
+        deadline = self._clock() + timeout
+        try:
+            while not ticket.finished and (left := deadline - self._clock()) > 0:
+                idle: Idle | None = Idle(None, 1)
+                if self._threads == 0 and not self._rouse():
+                    with own_traffic.at_work():
+                        idle = self.step(deadline=deadline)
+                if idle is not None:
+                    self._wait_for(ticket, left if idle.seconds is None else min(left, idle.seconds))
+        finally:  # also where Ctrl-C ends the wait
+            self._ledger.close_ticket(ticket)
+        return ticket.finished
+
+    def _wait_for(self, ticket: Ticket, seconds: float) -> None:
+        try:
+            ticket.done.get(timeout=max(0.001, seconds))
+        except queue.Empty:
+            return
+
+    def park(self) -> bool:
+        """Flush, then let the threads end once nothing is pending. The next record revives them."""
+        settled = self.flush()
+        self._parked = True
+        if self._waiting:
+            self._wake.put(None)
+        if lifecycle.exiting():
+            self.say_what_is_left()
+        return settled
+
+    def say_what_is_left(self) -> None:
+        """Tell on stderr what the end of the process loses; once for the same number."""
+        pending = self._ledger.pending()
+        if pending and pending != self._said_left:
+            self._said_left = pending
+            why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
+            self._self_log.say(f"{pending} event(s) not delivered when the process ended{why}")
+
+    def stats(self) -> dict[str, Any]:
+        """A snapshot of the law's sums and of the destination's state; see the README for each."""
+        return {
+            **self._ledger.sums(),
+            **self._delivery.state(),
+            "own_traffic": self.own_traffic,
+            "threads": self._threads,
+        }

@@ -1,0 +1,175 @@
+"""Imports run one way, client libraries stay at the rim, and the pure modules touch nothing outside."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "eventlog_handlers"
+
+LAYERS = [
+    # Lowest first: a module may import from its own row and those above it in this list.
+    {"_version", "errors", "events", "own_traffic", "secret"},
+    {
+        "batching", "checks", "dialects", "dsn", "fingerprints", "identities", "jsonable", "mapping", "retry",
+        "settings", "tracebacks", "wire", "credentials", "schemas",
+    },
+    {"sinks", "buffers", "diagnostics", "pacing", "intake", "lifecycle"},
+    {"ledger"},
+    {"delivery"},
+    {"worker"},
+    {"handlers"},
+    {"configuration"},
+    {"testing", "console", "django"},
+    {"cli", "pytest_plugin", "__init__", "__main__"},
+]  # fmt: skip
+PURE = LAYERS[0] | LAYERS[1]
+IMPURE_MODULES = {
+    "time",
+    "random",
+    "socket",
+    "threading",
+    "queue",
+    "sqlite3",
+    "requests",
+    "urllib3",
+    "boto3",
+    "botocore",
+}
+ONLY_IN = {
+    "requests": {"sinks"},
+    "urllib3": {"sinks"},
+    "boto3": {"sinks"},
+    "botocore": {"sinks", "console"},
+    "sqlite3": {"buffers", "console"},
+    "starlette": {"console"},
+    "uvicorn": {"console"},
+    "django": {"django"},
+}
+THREADS_IN = {"handlers", "console"}
+
+
+def modules() -> list[tuple[str, Path]]:
+    """Each file with the part of the package it belongs to."""
+    return [
+        (path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path)
+        for path in sorted(PACKAGE.rglob("*.py"))
+    ]
+
+
+def imports(path: Path, *, everywhere: bool) -> set[str]:
+    """Full names imported by *path*; those for type checkers only are left out."""
+    tree = ast.parse(path.read_text())
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            skipped.update(inner for statement in node.body for inner in ast.walk(statement))
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    names: set[str] = set()
+    for node in nodes:
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def layer_of(part: str) -> int:
+    (layer,) = [number for number, parts in enumerate(LAYERS) if part in parts]
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("part", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/")
+)
+def test_imports_run_one_way(part: str, path: Path) -> None:
+    """A part imports only from its own layer or from a lower one."""
+    for name in imports(path, everywhere=True):
+        if name.startswith("eventlog_handlers."):
+            target = name.split(".")[1]
+            assert layer_of(target) <= layer_of(part), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("part", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/")
+)
+def test_client_libraries_stay_at_the_rim(part: str, path: Path) -> None:
+    """requests and boto3 are imported only in sinks, on first use; databases and web servers where they belong."""
+    for name in imports(path, everywhere=True):
+        home = ONLY_IN.get(name.split(".")[0])
+        assert home is None or part in home, f"{path.name} imports {name}"
+    if part == "sinks":
+        for name in imports(path, everywhere=False):
+            assert name.split(".")[0] not in ONLY_IN, f"{path.name} imports {name} before first use"
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [entry for entry in modules() if entry[0] in PURE - {"own_traffic"}],
+    ids=lambda value: str(value).removeprefix(f"{PACKAGE}/"),
+)
+def test_pure_modules_have_no_clock_no_chance_no_thread(part: str, path: Path) -> None:
+    """Rules are functions of values: what they need is handed to them."""
+    for name in imports(path, everywhere=True):
+        assert name.split(".")[0] not in IMPURE_MODULES, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("part", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/")
+)
+def test_one_module_starts_threads(part: str, path: Path) -> None:
+    """Only the worker has threads, and only handlers.py knows how one is started (the stand-in apart)."""
+    if part not in THREADS_IN:
+        assert "threading.Thread(" not in path.read_text(), path.name
+
+
+def test_importing_and_constructing_loads_no_client_library_starts_no_thread() -> None:
+    """The constructor opens nothing: proven in a fresh interpreter that has neither socket nor thread afterwards."""
+    script = """
+import sys, threading, socket
+opened = []
+class Refused(socket.socket):
+    def __init__(self, *args, **kwargs):
+        opened.append(args)
+        super().__init__(*args, **kwargs)
+socket.socket = Refused
+from eventlog_handlers import CMSHandler, CloudWatchEventsHandler, GuanceHandler
+handlers = [
+    CMSHandler(access_key_id="a", access_key_secret="b"),
+    GuanceHandler(api_key="a"),
+    CloudWatchEventsHandler(),
+]
+loaded = {"requests", "urllib3", "boto3", "botocore", "sqlite3", "starlette", "uvicorn"} & set(sys.modules)
+assert not loaded, loaded
+assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
+assert not opened, opened
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_importing_the_package_alone_loads_almost_nothing() -> None:
+    """`import eventlog_handlers` brings no module of ours but the package itself."""
+    script = """
+import sys
+import eventlog_handlers
+ours = sorted(name for name in sys.modules if name.startswith("eventlog_handlers."))
+assert ours == ["eventlog_handlers._version"], ours
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_the_public_names_are_these() -> None:
+    """What users import is listed in one place."""
+    import eventlog_handlers
+
+    assert sorted(eventlog_handlers.__all__) == [
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "stats",
+    ]  # fmt: skip
+    assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-JSON: TypeAlias = "None | bool | int | float | str | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 STATUSES = ("critical", "error", "warning", "ok", "info", "nodata")
 """What an event may call itself, in Guance's words; the other services carry the same word as text."""
@@ -98,7 +98,7 @@ class Event(NamedTuple):
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> Event:
-        """The reverse of ``to_json``. Fields unknown to this version are ignored; a missing one raises KeyError."""
+        """The reverse of ``to_json``; ignores unknown fields, raises KeyError for a missing one."""
         known: dict[str, Any] = {name: fields[name] for name in cls._fields if name in fields}
         missing = [name for name in cls._fields if name not in known and name not in cls._field_defaults]
         if missing:

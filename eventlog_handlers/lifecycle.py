@@ -44,7 +44,6 @@ class Participant(Protocol):
 _participants: dict[int, weakref.ref[Participant]] = {}
 _held: set[Participant] = set()
 _hooked_pid: int | None = None
-_importing = threading.RLock()
 _IMPORT_SECONDS = (
     5.0  # a fork waits no longer than that: whoever imports may be waiting for the forking thread
 )
@@ -61,16 +60,61 @@ monotonic: Callable[[], float] = (
 """Seconds of the system's monotonic clock, in the one form that freezegun and time-machine don't reach."""
 
 
-@contextlib.contextmanager
-def importing() -> Iterator[None]:
-    """Hold off forks while this thread imports a client library.
+class ForkGate:
+    """Holds off forks while one of our threads is where a child of this moment would be stuck for ever.
 
-    A child forked in the middle of an import by another thread finds a half-made module whose lock nobody
-    will release.
+    A thread that imports leaves a half-made module and a lock nobody releases; one inside OpenSSL (hashing,
+    signing, making a TLS context) leaves OpenSSL's own locks held. Any number of threads may be inside; the
+    forking thread waits for them, GATE_SECONDS at most, for they may in turn be waiting for it.
     """
-    lock = _importing
-    with lock:
-        yield
+
+    GATE_SECONDS = 2.0
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition(threading.RLock())
+        self._inside = 0
+        self._forking = 0
+
+    @contextlib.contextmanager
+    def no_fork(self) -> Iterator[Callable[[], None]]:
+        """Keep forks waiting for the length of the block, or until the function it gives is called."""
+        with self._changed:
+            if self._forking:
+                self._changed.wait_for(lambda: not self._forking, self.GATE_SECONDS)
+            self._inside += 1
+        is_inside = True
+
+        def leave() -> None:
+            nonlocal is_inside
+            if is_inside:
+                is_inside = False
+                with self._changed:
+                    self._inside -= 1
+                    self._changed.notify_all()
+
+        try:
+            yield leave
+        finally:
+            leave()
+
+    def before_fork(self) -> None:
+        """Wait until nobody is inside, and let nobody in."""
+        with self._changed:
+            self._forking += 1
+            self._changed.wait_for(lambda: not self._inside, self.GATE_SECONDS)
+
+    def after_fork_in_parent(self) -> None:
+        """Open it."""
+        with self._changed:
+            self._forking -= 1
+            self._changed.notify_all()
+
+    def after_fork_in_child(self) -> None:
+        """Open it anew: its lock and those inside it are the parent's."""
+        self.__init__()  # type: ignore[misc]  # the object stays, for others hold it
+
+
+fork_gate = ForkGate()
 
 
 def join(participant: Participant) -> None:
@@ -166,19 +210,8 @@ def _at_exit() -> None:
     drain_all(final=True)
 
 
-def _before_fork() -> None:
-    global _fork_waited
-    _fork_waited = _importing.acquire(timeout=_IMPORT_SECONDS)
-
-
-def _after_fork_in_parent() -> None:
-    if _fork_waited:
-        _importing.release()
-
-
 def _after_fork_in_child() -> None:
-    global _importing
-    _importing = threading.RLock()
+    fork_gate.after_fork_in_child()
     _held.clear()
     for reference in list(_participants.values()):
         participant = reference()
@@ -188,5 +221,7 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+        before=fork_gate.before_fork,
+        after_in_parent=fork_gate.after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
     )

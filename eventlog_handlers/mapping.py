@@ -108,21 +108,32 @@ def capture(
     if more:
         del names[_STANDARD_COUNT:]
     if (
-        formatter is None
-        and names == _STANDARD
-        and type(record) is _LogRecord
-        and type(fields["msg"]) is str
-        and type(fields["levelno"]) is int
-        and fields["stack_info"] is None
-        and dialects.OTEL_API not in _modules
-        and not (more and dialects.NEEDS_READING.intersection(more))
+        formatter is not None
+        or names != _STANDARD
+        or type(record) is not _LogRecord
+        or type(fields["msg"]) is not str
+        or type(fields["levelno"]) is not int
+        or fields["stack_info"] is not None
+        or dialects.OTEL_API in _modules
+        or (more and not dialects.NEEDS_READING.isdisjoint(more))
+    ):
+        return _thorough(record, dict(fields), id_bits, formatter)
+    msg, args = fields["msg"], fields["args"]
+    if (
+        more
+        or fields["exc_info"] is not None
+        or fields["exc_text"] is not None
+        or not _is_deferrable(msg, args)
     ):
         return _straight(record, fields.copy(), more, id_bits)
-    return _thorough(record, dict(fields), id_bits, formatter)
+    return _new(
+        Capture,
+        (fields["levelno"], id_bits, fields.copy(), None, msg, bool(args), None, None, "", _NO_SPAN, ()),
+    )
 
 
 def _straight(record: logging.LogRecord, fields: dict[str, Any], more: list[str], id_bits: int) -> Capture:
-    """The short way, for what nearly all records are: logging's own, with extras and an exception at most.
+    """The short way for logging's own records with extras, an exception or arguments that may change.
 
     *fields* is a copy of the record's, *more* the names that logging did not put there.
     """

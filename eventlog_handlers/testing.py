@@ -167,7 +167,7 @@ def make_worker(
 
 
 def settle(worker: Worker, clock: ManualClock, *, seconds: float = 600.0) -> None:
-    """Step *worker*, turning *clock* on whenever it waits, until nothing is pending or *seconds* have passed."""
+    """Step *worker*, turning *clock* on where it waits, until nothing is pending or *seconds* passed."""
     end = clock() + seconds
     while worker.stats()["pending"] and clock() < end:
         idle = worker.step()

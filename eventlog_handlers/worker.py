@@ -265,7 +265,7 @@ class Worker:
     def begin_flush(self) -> Ticket | None:
         """Start what ``end_flush`` waits for, so that several workers can be flushed side by side.
 
-        None on a thread that must not wait: one at work for a handler of ours, or the owner of logging's lock.
+        None on a thread that must not wait: one at work for us, or the owner of logging's lock.
         """
         if own_traffic.mark.active or lifecycle.caller_owns_logging_lock():
             if self._ledger.roughly_pending():

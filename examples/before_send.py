@@ -18,11 +18,17 @@ CARD = re.compile(r"\b\d{4} \d{4} \d{4} (\d{4})\b")
 
 
 def tidy(event: Event) -> Event | None:
-    """Called on a thread of the handler, never in the logging call. Events are frozen: return another one."""
+    """Called on a thread of the handler, never in the logging call. Events are frozen: return another one.
+
+    What stands in a message may stand in its template as well, if it was not passed as an argument.
+    """
     if event.logger == "shop.health":
         return None
-    attributes = {name: value for name, value in event.attributes.items() if name != "password"}
-    return event._replace(message=CARD.sub(r"**** \1", event.message), attributes=attributes)
+    return event._replace(
+        message=CARD.sub(r"**** \1", event.message),
+        template=CARD.sub(r"**** \1", event.template),
+        attributes={name: value for name, value in event.attributes.items() if name != "password"},
+    )
 
 
 handler = configure("guance://cn1", level="INFO", before_send=tidy)  # in YAML: "shop.hooks.tidy"

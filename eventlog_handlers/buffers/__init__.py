@@ -32,7 +32,7 @@ class Buffer(Protocol):
         """Forget events that are settled."""
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
-        """Take an event back, to lease it again after *delay* seconds. Not *spent*: that attempt is not counted."""
+        """Take an event back, to lease it again in *delay* seconds; an attempt not *spent* isn't counted."""
 
     def ready(self) -> int:
         """How many events could be leased now."""

@@ -22,7 +22,7 @@ from eventlog_handlers.errors import (
     TransientError,
 )
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
-from eventlog_handlers.lifecycle import importing
+from eventlog_handlers.lifecycle import fork_gate
 from eventlog_handlers.wire import cloudwatch as wire
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ _STEPS_SECONDS = (60.0, 30.0, 20.0, 12.0, 8.0, 5.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7
 
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException")
 _NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
+
+
+_signing = threading.local()
+"""``_signing.leave()`` lets forks go on: set by the thread that has a request signed."""
 
 
 class CloudWatchEventsSink:
@@ -80,14 +84,14 @@ class CloudWatchEventsSink:
         deadline = self._clock() + timeout
         client = self._client(timeout)
         try:
-            response = _put(client, entries)
+            response = self._put(client, entries)
         except MisconfiguredError as error:
             self._forget(client)
             if error.code not in _EXPIRED or self._settings.client is not None:
                 raise
             client = self._client(deadline - self._clock())
             try:
-                response = _put(client, entries)
+                response = self._put(client, entries)
             except MisconfiguredError:
                 self._forget(client)
                 raise
@@ -136,7 +140,7 @@ class CloudWatchEventsSink:
     def _prepare_session(self) -> None:
         """Have a session that knows its credentials; the slow part: imports, files, perhaps the network."""
         if self._session is None:
-            with importing():
+            with fork_gate.no_fork():
                 import boto3
 
                 self._session = boto3.Session()
@@ -145,12 +149,12 @@ class CloudWatchEventsSink:
             raise MisconfiguredError("NoCredentialsError", _NO_CREDENTIALS)
 
     def _build(self, connect_seconds: float, read_seconds: float) -> Any:
-        with importing():  # the first client of a process loads half of botocore
+        with fork_gate.no_fork():  # the first client of a process loads half of botocore
             from botocore.config import Config
 
             settings = self._settings
             key_id, secret = settings.access_key_id, settings.access_key_secret
-            return self._session.client(
+            client = self._session.client(
                 "events",
                 region_name=settings.region_name,
                 endpoint_url=settings.endpoint_url,
@@ -168,6 +172,22 @@ class CloudWatchEventsSink:
                     proxies=None if settings.proxies is None else dict(settings.proxies),
                 ),
             )
+            client.meta.events.register("before-send.events.PutEvents", _is_signed)
+            return client
+
+    def _put(self, client: Any, entries: list[dict[str, Any]]) -> Mapping[str, Any]:
+        """The answer, or what went wrong as a SinkError."""
+        try:
+            response: Mapping[str, Any]
+            if self._settings.client is not None:
+                response = client.put_events(Entries=entries)
+            else:
+                with fork_gate.no_fork() as leave:
+                    _signing.leave = leave
+                    response = client.put_events(Entries=entries)
+        except Exception as error:
+            raise _translated(error, _CALLING, TransientError) from error
+        return response
 
     def _forget(self, client: Any) -> None:
         """Build the next client anew, from a new session where it is ours: its credentials are read again.
@@ -181,6 +201,11 @@ class CloudWatchEventsSink:
             self._session = self._settings.session
 
 
+def _is_signed(**_: object) -> None:
+    """botocore calls this between signing and sending: a fork need not wait for the answer."""
+    _signing.leave()
+
+
 def _timeouts(configured: tuple[float, float], seconds: float) -> tuple[float, float]:
     """Connect and read timeouts that sum up to at most *seconds*: *configured*, or a step in proportion."""
     connect, read = configured
@@ -191,15 +216,6 @@ def _timeouts(configured: tuple[float, float], seconds: float) -> tuple[float, f
         if step <= seconds and step < total:
             return (step * connect / total, step * read / total)
     raise TransientError("timeout", "no time left to send")
-
-
-def _put(client: Any, entries: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """The answer, or what went wrong as a SinkError."""
-    try:
-        response: Mapping[str, Any] = client.put_events(Entries=entries)
-    except Exception as error:
-        raise _translated(error, _CALLING, TransientError) from error
-    return response
 
 
 # --- botocore's exceptions --------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from eventlog_handlers import credentials as alibaba
 from eventlog_handlers.errors import TransientError
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
+from eventlog_handlers.lifecycle import fork_gate
 from eventlog_handlers.sinks.http import Answer, HttpClient
 from eventlog_handlers.wire import cms
 from eventlog_handlers.wire.cms_answers import Kind, outcomes, verdict
@@ -120,14 +121,15 @@ class CMSSink:
         mended: set[Kind] = set()
         while True:
             scheme = self._scheme
-            request = cms.sign(
-                scheme,
-                payloads,
-                credentials=credentials,
-                host=self._host,
-                nonce=self._nonce(),
-                timestamp=self._wall_clock() + self._clock_offset,
-            )
+            with fork_gate.no_fork():
+                request = cms.sign(
+                    scheme,
+                    payloads,
+                    credentials=credentials,
+                    host=self._host,
+                    nonce=self._nonce(),
+                    timestamp=self._wall_clock() + self._clock_offset,
+                )
             left = expires - self._clock()
             if left <= 0:
                 raise TransientError("timeout", "the time for this call was over before it could be sent")

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
-from eventlog_handlers.lifecycle import importing
+from eventlog_handlers.lifecycle import fork_gate
 from eventlog_handlers.sinks.deadline import Call, here, timed
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class HttpClient:
 
     def _connected(self) -> HTTPAdapter:
         if self._adapter is None:
-            with importing():
+            with fork_gate.no_fork():
                 self._adapter = (
                     _new_adapter()
                 )  # two threads may each make one; the loser's closes with its call

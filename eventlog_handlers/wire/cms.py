@@ -135,7 +135,7 @@ def sign(
 def _v1_request(
     events: list[str], credentials: Credentials, host: str, nonce: str, moment: str
 ) -> SignedRequest:
-    """Everything in the form, so that no proxy's log and no debug record of a URL holds a signature or a token.
+    """Everything in the form, so that no log of URLs, a proxy's or ours, holds a signature or a token.
 
     The signature covers query and form alike. Source: @alicloud/pop-core ``rpc.js``, which has sent all
     parameters of a POST this way since 2019-01-21 (read 2026-11-20).

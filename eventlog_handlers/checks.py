@@ -80,6 +80,12 @@ def optional_number(name: str, value: object, low: float, high: float) -> float 
     return None if value is None else number(name, value, low, high)
 
 
+def boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise SettingsError(f"{name} takes True or False, not {value!r}")
+    return value
+
+
 def integer(name: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         numbers = f"a whole number from {low} to {high}" if low < high else f"{low} and nothing else"

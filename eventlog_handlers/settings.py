@@ -391,6 +391,9 @@ def _pipeline(
     burst: int = 1,
     window: tuple[int, float] | None = None,
 ) -> PipelineSettings:
+    checks.boolean(
+        "allow_insecure", options.get("allow_insecure", False)
+    )  # read where an endpoint is checked
     batch_size = options.get("batch_size")
     return PipelineSettings(
         service=checks.optional_text("service", options.get("service")),

@@ -45,10 +45,17 @@ def run(
     """Run *script* after *preamble*; raises TimeoutExpired if it hangs."""
     if console is not None:
         variables["EVENTLOG_CONSOLE"] = console
+    return _run([sys.executable, "-c", preamble + textwrap.dedent(script)], timeout, variables)
+
+
+def run_file(
+    path: Path, *arguments: str, console: str, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a script that must be a file: multiprocessing imports it again."""
+    return _run([sys.executable, str(path), *arguments], timeout, {"EVENTLOG_CONSOLE": console})
+
+
+def _run(command: list[str], timeout: float, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", preamble + textwrap.dedent(script)],
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
+        command, env=environment(**variables), capture_output=True, text=True, timeout=timeout
     )

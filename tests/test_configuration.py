@@ -64,7 +64,9 @@ def test_a_dict_configures_all_three(eventlog_console):
             "formatters": {"short": {"format": "<%(message)s>"}},
             "filters": {"quiet": {"()": "__main__.Quiet"}},
             "handlers": {
-                "cms": {"class": "eventlog_handlers.CMSHandler", "level": "ERROR", "event_name": "shop-{level}"},
+                "cms": {
+                    "class": "eventlog_handlers.CMSHandler", "level": "ERROR", "event_name": "shop-{level}",
+                },
                 "guance": {
                     "class": "eventlog_handlers.GuanceHandler", "requests_per_minute": None,
                     "tags": {"os": "ext://os.name"}, "before_send": "__main__.at_home",

@@ -9,7 +9,7 @@ from typing import Any
 
 import faultserver
 import pytest
-from processes import SERVICES, run
+from processes import SERVICES, run, run_file
 
 
 def messages(console: Any, service: str) -> Counter[str]:
@@ -101,7 +101,8 @@ def test_the_only_record_of_a_program_may_come_in_an_exit_hook(eventlog_console)
 HUNG = """
 handlers = {
     "cms": {
-        "class": "eventlog_handlers.CMSHandler", "endpoint": URL, "access_key_id": "a", "access_key_secret": "b",
+        "class": "eventlog_handlers.CMSHandler", "endpoint": URL,
+        "access_key_id": "a", "access_key_secret": "b",
     },
     "guance": {"class": "eventlog_handlers.GuanceHandler", "endpoint": URL, "api_key": "k"},
     "cloudwatch": {
@@ -121,7 +122,7 @@ AWS_KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret
 
 @pytest.mark.parametrize("service", ["hangs", "refuses"])
 def test_exit_waits_exit_timeout_at_most_whatever_the_services_do(service):
-    """Three handlers and three dead services cost one exit_timeout together, and the loss is told on stderr."""
+    """Three handlers and three dead services cost one exit_timeout together; the loss is told on stderr."""
     listener = socket.create_server(("127.0.0.1", 0))  # accepts connections, answers nothing
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     if service == "refuses":
@@ -213,7 +214,7 @@ def test_forked_children_send_theirs_and_none_of_the_parents(eventlog_console, w
     before_fork = "pass"  # the parent's threads are busy sending
     if way != "os.fork":
         fork = "ctypes.PyDLL(None).fork()"
-        before_fork = "assert flush(20)"  # without Python's hooks its own locks survive only in a quiet process
+        before_fork = "assert flush(20)"  # without Python's hooks its own locks survive a quiet process only
 
     done = run(
         f"""
@@ -245,48 +246,43 @@ def test_forked_children_send_theirs_and_none_of_the_parents(eventlog_console, w
     )
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+CHILDREN = """
+import logging, logging.config, multiprocessing, sys
+
+def configure():
+    if not logging.getLogger().handlers:
+        logging.config.dictConfig({
+            "version": 1,
+            "handlers": {"cms": {"class": "eventlog_handlers.CMSHandler"}},
+            "root": {"handlers": ["cms"]},
+        })
+
+def work(number):
+    configure()
+    logging.getLogger("shop").error("child %d", number)
+
+if __name__ == "__main__":
+    configure()
+    logging.getLogger("shop").error("parent")
+    context = multiprocessing.get_context(sys.argv[1])
+    processes = [context.Process(target=work, args=(number,)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_multiprocessing_child_sends_at_its_end(eventlog_console, tmp_path, method):
     """Such children end by os._exit after multiprocessing's own finalizers."""
     script = tmp_path / "children.py"
-    script.write_text(
-        "import logging, logging.config, multiprocessing\n"
-        "def work(number):\n"
-        "    configure()\n"
-        "    logging.getLogger('shop').error('child %d', number)\n"
-        "def configure():\n"
-        "    if not logging.getLogger().handlers:\n"
-        "        logging.config.dictConfig({'version': 1, 'handlers': {'cms': {'class':\n"
-        "            'eventlog_handlers.CMSHandler'}}, 'root': {'handlers': ['cms']}})\n"
-        "if __name__ == '__main__':\n"
-        "    configure()\n"
-        "    logging.getLogger('shop').error('parent')\n"
-        f"    context = multiprocessing.get_context({method!r})\n"
-        "    processes = [context.Process(target=work, args=(number,)) for number in range(3)]\n"
-        "    [process.start() for process in processes]\n"
-        "    [process.join() for process in processes]\n"
-    )
+    script.write_text(CHILDREN)
 
-    done = run(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')", console=eventlog_console.url,
-               preamble="") if method == "fork" else _run_file(script, eventlog_console.url)  # fmt: skip
+    done = run_file(script, method, console=eventlog_console.url)
 
     assert done.returncode == 0, done.stderr
     assert messages(eventlog_console, "cms") == Counter({"parent", "child 0", "child 1", "child 2"})
-
-
-def _run_file(script, console):
-    import subprocess
-    import sys
-
-    from processes import environment
-
-    return subprocess.run(
-        [sys.executable, str(script)],
-        env=environment(EVENTLOG_CONSOLE=console),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def test_a_signal_handler_that_logs_while_logging_deadlocks_nothing(eventlog_console):

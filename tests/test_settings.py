@@ -198,6 +198,7 @@ REFUSED = [
     ("guance", {"when_full": "drop-lowest"}, ["when_full", "did you mean 'drop_lowest'?"]),
     ("guance", {"title": ""}, ["title takes a string that isn't empty"]),
     ("guance", {"service": 5}, ["service takes a string"]),
+    ("guance", {"allow_insecure": "yes"}, ["allow_insecure takes True or False"]),
     ("guance", {"tags": ["team"]}, ["tags takes a dict"]),
     ("guance", {"tags": {"": "x"}}, ["tags takes names"]),
     ("guance", {"tags": {"a": {"b": 1}}}, ["tags takes plain values"]),

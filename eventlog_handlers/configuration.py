@@ -74,7 +74,7 @@ class FanOut(logging.Handler):
         """Close each."""
         _flush_all(self.handlers, None)
         for handler in self.handlers:
-            handler.close()
+            handler.close(0.0)  # flushed, or over its time
         super().close()
 
 
@@ -145,7 +145,7 @@ def stats() -> dict[str, Any]:
 def _flush_all(handlers: Sequence[EventHandler], timeout: float | None) -> bool:
     started = lifecycle.monotonic()
     if timeout is None and not lifecycle.exiting():  # at the end of the process they share one budget anyway
-        timeout = max((handler._worker.exit_timeout for handler in handlers), default=0.0)
+        timeout = max((handler.exit_timeout for handler in handlers), default=0.0)
     tickets = [handler.begin_flush() for handler in handlers]
     settled = True
     for handler, ticket in zip(handlers, tickets, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import os
 import random
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _pacers: weakref.WeakValueDictionary[tuple[str, ...], Pacer] = weakref.WeakValueDictionary()
-_handlers: weakref.WeakSet[EventHandler] = weakref.WeakSet()
+_handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
 
 
 class EventHandler(logging.Handler):
@@ -74,7 +76,7 @@ class EventHandler(logging.Handler):
             self_log=self_log,
         )
         super().__init__(level)  # last: it makes the handler known to logging.shutdown
-        _handlers.add(self)
+        _handlers[next(_numbers)] = self
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
@@ -120,12 +122,17 @@ class EventHandler(logging.Handler):
         """The second half of ``flush``."""
         return self._worker.end_flush(ticket, timeout)
 
-    def close(self) -> None:
-        """Flush within ``exit_timeout`` and park: threads end, connections close, nothing pending is lost.
+    @property
+    def exit_timeout(self) -> float:
+        """Seconds that the interpreter's exit, and ``close``, wait at most."""
+        return self._worker.exit_timeout
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flush within *timeout* (None: ``exit_timeout``) and park: threads end, nothing pending is lost.
 
         A record that still comes (loggers keep handlers that a second dictConfig closed) revives it.
         """
-        self._worker.park()
+        self._worker.park(timeout)
         super().close()
 
     def stats(self) -> dict[str, Any]:
@@ -204,8 +211,8 @@ class CloudWatchEventsHandler(EventHandler):
 
 
 def live_handlers() -> list[EventHandler]:
-    """The handlers that exist in this process."""
-    return list(_handlers)
+    """The handlers that exist in this process, oldest first."""
+    return [handler for _, handler in sorted(_handlers.items())]
 
 
 class _Renderer:

@@ -320,9 +320,9 @@ class Worker:
         except queue.Empty:
             return
 
-    def park(self) -> bool:
+    def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
-        settled = self.flush()
+        settled = self.flush(timeout)
         self._parked = True
         if self._waiting:
             self._wake.put(None)

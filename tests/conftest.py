@@ -8,7 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 
+_SERVERS = {
+    "test_servers",
+    "test_django",
+    "test_flask",
+    "test_examples",
+    "test_readme",
+    "test_cloudwatch_moto",
+}
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in _SERVERS:
+            item.add_marker(pytest.mark.servers)
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +38,24 @@ def _clean_logging() -> Iterator[None]:
     root = logging.getLogger()
     before = (root.level, list(root.handlers))
     yield
-    for handler in list(root.handlers):
-        if handler not in before[1]:
-            root.removeHandler(handler)
-            handler.close()
+    for logger in _loggers():
+        kept = before[1] if logger is root else []
+        for handler in list(logger.handlers):
+            if handler not in kept and type(handler).__module__.startswith("eventlog_handlers"):
+                logger.removeHandler(handler)
+                handler.close()
+        if logger is not root:
+            logger.propagate, logger.disabled = True, False
+            logger.setLevel(logging.NOTSET)
     root.setLevel(before[0])
+
+
+def _loggers() -> list[logging.Logger]:
+    """The root logger and the test applications' own."""
+    named = logging.Logger.manager.loggerDict.items()
+    shops = [
+        logger
+        for name, logger in named
+        if name.split(".")[0] == "shop" and isinstance(logger, logging.Logger)
+    ]
+    return [logging.getLogger(), *shops]

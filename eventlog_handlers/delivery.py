@@ -11,21 +11,23 @@ from typing import Any, NamedTuple
 
 from eventlog_handlers import retry
 from eventlog_handlers.batching import batches, due_in, halves
-from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.diagnostics import Loss, SelfLog
 from eventlog_handlers.errors import (
     MisconfiguredError,
     RefusedError,
     SinkError,
+    ThrottledError,
     TooLargeError,
     TransientError,
 )
-from eventlog_handlers.events import Batch, Disposition, Lease, Outcome, Payload
+from eventlog_handlers.events import Batch, Disposition, Event, Lease, Outcome, Payload
 from eventlog_handlers.ledger import Ledger
 from eventlog_handlers.pacing import Pacer
 from eventlog_handlers.settings import PipelineSettings
 from eventlog_handlers.sinks import Sink
 
 LONG_AGO = float("-inf")
+_LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm must not breed another
 
 
 class Idle(NamedTuple):
@@ -39,8 +41,9 @@ class Idle(NamedTuple):
 class Delivery:
     """Leases events from the ledger's buffer and sees each to its end through the sink.
 
-    *make_sink* is called before the first request. *many* is how many captures may pile up while nothing can
-    be sent anyway.
+    *make_sink* is called before the first request. *report_loss* makes the event that tells what an outage or
+    a storm has cost, once the service takes events again. *many* is how many captures may pile up while
+    nothing can be sent anyway.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Delivery:
         wall_clock: Callable[[], float],
         rand: Callable[[], float],
         self_log: SelfLog,
+        report_loss: Callable[[Loss], Event],
         many: int,
     ) -> None:
         self._make_sink = make_sink
@@ -65,6 +69,7 @@ class Delivery:
         self._wall_clock = wall_clock
         self._rand = rand
         self._self_log = self_log
+        self._report_loss = report_loss
         self._many = many
         # The destination's state, under the ledger's lock.
         self._senders = 0
@@ -73,6 +78,7 @@ class Delivery:
         self._failures = 0  # failed requests in a row
         self._held = False  # misconfigured: one probe at a time, of one event
         self._last_success: float | None = None
+        self._loss_reported_at = LONG_AGO
         self.last_error = ""
 
     @property
@@ -162,7 +168,7 @@ class Delivery:
                 try:
                     todo.extend(self._request(batch, deadline, shortened, unsettled))
                 except SinkError as error:
-                    self._rest_after(error)
+                    self._rest_after(error, len(batch.leases))
                     outcomes = [retry.outcome_of(error)] * len(batch.leases)
                     self._settle(batch.leases, outcomes, unsettled, destination_rests=True)
                     break
@@ -172,6 +178,7 @@ class Delivery:
                 self._senders -= 1
                 for lease in unsettled.values():
                     self._ledger.give_back(lease, 0.0, spent=False)
+        self._tell_losses()
 
     def _senders_allowed(self) -> int:
         return 1 if self._failures else self._settings.concurrency
@@ -240,11 +247,26 @@ class Delivery:
             self._failures = 0
             self._held = False
             self._last_success = self._wall_clock()
+        if self._pacer is not None:
+            self._pacer.taken()
         if self._self_log.forget("down"):
             self._self_log.say("delivering again")
 
-    def _rest_after(self, error: SinkError) -> None:
+    def _tell_losses(self) -> None:
+        """Where the service takes events again, let one event say what was lost meanwhile."""
         with self._ledger.lock:
+            now = self._clock()
+            is_due = now - self._loss_reported_at >= _LOSS_REPORT_SECONDS
+            if self._ledger.losses and is_due and not self._failures:
+                self._loss_reported_at = now
+                self._ledger.add(self._report_loss(self._ledger.losses.take()))
+
+    def _rest_after(self, error: SinkError, events: int) -> None:
+        if self._pacer is not None and isinstance(error, ThrottledError):
+            self._pacer.throttled()
+        with self._ledger.lock:
+            if isinstance(error, TransientError) and error.ambiguous:
+                self._ledger.counters.duplicates_possible += events
             self._ledger.counters.failed_requests += 1
             self._failures += 1
             self._held = isinstance(error, MisconfiguredError)

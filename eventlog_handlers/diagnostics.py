@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from eventlog_handlers.wire.text import one_line
 
@@ -17,14 +18,74 @@ class Counters:
         self.delivered = 0
         self.retried = 0
         self.requests = 0
+        self.duplicates_possible = 0
         self.failed_requests = 0
         self.dropped: Counter[str] = Counter()
         self.dropped_by_level: Counter[str] = Counter()
 
-    def drop(self, reason: str, level_name: str) -> None:
+    def drop(self, reason: str, level: int) -> None:
         """Count one event lost for good."""
         self.dropped[reason] += 1
-        self.dropped_by_level[level_name] += 1
+        self.dropped_by_level[level_name(level)] += 1
+
+
+class Losses:
+    """What was lost since the last report, to be told by one event when the service is back.
+
+    Left out: events the service refused and those the user's hook dropped. They are not the price of an
+    outage or a storm; ``stats()`` counts them and stderr names the first of each kind.
+    """
+
+    _TOLD = ("overflow", "expired", "worker_died", "unencodable", "given up")
+
+    def __init__(self) -> None:
+        self._by_level: Counter[int] = Counter()
+        self._by_reason: Counter[str] = Counter()
+        self._since = self._until = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self._by_level)
+
+    def add(self, reason: str, level: int, at: float) -> None:
+        """Note one event lost at wall time *at*."""
+        if not reason.startswith(self._TOLD):
+            return
+        if not self._by_level:
+            self._since = at
+        self._until = at
+        self._by_level[level] += 1
+        self._by_reason[reason] += 1
+
+    def take(self) -> Loss:
+        """Everything noted; from now on it is told."""
+        loss = Loss(dict(self._by_level), dict(self._by_reason), self._since, self._until)
+        self._by_level.clear()
+        self._by_reason.clear()
+        return loss
+
+
+class Loss(NamedTuple):
+    """Events lost by level number and by reason, between two wall times."""
+
+    by_level: dict[int, int]
+    by_reason: dict[str, int]
+    since: float
+    until: float
+
+    def sentence(self) -> str:
+        """``12 events lost: 10 ERROR, 2 INFO (11 overflow, 1 expired)``."""
+        levels = sorted(self.by_level.items(), reverse=True)
+        reasons = sorted(self.by_reason.items(), key=lambda item: -item[1])
+        return (
+            f"{sum(self.by_level.values())} events lost: "
+            f"{', '.join(f'{count} {level_name(level)}' for level, count in levels)} "
+            f"({', '.join(f'{count} {reason}' for reason, count in reasons)})"
+        )
+
+
+def level_name(level: int) -> str:
+    """logging's name for *level*."""
+    return str(logging.getLevelName(level))
 
 
 class SelfLog:

@@ -14,11 +14,12 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers import lifecycle, settings
 from eventlog_handlers.buffers.memory import MemoryBuffer
-from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
 from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.events import Event
 from eventlog_handlers.ledger import Ticket
@@ -57,6 +58,7 @@ class EventHandler(logging.Handler):
     ) -> None:
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
+        renderer = _Renderer(pipeline, self_log)
         self._worker = Worker(
             type(self).__name__,
             pipeline,
@@ -67,12 +69,13 @@ class EventHandler(logging.Handler):
                 policy=pipeline.when_full,
                 clock=lifecycle.monotonic,
             ),
-            render=_Renderer(pipeline, self_log),
+            render=renderer,
             pacer=pacer,
             clock=lifecycle.monotonic,
             wall_clock=time.time,
             rand=random.random,  # reseeded by the interpreter in forked children
             start_thread=_start_thread,
+            report_loss=renderer.report_loss,
             self_log=self_log,
         )
         super().__init__(level)  # last: it makes the handler known to logging.shutdown
@@ -99,7 +102,7 @@ class EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
-        id_bits = int.from_bytes(os.urandom(16), "big")
+        id_bits = _random_bits()
         try:
             captured = capture(record, id_bits=id_bits, formatter=self.formatter)
         except Exception as error:
@@ -245,6 +248,23 @@ class _Renderer:
         self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
         return _withheld(event, why)
 
+    def report_loss(self, loss: Loss) -> Event:
+        """The event that tells what an outage or a storm has cost, as severe as the worst that was lost."""
+        level = max(loss.by_level)
+        since, until = (
+            datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
+            for moment in (loss.since, loss.until)
+        )
+        record = logging.LogRecord("eventlog_handlers", level, __file__, 0, "%s", (loss.sentence(),), None)
+        record.__dict__.update(
+            since=since,
+            until=until,
+            lost_by_level={level_name(number): count for number, count in loss.by_level.items()},
+            lost_by_reason=loss.by_reason,
+            fingerprint="eventlog_handlers lost events",
+        )
+        return render(capture(record, id_bits=_random_bits()), self._who, level_map=self._level_map)
+
 
 def _withheld(event: Event, why: str) -> Event:
     """The event without anything that a failed hook was there to take out."""
@@ -272,6 +292,11 @@ def _pacer(service: str, endpoint: str, key: Secret | str, pipeline: PipelineSet
         _pacers[name] = pacer
     pacer.slow_down_to(pipeline.requests_per_second, pipeline.burst, pipeline.window)
     return pacer
+
+
+def _random_bits() -> int:
+    """128 of them, from the system: no generator of ours that two forked children would share."""
+    return int.from_bytes(os.urandom(16), "big")
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:

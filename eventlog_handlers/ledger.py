@@ -6,14 +6,13 @@ never held over a request, a hook of the user's or a wait.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from eventlog_handlers.buffers import Buffer
-from eventlog_handlers.diagnostics import Counters
+from eventlog_handlers.buffers import Buffer, Evicted
+from eventlog_handlers.diagnostics import Counters, Losses
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.mapping import Capture
@@ -36,9 +35,12 @@ class Ticket:
 
 
 class Ledger:
-    """The intake's far end, the buffer, the counters and those who wait for them."""
+    """The intake's far end, the buffer, the counters and those who wait for them.
 
-    def __init__(self, intake: Intake, buffer: Buffer) -> None:
+    *wall_clock* dates losses, in seconds since the epoch.
+    """
+
+    def __init__(self, intake: Intake, buffer: Buffer, wall_clock: Callable[[], float]) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
         self.lock = threading.RLock()
         self.buffer = buffer
@@ -48,6 +50,9 @@ class Ledger:
         self._taken = 0  # captures that left the intake for rendering
         self._in_hand = 0  # of those, not yet in the buffer
         self._shed = 0
+        self._added = 0  # events that came by no log call of this process
+        self.losses = Losses()
+        self._wall_clock = wall_clock
 
     # Each of these takes the lock itself.
 
@@ -68,13 +73,16 @@ class Ledger:
         """What became of the captures taken: *events*, and ``(level, reason)`` for each that is none."""
         with self.lock:
             for level, reason in dropped:
-                self.counters.drop(reason, _level_name(level))
-            for event, key in self.buffer.put(events):
-                self.counters.drop("overflow", _level_name(event.level))
-                if key is not None:
-                    self._settled(key)
+                self._count_drop(reason, level)
+            self._evicted(self.buffer.put(events))
             self._in_hand = 0
             self._arm_tickets()
+
+    def add(self, event: Event) -> None:
+        """Take in an event of our own making."""
+        with self.lock:
+            self._added += 1
+            self._evicted(self.buffer.put([event]))
 
     def acknowledge(self, lease: Lease) -> None:
         """The service has it."""
@@ -92,7 +100,7 @@ class Ledger:
         """It is lost, for *reason*."""
         with self.lock:
             self.buffer.ack((lease,))
-            self.counters.drop(reason, _level_name(lease.event.level))
+            self._count_drop(reason, lease.event.level)
             self._settled(lease.key)
 
     def open_ticket(self) -> Ticket:
@@ -117,6 +125,11 @@ class Ledger:
         with self.lock:
             return len(self._intake.captures) + self._in_hand + len(self.buffer)
 
+    def is_in_use_here(self) -> bool:
+        """Whether this thread holds the lock, and so may have left a change half done."""
+        is_owned: Callable[[], bool] = getattr(self.lock, "_is_owned", lambda: False)
+        return is_owned()
+
     def roughly_pending(self) -> int:
         """The same without the lock, for the caller's side: it may be out by what moves at this moment."""
         return len(self._intake.captures) + self._in_hand + len(self.buffer)
@@ -127,7 +140,7 @@ class Ledger:
             self._count_shed()
             counters = self.counters
             return {
-                "accepted": self._taken + self._shed + len(self._intake.captures),
+                "accepted": self._taken + self._shed + self._added + len(self._intake.captures),
                 "delivered": counters.delivered,
                 "dropped": dict(counters.dropped),
                 "dropped_by_level": dict(counters.dropped_by_level),
@@ -135,6 +148,7 @@ class Ledger:
                 "pending": self.pending(),
                 "pending_bytes": self.buffer.bytes(),
                 "retried": counters.retried,
+                "duplicates_possible": counters.duplicates_possible,
                 "requests": counters.requests,
                 "failed_requests": counters.failed_requests,
             }
@@ -143,8 +157,18 @@ class Ledger:
 
     def _count_shed(self) -> None:
         while self._intake.shed:
-            self.counters.drop("overflow", _level_name(self._intake.shed.popleft()))
+            self._count_drop("overflow", self._intake.shed.popleft())
             self._shed += 1
+
+    def _evicted(self, evicted: Iterable[Evicted]) -> None:
+        for event, key in evicted:
+            self._count_drop("overflow", event.level)
+            if key is not None:
+                self._settled(key)
+
+    def _count_drop(self, reason: str, level: int) -> None:
+        self.counters.drop(reason, level)
+        self.losses.add(reason, level, self._wall_clock())
 
     def _arm_tickets(self) -> None:
         """Give each ticket whose captures have all been put the keys it waits for."""
@@ -163,7 +187,3 @@ class Ledger:
         if not ticket.keys:
             self.tickets.remove(ticket)
             ticket.finish()
-
-
-def _level_name(level: int) -> str:
-    return str(logging.getLevelName(level))

@@ -22,14 +22,17 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from eventlog_handlers import celery
+
 
 class Participant(Protocol):
     """What takes part in fork and exit: a worker."""
 
     exit_timeout: float
 
-    def start_drain(self) -> Any:
-        """Begin to send everything accepted so far, at once; returns what ``finish_drain`` takes."""
+    def start_drain(self, *, urgent: bool = True) -> Any:
+        """Begin to send everything accepted so far, *urgent* also where a destination rests after a failure;
+        returns what ``finish_drain`` takes."""
 
     def finish_drain(self, ticket: Any, timeout: float) -> bool:
         """Wait until that is done, *timeout* seconds at most."""
@@ -139,6 +142,22 @@ def exiting() -> bool:
     return _exiting
 
 
+def forks_unannounced() -> bool:
+    """Whether this is uWSGI's first process, loading the application, and will fork without Python's hooks.
+
+    A thread that waits for the GIL at that moment leaves every worker stuck for ever: in the child the main
+    thread hands the GIL over, to nobody. uWSGI's workers, mules and ``--lazy-apps`` are not concerned, nor is
+    anything with ``--py-call-uwsgi-fork-hooks``.
+    """
+    uwsgi: Any = sys.modules.get("uwsgi")
+    return (
+        uwsgi is not None
+        and getattr(uwsgi, "worker_id", lambda: 1)() == 0
+        and uwsgi.masterpid() in (0, os.getpid())
+        and not uwsgi.opt.get("py-call-uwsgi-fork-hooks")
+    )
+
+
 def caller_owns_logging_lock() -> bool:
     """Whether this thread holds logging's module lock, as it does when dictConfig flushes and closes us.
 
@@ -160,9 +179,37 @@ def spend(seconds: float) -> None:
     _spent_seconds += seconds
 
 
+def flush_all(timeout: float | None = None, *, urgent: bool = True) -> bool:
+    """Send what every worker holds, side by side; True if it is settled in *timeout* seconds.
+
+    For ends that exit hooks may not see. Should they come after all, they have what this leaves of the
+    exit's budget. None means each worker's ``exit_timeout``.
+    """
+    global _spent_seconds
+    started = monotonic()
+    tickets = [(participant, participant.start_drain(urgent=urgent)) for participant in _living()]
+    settled = True
+    for participant, ticket in tickets:
+        allowed = participant.exit_timeout if timeout is None else timeout
+        left = max(0.0, allowed - (monotonic() - started))
+        settled = participant.finish_drain(ticket, left) and settled
+    _spent_seconds = monotonic() - started  # not added up: the process may go on and end several times
+    return settled
+
+
+def say_what_is_left() -> None:
+    """Have every worker tell on stderr what the end of the process loses."""
+    for participant in _living():
+        participant.say_what_is_left()
+
+
+def _living() -> list[Participant]:
+    return [participant for reference in list(_participants.values()) if (participant := reference())]
+
+
 def drain_all(*, final: bool = False) -> None:
     """Send what every worker still holds, side by side, within the common budget."""
-    participants = [participant for reference in list(_participants.values()) if (participant := reference())]
+    participants = _living()
     if not participants:
         return
     started = monotonic()
@@ -173,8 +220,7 @@ def drain_all(*, final: bool = False) -> None:
         participant.finish_drain(ticket, max(0.0, left))
     spend(monotonic() - started)
     if final:
-        for participant in participants:
-            participant.say_what_is_left()
+        say_what_is_left()
 
 
 def _hook_exit() -> None:
@@ -185,6 +231,7 @@ def _hook_exit() -> None:
     if not inherited:  # a forked child inherits these two lists
         _register(getattr(threading, "_register_atexit", None), _at_threading_exit)
         _register(atexit.register, _at_exit)
+    celery.connect(_at_child_exit)
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
         _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_threading_exit)
@@ -208,6 +255,11 @@ def _at_exit() -> None:
     global _exiting
     _exiting = True
     drain_all(final=True)
+
+
+def _at_child_exit() -> None:
+    flush_all()
+    say_what_is_left()
 
 
 def _after_fork_in_child() -> None:

@@ -6,18 +6,26 @@ import threading
 from collections import deque
 
 
+_LEAST_SHARE = 1 / 16
+_SHARE_STEP = 1 / 20
+
+
 class Pacer:
     """A token bucket, and optionally a sliding window above it.
 
     *rate* is in requests a second, *burst* how many may go at once after a quiet time, *window* ``(n,
     seconds)``: never more than *n* in any *seconds*, whatever the bucket says. ``take`` may run into debt:
     requests that can't wait (finding the one bad event of a batch) are paid for by those after them.
+
+    A service that throttles us all the same halves the rate each time, and each request it takes gives a
+    twentieth of it back: other processes share its limit, and nobody tells us how many.
     """
 
     def __init__(self, rate: float, burst: int = 1, window: tuple[int, float] | None = None) -> None:
         self._rate = rate
         self._burst = float(burst)
         self._tokens = float(burst)
+        self._share = 1.0  # of the rate, after throttling
         self._updated: float | None = None
         self._window = window
         self._taken: deque[float] = deque(maxlen=window[0] if window else 1)
@@ -37,6 +45,17 @@ class Pacer:
             self._window = window
             self._taken = deque(self._taken, maxlen=window[0] if window else 1)
 
+    def throttled(self) -> None:
+        """The service found us too fast."""
+        with self._lock:
+            self._share = max(_LEAST_SHARE, self._share / 2)
+            self._tokens = min(self._tokens, 1.0)
+
+    def taken(self) -> None:
+        """The service took a request."""
+        with self._lock:
+            self._share = min(1.0, self._share + _SHARE_STEP)
+
     def try_take(self, now: float) -> float:
         """Take a place and return 0, or return the seconds after which to ask again."""
         with self._lock:
@@ -54,10 +73,11 @@ class Pacer:
     def _wait(self, now: float) -> float:
         if self._updated is None or now < self._updated:
             self._updated = now
-        self._tokens = min(self._burst, self._tokens + (now - self._updated) * self._rate)
+        rate = self._rate * self._share
+        self._tokens = min(self._burst, self._tokens + (now - self._updated) * rate)
         self._updated = now
         # 1e-9: after waiting exactly as long as told, rounding must not ask for another femtosecond
-        wait = 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / self._rate
+        wait = 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / rate
         if self._window is not None and len(self._taken) == self._window[0]:
             wait = max(wait, self._taken[0] + self._window[1] - now)
         return wait

@@ -163,6 +163,8 @@ def make_worker(
         wall_clock=clock,
         rand=rand,
         start_thread=start_thread or _refuse_threads,
+        report_loss=lambda loss: make_event(loss.sentence(), max(loss.by_level)),
+        inline_seconds=0.0,
     )
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from eventlog_handlers import lifecycle, own_traffic
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.delivery import LONG_AGO, Delivery, Idle
-from eventlog_handlers.diagnostics import SelfLog
+from eventlog_handlers.diagnostics import Loss, SelfLog
 from eventlog_handlers.events import Event
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.ledger import Ledger, Ticket
@@ -32,6 +32,7 @@ _CHUNK = 256  # captures rendered between two looks at the lock
 _HIGH_WATER = 1_000  # captures that may pile up before a second thread comes to render them
 _LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
 _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refused
+_INLINE_SECONDS = 1.0  # how long a logging call sends by itself then, at most once between two attempts
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
 
@@ -41,8 +42,9 @@ class Worker:
 
     *make_sink* and *make_buffer* are called again in a forked child. *render* turns a capture into an event,
     or into None where the user wants none of it, on the worker's thread. *start_thread(run, name)* starts a
-    daemon thread or raises RuntimeError; without threads, ``flush`` does the work in its caller. *clock*
-    gives monotonic, *wall_clock* epoch seconds, *rand* a number from 0 to 1.
+    daemon thread or raises RuntimeError; without threads, ``flush`` does the work in its caller, and now and
+    then a logging call does, for *inline_seconds* at most. *clock* gives monotonic, *wall_clock* epoch
+    seconds, *rand* a number from 0 to 1.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Worker:
         wall_clock: Callable[[], float],
         rand: Callable[[], float],
         start_thread: Callable[[Callable[[], None], str], None],
+        report_loss: Callable[[Loss], Event],
         self_log: SelfLog | None = None,
+        inline_seconds: float = _INLINE_SECONDS,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -71,7 +75,9 @@ class Worker:
         self._wall_clock = wall_clock
         self._rand = rand
         self._start_thread = start_thread
+        self._report_loss = report_loss
         self._self_log = self_log or SelfLog(name)
+        self._inline_seconds = inline_seconds
         self._high_water = min(_HIGH_WATER, settings.capacity)
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full)
@@ -88,9 +94,10 @@ class Worker:
         self._wake_at = 1
         self._starting = threading.Lock()  # only ever tried, never waited for
         self._start_again_at = LONG_AGO
+        self._may_send_inline = False  # a thread was just refused
         self.own_traffic = 0  # records refused as our own doing; a rough count, made without a lock
         # Worker's side.
-        self._ledger = Ledger(self._intake, self._make_buffer())
+        self._ledger = Ledger(self._intake, self._make_buffer(), self._wall_clock)
         self._delivery = Delivery(
             self._make_sink,
             self._ledger,
@@ -100,12 +107,14 @@ class Worker:
             wall_clock=self._wall_clock,
             rand=self._rand,
             self_log=self._self_log,
+            report_loss=self._report_loss,
             many=self._high_water,
         )
         self._threads = 0
         self._waiting = False  # a thread sleeps until a token arrives; at most one does
         self._parked = False
         self._said_left = 0
+        self._restarts = 0
 
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns what was buffered, its threads and its connections."""
@@ -123,7 +132,9 @@ class Worker:
             self._wait_for_room()
         self._captures.append(captured)
         if len(self._captures) >= self._wake_at:
-            self._rouse()
+            if not self._rouse() and self._may_send_inline:
+                self._may_send_inline = False
+                self._send_inline()
             if len(self._captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
 
@@ -145,14 +156,28 @@ class Worker:
         if now >= self._start_again_at:
             try:
                 lifecycle.hook_process()
+                if lifecycle.forks_unannounced():
+                    raise RuntimeError("no thread of ours may be alive when uWSGI forks")
                 self._start_thread(self._run, f"eventlog-{self.name}")
             except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
-                self._start_again_at = now + _RESTART_SECONDS
-                lifecycle.hold(self)  # no thread does: the exit hook is its next chance
+                self._start_again_at = now if lifecycle.forks_unannounced() else now + _RESTART_SECONDS
+                self._may_send_inline = not lifecycle.exiting()
+                lifecycle.hold(self)  # no thread does: the exit hook is its last chance
             else:
                 return True  # _run releases _starting once it has been counted
         self._starting.release()
         return False
+
+    def _send_inline(self) -> None:
+        """Where no thread can be had the caller sends: events don't wait for the end of the process."""
+        if (
+            self._ledger.is_in_use_here()
+        ):  # a signal handler logs within stats() or flush() of this very thread
+            return
+        deadline = self._clock() + self._inline_seconds
+        with own_traffic.at_work():
+            while self._clock() < deadline and self.step(deadline=deadline) is None:
+                pass
 
     def _wait_for_room(self) -> None:
         capacity = self.settings.capacity
@@ -209,21 +234,35 @@ class Worker:
             self._threads += 1
             self._parked = False
         self._starting.release()
+        has_left = False
         try:
-            while (idle := self.step()) is None or self._sleep(idle):
+            while not self._turn_until_idle():
                 pass
-        except BaseException as error:
-            # Whatever killed it, the events are still held: the next record or flush starts another thread.
-            with self._ledger.lock:
+            has_left = True
+        finally:
+            if not has_left:  # even the handler of the last resort was broken off
+                lifecycle.hold(self)
                 self._leave()
-                self._start_again_at = self._clock() + _RESTART_SECONDS
-            lifecycle.hold(self)
-            self._self_log.say(f"worker thread died: {type(error).__name__}: {error}")
-            return
         if self._threads == 0:
             self._delivery.close()
             if self._captures:  # a record came between the last look and leaving
                 self._rouse()
+
+    def _turn_until_idle(self) -> bool:
+        """Take turns until this thread is no longer needed; False if something broke them off."""
+        try:
+            while (idle := self.step()) is None or self._sleep(idle):
+                pass
+        except BaseException as error:
+            # Nothing foreseen gets here: a fault of ours, no memory, an exception thrown into the thread from
+            # outside. The events in hand were given back or counted; the thread goes on, but not in a rush.
+            self._restarts += 1
+            self._self_log.say_once(
+                "broke off", f"worker broke off and goes on: {type(error).__name__}: {error}"
+            )
+            threading.Event().wait(_RESTART_SECONDS)
+            return False
+        return True
 
     def _sleep(self, idle: Idle) -> bool:
         """Wait for a record, a flush or the time; False if this thread is to end. One sleeper is enough."""
@@ -234,23 +273,26 @@ class Worker:
             self._waiting = True
             self._wake_at = idle.records
         woken = True
-        if len(self._captures) < idle.records:  # else one came before the mark was set
-            try:
+        try:
+            if len(self._captures) < idle.records:  # else one came before the mark was set
                 self._wake.get(timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001))
-            except queue.Empty:
-                woken = False
+        except queue.Empty:
+            woken = False
+        finally:
+            with self._ledger.lock:
+                self._waiting = False
+                self._wake_at = self._high_water
         with self._ledger.lock:
-            self._waiting = False
-            self._wake_at = self._high_water
             if not woken and idle.seconds is None and not self._ledger.pending():
                 self._leave()
                 return False
         return True
 
     def _leave(self) -> None:
-        self._threads -= 1
-        if self._threads == 0:
-            self._wake_at = 1
+        with self._ledger.lock:
+            self._threads -= 1
+            if self._threads == 0:
+                self._wake_at = 1
 
     # --- anybody's side ------------------------------------------------------------------------------------
 
@@ -345,4 +387,5 @@ class Worker:
             **self._delivery.state(),
             "own_traffic": self.own_traffic,
             "threads": self._threads,
+            "restarts": self._restarts,
         }

@@ -1,10 +1,11 @@
-"""A scripted HTTP server on loopback that misbehaves as told: one Reply per request, the last one repeated.
+"""A scripted HTTP server on loopback that misbehaves as told: one turn per request, the last one repeated.
 
     with FaultServer(Reply(status=503), Reply(b"fine")) as server:
         ...  # server.url; afterwards server.requests and server.connections
 
-Raw sockets and threads, because no HTTP server can be made to drip, to reset or to fall silent. Nothing waits
-longer than 30 s, and leaving the block ends whatever still hangs.
+A turn is a Reply, or a function that looks at the request and decides. Raw sockets and threads, because no
+HTTP server can be made to drip, to reset or to fall silent. Nothing waits longer than 30 s, and leaving the
+block ends whatever still hangs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import NamedTuple
 
@@ -43,6 +44,8 @@ class Reply(NamedTuple):
     """Answer the first bytes that come, whole request or not."""
     close: bool = False
     """Close the connection after the answer, without having said so."""
+    endless: bytes = b""
+    """Sent after the answer again and again, until the client leaves."""
 
 
 class Request(NamedTuple):
@@ -57,10 +60,24 @@ class Request(NamedTuple):
     """From 1, in the order they were accepted."""
 
 
-class FaultServer:
-    """Listens from construction to the end of the ``with`` block."""
+Turn = Reply | Callable[[Request], Reply]
 
-    def __init__(self, *script: Reply, tls: ssl.SSLContext | None = None) -> None:
+
+class FaultServer:
+    """Listens from construction to the end of the ``with`` block.
+
+    *port* 0 takes any; *backlog* is how many connections wait while nobody accepts them, which begins with
+    ``accept`` where *is_accepting* is false.
+    """
+
+    def __init__(
+        self,
+        *script: Turn,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
+        backlog: int | None = None,
+        is_accepting: bool = True,
+    ) -> None:
         self._script = list(script) or [Reply()]
         self._tls = tls
         self._lock = threading.Lock()
@@ -70,11 +87,14 @@ class FaultServer:
         self.requests: list[Request] = []
         """What was processed, in order; a request that was reset while being read is not here."""
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.sent_bytes = 0
+        """Of endless answers, as far as the kernel took them."""
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=backlog)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
-        self._threads = [threading.Thread(target=self._accept, daemon=True)]
-        self._threads[0].start()
+        self._threads: list[threading.Thread] = []
+        if is_accepting:
+            self.accept()
 
     def __enter__(self) -> FaultServer:
         return self
@@ -89,6 +109,12 @@ class FaultServer:
         self._listener.close()
         for thread in self._threads:
             thread.join(LONGEST_SECONDS)
+
+    def accept(self) -> None:
+        """Begin to accept connections."""
+        thread = threading.Thread(target=self._accept, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def close_connections(self) -> None:
         """End every connection politely, as a server does with idle ones."""
@@ -128,17 +154,18 @@ class FaultServer:
 
     def _answer(self, sock: socket.socket, connection: int) -> bool:
         """Play one turn of the script; whether the connection goes on."""
-        reply: Reply | None = None
+        turn: Turn | None = None
         received = b""
         while True:
-            if received and reply is None:
-                reply = self._next()
-            if reply and reply.reset_after_reading is not None and len(received) >= reply.reset_after_reading:
+            if received and turn is None:
+                turn = self._next()
+            early = turn if isinstance(turn, Reply) else Reply()
+            if early.reset_after_reading is not None and len(received) >= early.reset_after_reading:
                 return _reset(sock)
-            if reply and reply.answers_anything:
-                return self._send(sock, reply)
+            if early.answers_anything:
+                return self._send(sock, early)
             request = _parse(received, connection)
-            if request is not None and reply is not None:
+            if request is not None and turn is not None:
                 break
             chunk = sock.recv(65_536)
             if not chunk:
@@ -146,13 +173,13 @@ class FaultServer:
             received += chunk
         with self._lock:
             self.requests.append(request)
-        return self._send(sock, reply)
+        return self._send(sock, turn if isinstance(turn, Reply) else turn(request))
 
-    def _next(self) -> Reply:
+    def _next(self) -> Turn:
         with self._lock:
-            reply = self._script[min(self._turn, len(self._script) - 1)]
+            turn = self._script[min(self._turn, len(self._script) - 1)]
             self._turn += 1
-            return reply
+            return turn
 
     def _send(self, sock: socket.socket, reply: Reply) -> bool:
         answer = _render(reply)
@@ -170,6 +197,9 @@ class FaultServer:
         if sent == reply.hang_at:
             self._stopped.wait(LONGEST_SECONDS)
             return False
+        while reply.endless and not self._stopped.is_set():
+            sock.sendall(reply.endless)
+            self.sent_bytes += len(reply.endless)
         return not reply.close
 
 

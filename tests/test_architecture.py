@@ -13,17 +13,18 @@ PACKAGE = Path(__file__).parent.parent / "eventlog_handlers"
 
 LAYERS = [
     # Lowest first: a module may import from its own row and those above it in this list.
-    {"_version", "errors", "events", "own_traffic", "secret"},
+    {"_version", "celery", "errors", "events", "own_traffic", "secret"},
     {
         "batching", "checks", "dialects", "dsn", "fingerprints", "identities", "jsonable", "mapping", "retry",
-        "settings", "tracebacks", "wire", "credentials", "schemas",
+        "redaction", "settings", "tracebacks", "wire", "credentials", "schemas",
     },
-    {"sinks", "buffers", "diagnostics", "pacing", "intake", "lifecycle"},
+    {"sinks", "buffers", "diagnostics", "observer", "pacing", "intake", "lifecycle"},
     {"ledger"},
     {"delivery"},
     {"worker"},
     {"handlers"},
     {"configuration"},
+    {"asgi", "functions", "sigterm"},
     {"testing", "console", "django"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]  # fmt: skip
@@ -101,7 +102,7 @@ def test_imports_run_one_way(part: str, path: Path) -> None:
     ("part", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/")
 )
 def test_client_libraries_stay_at_the_rim(part: str, path: Path) -> None:
-    """requests and boto3 are imported only in sinks, on first use; databases and web servers where they belong."""
+    """requests and boto3 stand only in sinks, on first use; databases and web servers where they belong."""
     for name in imports(path, everywhere=True):
         home = ONLY_IN.get(name.split(".")[0])
         assert home is None or part in home, f"{path.name} imports {name}"
@@ -131,7 +132,7 @@ def test_one_module_starts_threads(part: str, path: Path) -> None:
 
 
 def test_importing_and_constructing_loads_no_client_library_starts_no_thread() -> None:
-    """The constructor opens nothing: proven in a fresh interpreter that has neither socket nor thread afterwards."""
+    """The constructor opens nothing: a fresh interpreter has neither socket nor thread afterwards."""
     script = """
 import sys, threading, socket
 opened = []

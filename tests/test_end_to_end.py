@@ -1,4 +1,4 @@
-"""A record logged through dictConfig arrives at each service, right in every field, and costs what it must."""
+"""A record logged through dictConfig arrives at each service, right in every field, at the price it must."""
 
 from __future__ import annotations
 

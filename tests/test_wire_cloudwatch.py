@@ -402,7 +402,8 @@ def test_an_answer_of_the_wrong_length_proves_nothing(response: dict[str, Any]) 
     with pytest.raises(TransientError) as caught:
         wire.decode(response, 2)
 
-    assert (caught.value.ambiguous, caught.value.attempts_allowed) == (True, 3)
+    answered = isinstance(response.get("Entries"), list)
+    assert (caught.value.ambiguous, caught.value.attempts_allowed) == (True, 3 if answered else 10)
 
 
 @pytest.mark.parametrize(

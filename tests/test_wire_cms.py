@@ -497,7 +497,7 @@ def test_delivered_is_only_what_the_body_says(body: bytes) -> None:
         (408, b"", TransientError, "http_408"),
         # size
         (413, b"<html>Request Entity Too Large</html>", TooLargeError, "http_413"),
-        (414, b"<html>Request-URI Too Large</html>", TooLargeError, "http_414"),
+        (414, b"<html>Request-URI Too Large</html>", MisconfiguredError, "http_414"),
         # signature, clock and keys, once their second try has failed
         (400, _answer("SignatureNonceUsed"), TransientError, "SignatureNonceUsed"),
         (400, _answer("InvalidTimeStamp.Expired"), MisconfiguredError, "InvalidTimeStamp.Expired"),
@@ -600,6 +600,20 @@ def test_under_v3_a_missing_event_list_means_the_body_was_not_read(code: str, me
     assert cms_answers.verdict(400, {}, body, scheme="v1").kind is cms_answers.Kind.REFUSED
     with pytest.raises(MisconfiguredError, match="v1"):
         cms.decode(400, {}, body, 1, "v3")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("MissingContent", "EventInfo.3.Content is mandatory for this action."),
+        ("MissingContent", "Content of EventInfo is mandatory for this action."),
+        ("MissingParameter", "The input parameter EventInfo.3.Content that is mandatory is not supplied."),
+        ("InvalidParameter", "EventInfo.12.Time is not valid."),
+    ],
+)
+def test_a_field_missing_from_one_event_is_no_unread_body(code: str, message: str) -> None:
+    """The data is at fault: the event is looked for, and the signature stays as it is."""
+    assert cms_answers.verdict(400, {}, _answer(code, message), scheme="v3").kind is cms_answers.Kind.REFUSED
 
 
 @pytest.mark.parametrize(

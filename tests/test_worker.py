@@ -272,7 +272,7 @@ def test_a_full_buffer_sheds_by_policy_and_counts(policy, kept):
         worker._render_chunk()
     settle(worker, clock)
 
-    assert sorted(messages(sink.delivered)) == sorted(kept)
+    assert sorted(messages(sink.delivered[:3])) == sorted(kept)
     assert worker.stats()["dropped"] == {"overflow": 3}
     assert_law(worker.stats())
 
@@ -291,7 +291,8 @@ def test_an_intake_that_nobody_empties_is_bounded_and_keeps_the_severe():
 
     assert pending == 100
     assert len([event for event in sink.delivered if event.level == 40]) == 50
-    assert worker.stats()["accepted"] == 1_050
+    assert messages(sink.delivered[-1:]) == ["950 events lost: 950 INFO (950 overflow)"]
+    assert worker.stats()["accepted"] == 1_050 + 1
     assert worker.stats()["dropped_by_level"] == {"INFO": 950}
     assert_law(worker.stats())
 
@@ -361,4 +362,86 @@ def test_a_render_that_dies_leaves_no_capture_uncounted():
         worker.step()
 
     assert worker.stats()["dropped"] == {"worker_died": 1}
+    assert_law(worker.stats())
+
+
+def test_what_an_outage_cost_is_told_by_one_event_when_the_service_is_back():
+    """How many, of which level, why: one event, as severe as the worst that was lost, and counted itself."""
+    sink, clock = ScriptedSink(*[TransientError("connect")] * 5, max_events=4), ManualClock()
+    worker = make_worker(sink, clock, flush_interval=0, capacity=4)
+    for number in range(3):
+        worker.submit(captured(f"info {number}", 20))
+    for number in range(6):
+        worker.submit(captured(f"error {number}", 40))
+
+    settle(worker, clock)
+
+    (report,) = [event for event in sink.delivered if "lost" in event.message]
+    assert report.message == "5 events lost: 2 ERROR, 3 INFO (5 overflow)"
+    assert report.level == 40
+    stats = worker.stats()
+    assert (stats["accepted"], stats["delivered"], stats["dropped"]) == (10, 5, {"overflow": 5})
+    assert_law(stats)
+
+
+def test_losses_are_told_once_a_minute_at_most():
+    """A storm that goes on must not breed another of reports."""
+    sink, clock = ScriptedSink(max_events=1), ManualClock()
+    worker = make_worker(sink, clock, flush_interval=0, capacity=2)
+
+    for _ in range(20):
+        for number in range(5):
+            worker.submit(captured(str(number), 20))
+        settle(worker, clock)
+        clock.advance(10)
+
+    reports = [event for event in sink.delivered if "lost" in event.message]
+    assert 2 <= len(reports) <= 4
+    assert_law(worker.stats())
+
+
+def test_a_resent_event_whose_fate_was_unknown_is_counted_as_possibly_double():
+    """A reset after the request may have come after the service stored it."""
+    sink = ScriptedSink(TransientError("reset", ambiguous=True), TransientError("connect"))
+    clock = ManualClock()
+    worker = make_worker(sink, clock, flush_interval=0)
+    for number in range(3):
+        worker.submit(captured(str(number)))
+
+    settle(worker, clock)
+
+    assert worker.stats()["duplicates_possible"] == 3
+    assert worker.stats()["retried"] == 6
+
+
+@pytest.mark.parametrize("error", [MemoryError, SystemExit, KeyboardInterrupt, ZeroDivisionError])
+def test_p17_a_worker_thread_that_is_broken_off_goes_on(error, monkeypatch):
+    """Whatever is thrown into it: what it had in hand is given back or counted, and the rest arrives."""
+    import threading
+
+    from eventlog_handlers import worker as module
+    from eventlog_handlers.lifecycle import monotonic
+
+    monkeypatch.setattr(module, "_RESTART_SECONDS", 0.01)
+    thrown = [error("thrown"), error("again")]
+
+    class Breaking(ScriptedSink):
+        def send(self, payloads, *, timeout):
+            if thrown:
+                raise thrown.pop()
+            return super().send(payloads, timeout=timeout)
+
+    sink = Breaking(max_events=5)
+
+    def start(run, name):
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    worker = make_worker(sink, monotonic, start_thread=start, rand=lambda: 0.0)
+    for number in range(20):
+        worker.submit(captured(str(number)))
+
+    settled = worker.flush(20)
+
+    assert settled
+    assert sorted(messages(sink.delivered), key=int) == [str(number) for number in range(20)]
     assert_law(worker.stats())

@@ -15,8 +15,19 @@ class Evicted(NamedTuple):
     key: int | None
 
 
+class Lost(NamedTuple):
+    """An event that a buffer holds no more, through none of its owner's calls."""
+
+    key: int | None
+    """None where it never had one here: it was in the file of a dead process."""
+    level: int | None
+    """The logging number; None where the event is past reading."""
+    reason: str
+    """A counter's name."""
+
+
 class Buffer(Protocol):
-    """Put, lease, then ack or nack; every event put in leaves by exactly one ack or by eviction.
+    """Put, lease, then ack or nack; every event held leaves by exactly one ack, by eviction or as lost.
 
     A buffer owns its clock: delays and ages are relative seconds. It is not thread-safe: the worker calls
     it under a lock of its own.
@@ -50,7 +61,16 @@ class Buffer(Protocol):
         """How many events are held, leased or not."""
 
     def bytes(self) -> int:
-        """What they are estimated to take in memory."""
+        """What they are estimated to take, in memory or in a file."""
+
+    def adopt(self) -> int:
+        """Take in what dead processes left; returns how many events that were, those lost on the way too.
+
+        To be called on every turn: it costs nothing where there is nothing, and works in small slices.
+        """
+
+    def lost(self) -> list[Lost]:
+        """What got lost since it was last asked. They are held no more, so ask before reading ``len``."""
 
     def close(self) -> None:
-        """Let go of what lies outside the process; calling it twice is harmless."""
+        """Let go of what lies outside the process; harmless twice, and the next call takes it up again."""

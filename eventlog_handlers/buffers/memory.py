@@ -7,10 +7,10 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
-from eventlog_handlers.buffers import Evicted
+from eventlog_handlers.buffers import Evicted, Lost
+from eventlog_handlers.buffers.severity import CLASSES, severity
 from eventlog_handlers.events import JSON, Event, Lease
 
-_CLASSES = 5
 _EVENT_OVERHEAD_BYTES = 1_200  # tuple, ids and small fields of one event, measured with tracemalloc
 
 
@@ -48,9 +48,9 @@ class MemoryBuffer:
         self._ready_bytes = 0
         self._leased: dict[int, _Entry] = {}
         # Everything not leased, by class, oldest put first: whom to evict.
-        self._waiting: tuple[OrderedDict[int, _Entry], ...] = tuple(OrderedDict() for _ in range(_CLASSES))
+        self._waiting: tuple[OrderedDict[int, _Entry], ...] = tuple(OrderedDict() for _ in range(CLASSES))
         # The same entries as heaps: whom to lease. An entry that left _waiting is skipped when it surfaces.
-        self._ready: tuple[list[tuple[int, _Entry]], ...] = tuple([] for _ in range(_CLASSES))
+        self._ready: tuple[list[tuple[int, _Entry]], ...] = tuple([] for _ in range(CLASSES))
         self._delayed: list[tuple[float, int, _Entry]] = []
         self._ready_count = 0
 
@@ -58,7 +58,7 @@ class MemoryBuffer:
         now = self._clock()
         evicted: list[Evicted] = []
         for event in events:
-            entry = _Entry(self._next_key, event, _severity(event.level), weight(event), now)
+            entry = _Entry(self._next_key, event, severity(event.level), weight(event), now)
             if not self._make_room(entry, evicted):
                 evicted.append(Evicted(event, None))
                 continue
@@ -71,7 +71,7 @@ class MemoryBuffer:
         now = self._clock()
         self._release_due(now)
         leases: list[Lease] = []
-        for severity in range(_CLASSES):
+        for severity in range(CLASSES):
             heap, waiting = self._ready[severity], self._waiting[severity]
             while heap and len(leases) < count:
                 key, entry = heapq.heappop(heap)
@@ -121,6 +121,14 @@ class MemoryBuffer:
 
     def bytes(self) -> int:
         return self._bytes
+
+    def adopt(self) -> int:
+        """What a process had in memory dies with it."""
+        return 0
+
+    def lost(self) -> list[Lost]:
+        """Nothing gets lost in memory."""
+        return []
 
     def close(self) -> None:
         """Nothing lies outside the process."""
@@ -180,17 +188,6 @@ class MemoryBuffer:
         if not heads or heads[-1].severity < newcomer.severity:
             return None
         return heads[-1]
-
-
-def _severity(level: int) -> int:
-    """The class of a logging level: 0 critical … 4 debug."""
-    if level >= 50:
-        return 0
-    if level >= 40:
-        return 1
-    if level >= 30:
-        return 2
-    return 3 if level >= 20 else 4
 
 
 def weight(event: Event) -> int:

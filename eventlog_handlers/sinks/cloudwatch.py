@@ -1,8 +1,10 @@
 """Events to CloudWatch Events (EventBridge) through boto3: the client's life, its exceptions, nothing else.
 
 What is sent and what an answer means stands in ``wire/cloudwatch.py``. boto3 is imported with the first
-client. Its own retries are off: they sleep, up to 20 s and without being woken, and never repeat an entry
-that failed inside a 200 (botocore 1.44.5, read 2026-11-20).
+client. Of it we use the credentials, the endpoint, the signature and the reading of answers; the request
+itself goes through ``http.py``, because botocore (1.44.5, read 2026-11-20) bounds each wait but not the call,
+gives every address of a host the whole time to connect, and reads an answer of any length. Its own retries
+are off: they sleep, up to 20 s and without being woken, and never repeat an entry that failed inside a 200.
 
 Its exceptions are told apart by their classes' names, so that reading the tables loads none of its modules.
 """
@@ -10,7 +12,7 @@ Its exceptions are told apart by their classes' names, so that reading the table
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers._version import __version__
@@ -23,21 +25,19 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
 from eventlog_handlers.lifecycle import fork_gate
+from eventlog_handlers.sinks.http import HttpClient
 from eventlog_handlers.wire import cloudwatch as wire
 
 if TYPE_CHECKING:
     from eventlog_handlers.settings import CloudWatchSettings
 
-_MAX_CONNECTIONS = 64  # as many as there may be workers; urllib3 warns in the log where there are fewer
-_STEPS_SECONDS = (60.0, 30.0, 20.0, 12.0, 8.0, 5.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
-"""The totals a client for a shorter call may have. A client's timeouts are fixed, and one costs 3 ms."""
-
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException")
 _NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
 
 
-_signing = threading.local()
-"""``_signing.leave()`` lets forks go on: set by the thread that has a request signed."""
+_here = threading.local()
+"""Of the call this thread makes: ``_here.expires`` in seconds of the sink's clock; ``_here.leave()`` lets
+forks go on."""
 
 
 class CloudWatchEventsSink:
@@ -47,9 +47,9 @@ class CloudWatchEventsSink:
     attempt here. Else clients are built from ``settings.session`` or a session of the sink's own: at the
     first ``send``, again once a token has expired, again after whatever a changed configuration may mend.
 
-    *timeout* of ``send`` bounds connecting plus the wait for the answer. Not bounded by it: looking a name
-    up, a name with several dead addresses (each gets the time to connect), an answer that comes in drops, and
-    what botocore needs to fetch or renew temporary credentials.
+    *timeout* of ``send`` bounds the whole call. Not bounded by it: looking a name up, what botocore needs to
+    fetch or renew temporary credentials, a client that was handed in, and the time to build the first client
+    where the call has all of the handler's own timeout.
     """
 
     def __init__(self, settings: CloudWatchSettings, *, clock: Callable[[], float]) -> None:
@@ -58,7 +58,7 @@ class CloudWatchEventsSink:
         self._limits = Limits(wire.MAX_ENTRIES, settings.max_request_bytes)
         self._lock = threading.Lock()  # a Session is not thread-safe, a client is; guards the next three
         self._session: Any = settings.session
-        self._clients: dict[tuple[float, float], Any] = {}  # by connect and read timeout
+        self._built: Any = None
         self._given_client_is_fresh = False
 
     @property
@@ -81,52 +81,51 @@ class CloudWatchEventsSink:
     def send(self, payloads: Sequence[Payload], *, timeout: float) -> list[Outcome]:
         """One ``PutEvents``; a second one only where the first found its session token expired."""
         entries = [payload.body for payload in payloads]
-        deadline = self._clock() + timeout
+        expires = self._clock() + timeout
         client = self._client(timeout)
+        if timeout >= sum(self._settings.timeout):
+            expires = self._clock() + timeout
         try:
-            response = self._put(client, entries)
+            response = self._put(client, entries, expires)
         except MisconfiguredError as error:
             self._forget(client)
             if error.code not in _EXPIRED or self._settings.client is not None:
                 raise
-            client = self._client(deadline - self._clock())
+            client = self._client(expires - self._clock())
             try:
-                response = self._put(client, entries)
+                response = self._put(client, entries, expires)
             except MisconfiguredError:
                 self._forget(client)
                 raise
         return wire.decode(response, len(payloads))
 
     def close(self) -> None:
-        """Close the connections of our own clients; one that was handed in is its owner's to close.
+        """Close the connections of our own client; one that was handed in is its owner's to close.
 
         Doesn't wait for a client another thread is building: it has no connection yet.
         """
-        for client in list(self._clients.values()):
+        client = self._built
+        if client is not None:
             client.close()
 
     def _client(self, seconds: float) -> Any:
-        """The client whose call takes at most *seconds*, the time to build it included."""
-        started = self._clock()
+        """The client, built if need be; waits *seconds* at most for another thread that builds it."""
         if not self._lock.acquire(timeout=max(seconds, 0.0)):
             raise TransientError("timeout", "another thread was still building the client")
         try:
             if self._settings.client is not None:
                 return self._given_client()
-            timeouts = _timeouts(self._settings.timeout, seconds)
-            if timeouts not in self._clients:
+            if self._built is None:
                 self._prepare_session()
-                if timeouts != self._settings.timeout:  # else the very first call may take a moment longer
-                    timeouts = _timeouts(self._settings.timeout, seconds - (self._clock() - started))
-            if timeouts not in self._clients:
-                self._clients[timeouts] = self._build(*timeouts)
-            return self._clients[timeouts]
+                self._built = self._build()
+            return self._built
         except SinkError:
             raise
         except Exception as error:
-            raise _translated(error, _BUILDING, MisconfiguredError) from error
+            failure = _translated(error, _BUILDING, MisconfiguredError)
         finally:
             self._lock.release()
+        raise failure  # out of the handler: boto3's exceptions hold requests, and so tokens
 
     def _given_client(self) -> Any:
         client: Any = self._settings.client
@@ -148,7 +147,7 @@ class CloudWatchEventsSink:
             self._session = self._settings.session  # ours would not look into changed files again
             raise MisconfiguredError("NoCredentialsError", _NO_CREDENTIALS)
 
-    def _build(self, connect_seconds: float, read_seconds: float) -> Any:
+    def _build(self) -> Any:
         with fork_gate.no_fork():  # the first client of a process loads half of botocore
             from botocore.config import Config
 
@@ -165,29 +164,52 @@ class CloudWatchEventsSink:
                     retries={"mode": "standard", "total_max_attempts": 1},
                     parameter_validation=False,  # a tenth of a call's cost; entries are right by construction
                     user_agent=f"eventlog-handlers/{__version__}",  # replaces one built anew for each request
-                    connect_timeout=connect_seconds,
-                    read_timeout=read_seconds,
-                    max_pool_connections=_MAX_CONNECTIONS,
-                    tcp_keepalive=True,
+                    connect_timeout=settings.timeout[0],
+                    read_timeout=settings.timeout[1],
                     proxies=None if settings.proxies is None else dict(settings.proxies),
                 ),
             )
             client.meta.events.register("before-send.events.PutEvents", _is_signed)
+            self._take_over_sending(client)
             return client
 
-    def _put(self, client: Any, entries: list[dict[str, Any]]) -> Mapping[str, Any]:
-        """The answer, or what went wrong as a SinkError."""
+    def _take_over_sending(self, client: Any) -> None:
+        """Have *client* send through an HttpClient, whose deadline is the call's."""
         try:
-            response: Mapping[str, Any]
+            theirs = client._endpoint.http_session
+            verify, certificate = theirs._verify, theirs._cert_file
+        except AttributeError:
+            return  # a botocore made otherwise: its own timeouts bound connecting and each wait, not the call
+        if certificate is not None:
+            return  # asked for in a session's default configuration, and not for an HttpClient to present
+        connect_timeout, read_timeout = self._settings.timeout
+        http = HttpClient(
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            proxies=self._settings.proxies,
+            ca_bundle=verify if isinstance(verify, str) else None,  # ca_bundle, AWS_CA_BUNDLE, the profile's
+            clock=self._clock,
+        )
+        client._endpoint.http_session = _HttpSession(http, self._clock)
+
+    def _put(self, client: Any, entries: list[dict[str, Any]], expires: float) -> Mapping[str, Any]:
+        """The answer, or what went wrong as a SinkError."""
+        if expires <= self._clock():
+            raise TransientError("timeout", "no time left to send")
+        response: Mapping[str, Any]
+        try:
             if self._settings.client is not None:
                 response = client.put_events(Entries=entries)
             else:
                 with fork_gate.no_fork() as leave:
-                    _signing.leave = leave
+                    _here.leave, _here.expires = leave, expires
                     response = client.put_events(Entries=entries)
+            return response
+        except SinkError:
+            raise
         except Exception as error:
-            raise _translated(error, _CALLING, TransientError) from error
-        return response
+            failure = _translated(error, _CALLING, TransientError)
+        raise failure  # out of the handler: boto3's exceptions hold requests, and so tokens
 
     def _forget(self, client: Any) -> None:
         """Build the next client anew, from a new session where it is ours: its credentials are read again.
@@ -195,27 +217,51 @@ class CloudWatchEventsSink:
         Only if *client* is still in use: another thread may have been quicker.
         """
         with self._lock:
-            if all(client is not known for known in self._clients.values()):
-                return
-            self._clients = {}  # not closed: another thread may be about to send with one
-            self._session = self._settings.session
+            if client is self._built:
+                self._built = None  # not closed: another thread may be about to send with it
+                self._session = self._settings.session
+
+
+class _HttpSession:
+    """In the place of botocore's URLLib3Session: what an Endpoint asks of it, done by an HttpClient.
+
+    Raises SinkErrors, which botocore hands through as they are.
+    """
+
+    def __init__(self, http: HttpClient, clock: Callable[[], float]) -> None:
+        self._http = http
+        self._clock = clock
+
+    def send(self, request: Any) -> Any:
+        """Send an AWSPreparedRequest; an AWSResponse that has been read to its end."""
+        from botocore.awsrequest import AWSResponse
+
+        headers = {
+            name: value.decode("latin-1") if isinstance(value, bytes) else value
+            for name, value in request.headers.items()
+        }
+        left = _here.expires - self._clock()
+        answer = self._http.post(request.url, headers=headers, body=request.body, timeout=left)
+        answered: Any = answer.headers
+        return AWSResponse(request.url, answer.status, answered, _Body(answer.body))
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class _Body:
+    """An answer's body as AWSResponse reads it."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self) -> Iterator[bytes]:
+        yield self._body
 
 
 def _is_signed(**_: object) -> None:
     """botocore calls this between signing and sending: a fork need not wait for the answer."""
-    _signing.leave()
-
-
-def _timeouts(configured: tuple[float, float], seconds: float) -> tuple[float, float]:
-    """Connect and read timeouts that sum up to at most *seconds*: *configured*, or a step in proportion."""
-    connect, read = configured
-    total = connect + read
-    if seconds >= total:
-        return configured
-    for step in _STEPS_SECONDS:
-        if step <= seconds and step < total:
-            return (step * connect / total, step * read / total)
-    raise TransientError("timeout", "no time left to send")
+    _here.leave()
 
 
 # --- botocore's exceptions --------------------------------------------------------------------------------

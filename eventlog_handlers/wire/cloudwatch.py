@@ -138,7 +138,8 @@ def _limited(text: str, most_characters: int, most_bytes: int) -> str:
 
 # --- the answer -------------------------------------------------------------------------------------------
 
-_FEW_ATTEMPTS = 3  # in all, for verdicts that prove nothing
+_FEW_ATTEMPTS = 3  # in all, for verdicts of the service that prove nothing
+_NO_PROOF_ATTEMPTS = 10  # what answers 200 without a list of entries is rarely the service
 _BRIEF = 200  # characters of the service's message
 
 
@@ -175,16 +176,22 @@ def decode(response: Mapping[str, Any], count: int) -> list[Outcome]:
     nobody can say which is whose. Source: PutEvents, "natural ordering" of the entries.
     """
     entries = response.get("Entries")
-    if not isinstance(entries, list) or len(entries) != count:
-        found = len(entries) if isinstance(entries, list) else "no"
-        raise unreadable(f"{found} answers to {count} entries")
+    if not isinstance(entries, list):
+        raise unreadable(f"no answers to {count} entries")
+    if len(entries) != count:
+        raise unreadable(f"{len(entries)} answers to {count} entries", attempts_allowed=_FEW_ATTEMPTS)
     hint = hinted_delay(response_headers(response))
     return [_entry_outcome(entry if isinstance(entry, Mapping) else {}, hint) for entry in entries]
 
 
-def unreadable(detail: str) -> TransientError:
+def unreadable(detail: str, *, attempts_allowed: int = _NO_PROOF_ATTEMPTS) -> TransientError:
     """For a 200 that doesn't say what became of the entries: they go again, but not for ever."""
-    return TransientError("unreadable", detail, ambiguous=True, attempts_allowed=_FEW_ATTEMPTS)
+    return TransientError(
+        "unreadable",
+        f"{detail}; perhaps a proxy answers in AWS's place",
+        ambiguous=True,
+        attempts_allowed=attempts_allowed,
+    )
 
 
 def _entry_outcome(entry: Mapping[str, Any], hint: float | None) -> Outcome:
@@ -232,7 +239,10 @@ _REQUEST_VERDICTS: Mapping[str, type[SinkError]] = {
     ),
 }
 _STATUS_VERDICTS: Mapping[int, type[SinkError]] = {
-    **dict.fromkeys((*range(300, 400), 401, 403, 404, 405, 407), MisconfiguredError),
+    # said of address, way, headers or form; 4xx beyond these without a known code are tried again
+    **dict.fromkeys(
+        (*range(300, 400), *range(401, 408), 410, 411, 414, 415, 431, 451, 501, 505), MisconfiguredError
+    ),
     413: TooLargeError,
     429: ThrottledError,
 }

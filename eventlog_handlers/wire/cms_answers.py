@@ -98,7 +98,7 @@ _CODES = (
         "the account is in arrears or its quota is used up; ",
     ),
     _rule(r"(ServiceUnavailable|Internal|DatabaseError|UnknownError).*|408|5\d\d", Kind.TRANSIENT),
-    _rule(r"413|414", Kind.TOO_LARGE),
+    _rule(r"413", Kind.TOO_LARGE),
     _rule(
         r"NoSuchVersion|InvalidVersion|MissingVersion|InvalidAction.*|MissingAction|InvalidApi\.NotFound"
         r"|InvalidProduct\.NotFound|InvalidProtocol\.NeedSsl|UnsupportedHTTPMethod"
@@ -110,7 +110,8 @@ _CODES = (
     _rule(r"ResourceNotFound.*|4\d\d", Kind.REFUSED, "possibly an unknown group_id; "),
 )
 
-_UNREAD_BODY = re.compile(r"Missing.*EventInfo|EventInfo is mandatory", re.DOTALL)
+_NO_EVENTS = re.compile(r"\bEventInfo\b(?![.\[\d]).*\bmandatory\b", re.DOTALL)
+"""What is missing is the list of events, not a field of one of them, which would be EventInfo.3.Content."""
 _NOT_THE_SERVICE = "this is not the service's answer, check endpoint and proxies; "
 
 _STATUSES: tuple[tuple[range, Kind, Kind, str], ...] = (
@@ -120,10 +121,19 @@ _STATUSES: tuple[tuple[range, Kind, Kind, str], ...] = (
     (range(401, 404), Kind.MISCONFIGURED, Kind.MISCONFIGURED, _NOT_THE_SERVICE),
     (range(407, 408), Kind.MISCONFIGURED, Kind.MISCONFIGURED, "the proxy asks who we are; "),
     (range(408, 409), Kind.TRANSIENT, Kind.TRANSIENT, ""),
-    (range(413, 415), Kind.TOO_LARGE, Kind.TOO_LARGE, ""),
+    (range(413, 414), Kind.TOO_LARGE, Kind.TOO_LARGE, ""),
     (range(425, 426), Kind.TRANSIENT, Kind.TRANSIENT, ""),
     (range(429, 430), Kind.THROTTLED, Kind.THROTTLED, ""),
+    *(
+        # Said of method, address, headers or form. 414 too: no event of ours is in the URL.
+        (range(status, status + 1), Kind.MISCONFIGURED, Kind.MISCONFIGURED, _NOT_THE_SERVICE)
+        for status in (405, 406, 410, 411, 414, 415, 431, 451)
+    ),
     (range(400, 500), Kind.REFUSED, Kind.MISCONFIGURED, _NOT_THE_SERVICE),
+    *(
+        (range(status, status + 1), Kind.TRANSIENT, Kind.MISCONFIGURED, _NOT_THE_SERVICE)
+        for status in (501, 505)
+    ),
 )
 
 _QUOTED_REQUEST = re.compile(r"[\s,;:.]*(the )?(server )?string\s?to\s?sign.*", re.DOTALL | re.IGNORECASE)
@@ -145,7 +155,7 @@ def verdict(
             return Verdict(Kind.DELIVERED, code, "")
         code = ""  # the two contradict each other; only the status is left to go by
     kind, advice = _judged(status, code)
-    if scheme == "v3" and _UNREAD_BODY.search(f"{code}: {message}"):
+    if scheme == "v3" and _is_without_events(code, message):
         kind, advice = Kind.UNREAD_BODY, 'the service did not read the form body, set signature="v1"; '
     quoted = _QUOTED_HASH.search(message)
     if kind is Kind.BAD_CREDENTIALS and quoted and canonical_sha256 and quoted[1] != canonical_sha256:
@@ -188,6 +198,12 @@ def _judged(status: int, code: str) -> tuple[Kind, str]:
         if status in statuses:
             return (with_code, "") if code else (without_code, advice)
     return Kind.TRANSIENT, ""
+
+
+def _is_without_events(code: str, message: str) -> bool:
+    """Whether the answer says that the request held no events at all."""
+    of_a_field = code.startswith("Missing") and code != "MissingParameter"
+    return code == "MissingEventInfo" or (not of_a_field and bool(_NO_EVENTS.search(message)))
 
 
 def _parts(body: bytes) -> tuple[str, str, str]:

@@ -1,0 +1,16 @@
+"""Classes of severity, which decide whom a buffer hands out first and whom it gives up first. Pure."""
+
+from __future__ import annotations
+
+CLASSES = 5
+
+
+def severity(level: int) -> int:
+    """The class of a logging level: 0 critical … 4 debug."""
+    if level >= 50:
+        return 0
+    if level >= 40:
+        return 1
+    if level >= 30:
+        return 2
+    return 3 if level >= 20 else 4

@@ -1,0 +1,395 @@
+"""Secrets of the application, taken out of its events. Pure.
+
+Two nets, for neither is tight alone:
+
+- by name: an extra (at any depth), a label or a ``name=value`` in a text whose name speaks of a secret loses
+  its value;
+- by form: a text that looks like a key, a token or a password in a URL is replaced wherever it stands.
+
+What belongs here: what counts as a secret and how it is replaced. What does not: our own credentials (which
+are ``Secret`` objects and never enter an event) and what one service wants.
+
+Names are read as words, whatever the style: ``dbPassword``, ``DB_PASSWORD`` and ``db-password`` are the words
+db and password. So "author", "monkey", "keyboard" and "tokenizer" stay readable, "X-Auth-Token" does not.
+Every pattern takes time linear in the text, whatever the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from eventlog_handlers.events import JSON, Event
+from eventlog_handlers.fingerprints import masked
+from eventlog_handlers.jsonable import unused
+
+REDACTED = "[redacted]"
+
+# ---- names
+
+SECRET_PARTS = (
+    "password", "passwd", "passphrase", "passcode", "credential", "api_key", "access_key", "private_key",
+    "secret_key", "authorization", "csrf", "xsrf", "session_id", "sessid",
+)  # fmt: skip
+"""A name that holds one of these anywhere is a secret's: ``userpassword``, ``OPENAI_APIKEY``, PHPSESSID."""
+
+SECRET_ENDS = ("secret", "pwd")
+"""So is one with a word that ends so, or in the plural: ``client_secret``, ``mysqlpwd``."""
+
+KEY_KINDS = ("signing", "encryption", "master", "shared", "ssh", "account", "aws")
+"""So is a "key" or "keys" after one of these words."""
+
+WEAK_ENDS = ("token", "cookie")
+WEAK_WORDS = ("auth", "oauth", "session", "jwt", "bearer", "sid")
+"""These make a secret's name as well, as the end of a word and as a whole one; but where a text goes on with
+``name: `` as prose does ("auth: accepted"), only a value that looks random is taken for one."""
+
+ABOUT = frozenset(
+    [
+        "age", "at", "backend", "class", "count", "created", "duration", "endpoint", "engine", "error",
+        "errors", "expires", "expiry", "failures", "file", "filename", "kind", "len", "length", "limit",
+        "max", "method", "ms", "name", "path", "policy", "provider", "seconds", "size", "state", "status", "total",
+        "ttl", "type", "updated", "uri", "url", "user", "username", "version",
+    ]
+)  # fmt: skip
+"""A name whose last word is one of these tells something about a secret, not the secret: ``token_type``."""
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
+_STRONG = re.compile(
+    "|".join(
+        [
+            *(part.replace("_", "_?") for part in SECRET_PARTS),
+            *(f"{end}s?_" for end in SECRET_ENDS),
+            f"_(?:{'|'.join(KEY_KINDS)})_?keys?_",
+        ]
+    )
+)
+_WEAK = re.compile(f"(?:{'|'.join(WEAK_ENDS)})s?_|_(?:{'|'.join(WEAK_WORDS)})s?_")
+_HAS_BLANKS = re.compile("(?:authorization|cookie)_$")
+
+# ---- forms
+
+
+class _Form(NamedTuple):
+    """What a secret looks like. *probes*, in lower case: without one of them in the text, it is not there."""
+
+    probes: tuple[str, ...]
+    pattern: re.Pattern[str]
+    replacement: str
+
+
+_FORMS = (
+    _Form(
+        ("-----begin",),
+        # Broken off, it ends where no key goes on: at a quote, a bracket, an ellipsis.
+        re.compile(
+            r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----)"
+            r"[\w+/=\s\\:,.]*(?:-(?!-)[\w+/=\s\\:,.]*)*(-----END [A-Z0-9 ]{0,60}-----)?"
+        ),
+        rf"\1{REDACTED}\2",
+    ),
+    _Form(
+        ("eyj",),
+        re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*){1,3}", re.ASCII),
+        REDACTED,
+    ),
+    _Form(
+        # docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids, read
+        # 2026-11-20: AKIA access key, ASIA temporary access key, ABIA service bearer token, ACCA credential.
+        ("akia", "asia", "abia", "acca"),
+        re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        REDACTED,
+    ),
+    _Form(
+        # An Alibaba Cloud AccessKey id, of a RAM user or from STS.
+        ("ltai", "sts."),
+        re.compile(r"(?<![A-Za-z0-9.])(?:LTAI[A-Za-z0-9]{12,}|STS\.[A-Za-z0-9]{16,})"),
+        REDACTED,
+    ),
+    _Form(
+        ("bearer", "basic"),
+        # Not "basic authentication": what follows has a digit, an inner capital or a padding.
+        re.compile(
+            r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)([ \t]{1,3})"
+            r"(?=[a-zA-Z._~+/-]{0,200}(?:[0-9=]|(?<=[a-z])[A-Z]))[\w.~+/=-]{6,}"
+        ),
+        rf"\1\2{REDACTED}",
+    ),
+    _Form(
+        ("://",),
+        # Up to the last @: a password may hold one unescaped. A port is no password.
+        re.compile(r"""(://[^\s/:@"'<>]{0,100}:)(?!\d{1,5}(?:[/?#"'\s]|$)|\[redacted\]@)[^\s"'<>]{1,200}@"""),
+        rf"\1{REDACTED}@",
+    ),
+    _Form(
+        ("signature=",),
+        # A signed URL is a key to what it names.
+        re.compile(r"([?&](?:X-Amz-)?Signature=)(?!\[redacted\])[^&\s\"'<>]+"),
+        rf"\1{REDACTED}",
+    ),
+)
+
+_STEMS = (
+    "passw", "passphrase", "passcode", "pwd", "secret", "credential", "token", "auth", "cookie", "sess",
+    "csrf", "xsrf", "jwt", "bearer", "sid",
+)  # fmt: skip
+"""Each secret's name holds one of these in lower case, or a key of one of _KEY_KINDS."""
+_KEY_KINDS = ("api", "access", "private", "secret", *KEY_KINDS)
+
+_SEPARATOR = r"""(?P<quote>\\?["'])?\]?[ \t]{0,3}(?:=>|=(?![=>])|(?P<colon>:(?![:=/])))[ \t]{0,3}"""
+_OPENED = re.compile(r"""[bBrRuUfF]{0,2}(\\?["'])""")
+_INSIDE = {
+    '"': re.compile(r'[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*'),
+    "'": re.compile(r"[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*"),
+    '\\"': re.compile(r'[^"\\\r\n]*'),
+    "\\'": re.compile(r"[^'\\\r\n]*"),
+}
+_CONTAINER = re.compile(r"[\[({]([^\])}\r\n]*)")
+_BARE = re.compile(r"""[^\s"'&,;]+""")
+_LINE = re.compile(r"""(?:(?:bearer|basic|token)[ \t]{1,3}([^\s"',;]+)|([^\r\n"']+))""", re.I)
+_FLAG = re.compile(r"""(?<![\w-])--([A-Za-z][\w-]{1,40})["']?,?[ \t]{1,3}["']?(?!-)([^\s"',\]]+)""")
+_CLOSING = ")]}>"
+_PLACEHOLDER = re.compile(r"%(?:\(\w{1,60}\))?[-+#0-9.]{0,8}[a-zA-Z]|\{[\w.!:]{0,60}\}|\*{3,}")
+_NO_SECRETS = frozenset(
+    [
+        "none", "null", "nil", "true", "false", "undefined", "str", "bytes", "int", "bool", "object", "any",
+        "optional", "required", "missing",
+    ]
+)  # fmt: skip
+_FRAME = re.compile(r'[ |]*File "[^\n]*", line \d+')
+_LONGEST_LINE = 2_000  # looked back at for a traceback's line
+_PERSON = re.compile(r"[^\s@]{1,200}@[^\s@]{1,200}")
+
+_TEXTS = ("message", "template", "logger", "thread_name", "event_name", "group_id", "detail_type")
+
+
+class _Kind(NamedTuple):
+    """What sort of secret a name names."""
+
+    is_strong: bool
+    is_plural: bool
+    has_blanks: bool
+    """A header whose value goes to the end of the line."""
+
+
+class Redactor:
+    """Replaces what looks like a secret by REDACTED, and leaves all else as it is.
+
+    *names* are further names of secrets, in any style: ``"credit_card"`` also means ``creditCard``,
+    ``CREDITCARD`` and ``customer-credit-card-2``. Immutable once made, so any thread may use it.
+    """
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        own = [[word.lower() for word in _WORD.findall(name)] for name in names]
+        own = [words for words in own if words]
+        # Between any two characters, for a program may split words otherwise than the user.
+        spelled = "|".join("_?".join(map(re.escape, "".join(words))) for words in own)
+        self._own = re.compile(f"_(?:{spelled})s?_" if spelled else r"(?!)")
+        in_text = "|".join(
+            [
+                *_STEMS,
+                f"(?:{'|'.join(_KEY_KINDS)})[_-]?key",
+                *("[_-]?".join(map(re.escape, words)) for words in own),
+            ]
+        )
+        self._pairs = re.compile(
+            rf"(?<![\w-])(?P<name>[\w-]{{0,60}}?(?:{in_text})[\w-]{{0,40}}){_SEPARATOR}", re.I
+        )
+        # The longest word of each, as the rest may be joined to it in several ways.
+        self._stems = (*_STEMS, *(max(words, key=len) for words in own))
+        self._kind = lru_cache(maxsize=4096)(self._read)
+
+    def redact(self, event: Event) -> Event:
+        """*event* without secrets. Its fingerprint stays: it is a hash, and of the text as it was."""
+        changed: dict[str, Any] = {}
+        for field in _TEXTS:
+            text = getattr(event, field)
+            if text and (shown := self.text(text)) is not text:
+                changed[field] = shown
+        if event.stack:
+            changed["stack"] = self.text(event.stack, is_traceback=True)
+        if event.exception is not None:
+            changed["exception"] = event.exception._replace(
+                message=self.text(event.exception.message),
+                stacktrace=self.text(event.exception.stacktrace, is_traceback=True),
+            )
+        if event.attributes:
+            changed["attributes"] = self._object(event.attributes.items())
+        if event.tags:
+            changed["tags"] = self._object(event.tags.items())
+        if event.resources:
+            changed["resources"] = tuple(map(self.text, event.resources))
+        if event.defects:
+            changed["defects"] = tuple(map(self.text, event.defects))
+        return event._replace(**changed) if changed else event
+
+    def withheld(self, event: Event, why: str) -> Event:
+        """The least of *event*, for when the hook that was to tidy it up failed: no value that came with it.
+
+        What stays: place, time, level, types, the frames without their source lines, and the message before
+        its arguments were put in, where numbers, ids and addresses are masked as it may be a finished text.
+        """
+        template = _PERSON.sub("#", masked(self.text(event.template)))
+        exception = event.exception
+        if exception is not None:
+            frames = [line for line in exception.stacktrace.split("\n") if _FRAME.match(line)]
+            exception = exception._replace(message="", stacktrace="\n".join([*frames, exception.type]))
+        return self.redact(event)._replace(
+            message=template,
+            template=template,
+            exception=exception,
+            stack="",
+            attributes={},
+            event_name=None,
+            resources=None,
+            detail_type=None,
+            defects=(why,),
+        )
+
+    def text(self, text: str, *, is_traceback: bool = False) -> str:
+        """*text* without secrets. In a traceback a source line is code: only its literals hold values."""
+        lower = text.lower()
+        for form in _FORMS:
+            for probe in form.probes:
+                if probe in lower:
+                    text = form.pattern.sub(form.replacement, text)
+                    break
+        for stem in self._stems:
+            if stem in lower:
+                break
+        else:
+            if not _holds_key(lower):
+                return text
+        if "--" in text:
+            text = _FLAG.sub(self._flag, text)
+        return self._without_pairs(text, is_traceback)
+
+    def is_secret(self, name: str) -> bool:
+        """Whether a value of this *name* is a secret."""
+        return self._kind(name) is not None
+
+    def _read(self, name: str) -> _Kind | None:
+        words = _WORD.findall(name[:300])
+        read = f"_{'_'.join(words).lower()}_"
+        if self._own.search(read):
+            return _Kind(True, False, False)
+        if not words or words[-1].lower() in ABOUT:
+            return None
+        is_strong = _STRONG.search(read) is not None
+        if not is_strong and _WEAK.search(read) is None:
+            return None
+        return _Kind(is_strong, read.endswith("s_"), _HAS_BLANKS.search(read) is not None)
+
+    # ---- values that are plain JSON
+
+    def _object(self, items: Iterable[tuple[str, JSON]]) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for name, value in items:
+            kind = self._kind(name)
+            name = unused(self.text(name), shown)  # two names may have differed in a secret only
+            shown[name] = self._value(value) if kind is None or _tells_nothing(kind, value) else REDACTED
+        return shown
+
+    def _value(self, value: JSON) -> JSON:
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return self._object(value.items())
+        if isinstance(value, list):
+            if len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], str):
+                return [*self._object([(value[0], value[1])]).popitem()]  # headers are often kept as pairs
+            return [self._value(item) for item in value]
+        return value
+
+    # ---- names and values in a text
+
+    def _without_pairs(self, text: str, is_traceback: bool) -> str:
+        parts: list[str] = []
+        kept = at = 0
+        while (pair := self._pairs.search(text, at)) is not None:
+            at = pair.end()
+            kind = self._kind(pair["name"])
+            found = None if kind is None else _value_of(pair, kind, is_traceback=is_traceback)
+            if found is not None:
+                parts += text[kept : found[0]], REDACTED
+                kept = at = found[1]
+        return "".join([*parts, text[kept:]]) if parts else text
+
+    def _flag(self, match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if not self.is_secret(name) or not _is_value(value, name):
+            return match.group()
+        return match.group()[: -len(value)] + REDACTED
+
+
+@lru_cache(maxsize=16)
+def redactor(names: tuple[str, ...] = ()) -> Redactor:
+    """The Redactor of these names, made once: it holds no state, and its patterns take a while to compile."""
+    return Redactor(names)
+
+
+def _tells_nothing(kind: _Kind, value: JSON) -> bool:
+    """Whether *value* is no secret whatever its name: yes, no, nothing, or how many of them there are."""
+    return value is None or isinstance(value, bool) or (kind.is_plural and isinstance(value, (int, float)))
+
+
+def _holds_key(lower: str) -> bool:
+    """Whether a text in lower case speaks of a key of one of _KEY_KINDS."""
+    at = lower.find("key")
+    while at >= 0:
+        if lower[max(0, at - 12) : at].rstrip("_-").endswith(_KEY_KINDS):
+            return True
+        at = lower.find("key", at + 3)
+    return False
+
+
+def _value_of(pair: re.Match[str], kind: _Kind, *, is_traceback: bool) -> tuple[int, int] | None:
+    """Where the value of a name in a text starts and ends; None where none stands there."""
+    text, at, name = pair.string, pair.end(), pair["name"]
+    opened = _OPENED.match(text, at)
+    if opened is not None:
+        start, stop = _INSIDE[opened[1]].match(text, opened.end()).span()  # type: ignore[union-attr]  # may be empty
+        return (start, stop) if _is_value(text[start:stop], name) else None
+    if text.startswith(REDACTED, at) or (is_traceback and _is_source(text, pair.start())):
+        return None
+    if kind.has_blanks:
+        line = _LINE.match(text, at)
+        span = (0, 0) if line is None else line.span(line.lastindex or 0)
+        return span if _is_value(text[slice(*span)], name) else None
+    container = _CONTAINER.match(text, at)
+    if container is not None:
+        is_empty = not container[1].strip() or container[1].startswith(REDACTED[:-1])
+        return None if is_empty else container.span(1)
+    bare = _BARE.match(text, at)
+    if bare is None:
+        return None
+    value = bare[0].rstrip(_CLOSING)
+    if not _is_value(value, name) or (kind.is_plural and value.isdecimal()):
+        return None
+    if pair["colon"] and not pair["quote"] and not kind.is_strong and not _looks_random(value):
+        return None  # prose: "auth: accepted", "unexpected token: else"
+    return at, at + len(value)
+
+
+def _is_value(value: str, name: str) -> bool:
+    """Whether *value* may be a secret, rather than a placeholder, a type, or the name of what holds it."""
+    if not value or value.startswith(REDACTED[:-1]) or value.lower() in _NO_SECRETS:
+        return False
+    last = value.removesuffix("()").rpartition(".")[2]
+    if last.replace("_", "-").lower() == name.replace("_", "-").lower():
+        return False  # password=self.password
+    return _PLACEHOLDER.fullmatch(value) is None
+
+
+def _looks_random(value: str) -> bool:
+    return len(value) >= 12 and any(map(str.isdecimal, value)) and any(map(str.isalpha, value))
+
+
+def _is_source(text: str, at: int) -> bool:
+    """Whether what stands at *at* in a traceback is a source line: the one after the line of its frame."""
+    line = text.rfind("\n", max(0, at - _LONGEST_LINE), at)
+    if line < 0:
+        return False
+    return _FRAME.match(text, text.rfind("\n", max(0, line - _LONGEST_LINE), line) + 1) is not None

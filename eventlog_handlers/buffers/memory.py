@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 from eventlog_handlers.buffers import Evicted, Lost
-from eventlog_handlers.buffers.severity import CLASSES, severity
+from eventlog_handlers.buffers.severity import CLASSES, class_of
 from eventlog_handlers.events import JSON, Event, Lease
 
 _EVENT_OVERHEAD_BYTES = 1_200  # tuple, ids and small fields of one event, measured with tracemalloc
@@ -58,7 +58,7 @@ class MemoryBuffer:
         now = self._clock()
         evicted: list[Evicted] = []
         for event in events:
-            entry = _Entry(self._next_key, event, severity(event.level), weight(event), now)
+            entry = _Entry(self._next_key, event, class_of(event.level), weight(event), now)
             if not self._make_room(entry, evicted):
                 evicted.append(Evicted(event, None))
                 continue

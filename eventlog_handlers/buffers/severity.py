@@ -5,7 +5,7 @@ from __future__ import annotations
 CLASSES = 5
 
 
-def severity(level: int) -> int:
+def class_of(level: int) -> int:
     """The class of a logging level: 0 critical … 4 debug."""
     if level >= 50:
         return 0

@@ -1,0 +1,267 @@
+"""The fault matrix: what can go wrong, what the handlers do, what may be lost.
+
+``lost``: first with the buffer in memory, then with a spool. "–" nothing; "D" nothing, but an event may
+arrive twice, with the same id; "counted" means: in ``stats()`` by reason, and told once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One fault."""
+
+    id: str
+    fault: str
+    behaviour: str
+    lost: str
+
+
+BACKEND = [
+    Row(
+        "B1",
+        "connection refused",
+        "backs off with full jitter, 1 s to 60 s; says so once; events wait",
+        "– / –",
+    ),
+    Row("B2", "name lookup fails or hangs", "as B1; `flush(t)` is over at t while the lookup hangs", "– / –"),
+    Row(
+        "B3",
+        "TLS: unknown CA, wrong name, expired, cut, plain port",
+        "events are kept, slow probes, never a downgrade",
+        "– / –",
+    ),
+    Row("B4", "connecting hangs", "connect timeout, then as B1", "– / –"),
+    Row("B5", "the answer never comes", "read timeout, then sent again", "– / D"),
+    Row(
+        "B6",
+        "the answer comes in drops",
+        "the whole call has one deadline; `flush` and `close` keep theirs",
+        "– / D",
+    ),
+    Row("B7", "reset while sending", "sent again", "– / D"),
+    Row(
+        "B8",
+        "reset after the request, before the answer",
+        "sent again with the same ids; no hidden retries below ours",
+        "– / D",
+    ),
+    Row(
+        "B9",
+        "kept connection closed by the server",
+        "one immediate second try on a fresh connection",
+        "– / D",
+    ),
+    Row(
+        "B10",
+        "one event's data is refused",
+        "the batch is halved down to that event, which is dropped",
+        "that event, counted",
+    ),
+    Row(
+        "B11",
+        "wrong or expired credentials, no permission",
+        "refreshed once, then everything waits; one event probes every 1 to 5 min",
+        "– / –",
+    ),
+    Row(
+        "B12",
+        "throttled with another status than 429",
+        "the service's code decides before the status",
+        "– / –",
+    ),
+    Row(
+        "B13",
+        "405, 406, 410, 411, 414, 415, 431, 451, 501, 505",
+        "taken for a wrong address or setting: events wait",
+        "– / –",
+    ),
+    Row("B14", "408, 425, 5xx, InternalFailure", "transient: backs off, sends again", "– / D"),
+    Row("B15", "413, entry too large", "split; a single event is shortened visibly, once", "text, marked"),
+    Row("B16", "Retry-After in any form", "obeyed up to 5 min; nonsense is ignored", "– / –"),
+    Row(
+        "B17",
+        "throttled without a hint",
+        "backs off from 2 s, halves its pace, recovers step by step",
+        "– / –",
+    ),
+    Row("B18", "200 with an error in the body", "success needs proof for each event", "– / D"),
+    Row("B19", "200 with garbage, nothing or half an answer", "not taken for success; sent again", "– / D"),
+    Row("B20", "huge or compressed answer", "64 KiB are read, nothing is inflated", "– / D"),
+    Row("B21", "redirects", "never followed; the key stays with its host", "– / –"),
+    Row("B22", "some entries of a request fail", "only those go again, in order", "– / –"),
+    Row(
+        "B23",
+        "verdicts for another number of entries",
+        "proves nothing; all go again, a bounded number of times",
+        "– / D",
+    ),
+    Row("B24", "this machine's clock is off", "CMS: corrected from the answer; else held and told", "– / –"),
+    Row("B25", "malformed HTTP", "transient", "– / D"),
+    Row("B26", "outages of hours, flapping", "resumes with jitter; the severe first", "– up to the caps / –"),
+    Row("B27", "the proxy refuses or dies", "as B1 or B13; its password is never printed", "– / –"),
+]
+
+PROCESS = [
+    Row(
+        "P1",
+        "normal end, sys.exit, unhandled exception",
+        "flushed within `exit_timeout`",
+        "what exceeds it, told / –",
+    ),
+    Row("P2", "records from threads and exit hooks after main", "sent by the later hooks", "– / –"),
+    Row("P3", "records after close", "the handler revives", "– / –"),
+    Row("P4", "SIGKILL, os._exit, abort", "nothing can run", "what waits / – with `commit`"),
+    Row("P5", "SIGTERM without a handler", "as P4, unless `flush_on_sigterm=True`", "what waits / as P4"),
+    Row(
+        "P6",
+        "Ctrl-C, and again during the flush",
+        "the first flushes, the second ends it at once",
+        "the rest, told / –",
+    ),
+    Row(
+        "P7",
+        "fork without exec, preforking servers",
+        "the child starts empty, with threads and connections of its own",
+        "– / –",
+    ),
+    Row(
+        "P8",
+        "daemonising: fork, the parent ends by os._exit",
+        "the parent's events die with it",
+        "what waits / –",
+    ),
+    Row(
+        "P9",
+        "pickled handler, spawn, forkserver",
+        "a clear TypeError; children configure themselves",
+        "– / –",
+    ),
+    Row(
+        "P10",
+        "children of multiprocessing and its pools",
+        "flushed by the threading hook and multiprocessing's finalizers",
+        "– / –",
+    ),
+    Row("P11", "Celery's prefork children", "flushed by Celery's own signal, connected by itself", "– / –"),
+    Row("P12", "gunicorn: recycle, timeout, reload", "exit hooks run", "– / –"),
+    Row("P13", "execv", "as P4", "what waits / –"),
+    Row("P14", "spool of a dead process", "adopted by the next process, by exactly one", "– / D"),
+    Row(
+        "P15",
+        "queue full",
+        "the lowest severity gives way, oldest first; never blocks unless told",
+        "counted",
+    ),
+    Row("P16", "threads are refused", "the caller sends now and then, for a second at most", "– / –"),
+    Row("P17", "the worker is broken off", "goes on after a second; what it held is given back", "– / D"),
+    Row("P18", "file descriptors run out", "transient", "– / –"),
+    Row("P19", "a signal handler logs during emit", "no lock between emit and the worker", "– / –"),
+    Row(
+        "P20",
+        "a `__del__` logs during garbage collection",
+        "as P19; on our own threads refused and counted",
+        "– / –",
+    ),
+    Row("P21", "urllib3 and botocore log while sending for us", "never an event", "by design"),
+    Row("P22", "gevent", "works when patched first", "– / –"),
+    Row(
+        "P23",
+        "flush from many threads, from the worker, from a signal",
+        "each waits for its own; the worker never waits",
+        "– / –",
+    ),
+    Row("P24", "suspend and resume", "old connections are not reused", "– / D"),
+    Row("P25", "the wall clock steps", "no effect on batching, rests and deadlines", "– / –"),
+]
+
+RECORDS = [
+    Row("R1", "bad % arguments", "template and arguments, with a note", "–"),
+    Row("R2", "hostile __str__ and __repr__", "named as unprintable", "–"),
+    Row("R3", "bytes as message or argument", "decoded", "–"),
+    Row("R4", "huge messages, a million extras", "cut on a character, marked", "text, marked"),
+    Row(
+        "R5",
+        "surrogates, NUL, controls, bidi overrides",
+        "replaced or escaped; always valid UTF-8 and JSON",
+        "–",
+    ),
+    Row("R6", "NaN, Decimal, datetime, sets, huge integers, odd keys", "fixed text forms", "–"),
+    Row("R7", "cycles and depth", "cut with marks", "text, marked"),
+    Row(
+        "R8",
+        "causes, contexts, groups, notes, cycles of exceptions",
+        "as the traceback module prints them, bounded",
+        "–",
+    ),
+    Row("R9", "a traceback of 100,000 frames", "first and last frames", "frames, marked"),
+    Row("R10", "odd exc_info", "all forms accepted", "–"),
+    Row("R11", "record factories, missing attributes, odd levels", "nearest status, defaults", "–"),
+    Row("R12", "impossible times", "clamped; the original kept as text", "–"),
+    Row("R13", "arguments changed after the call", "what may change is copied before emit returns", "–"),
+    Row("R14", "a formatter or filter raises", "the record's own message; told once", "–"),
+]
+
+DISK = [
+    Row("D1", "disk full", "goes on in memory and keeps sending", "what waits, if the process dies then; D"),
+    Row(
+        "D2",
+        "I/O error, file size limit, failed fsync",
+        "a new file; the bad one is put aside",
+        "the last commit",
+    ),
+    Row(
+        "D3", "directory read-only, missing, foreign, a link", "goes on in memory, told once", "as in memory"
+    ),
+    Row(
+        "D4", "damaged file", "salvaged row by row; the rest put aside, gaps counted", "damaged rows, counted"
+    ),
+    Row("D5", "file held by another process", "left alone", "–"),
+    Row(
+        "D6",
+        "file deleted or replaced while open",
+        "noticed; a new one is written",
+        "what was only there, counted",
+    ),
+    Row("D7", "no WAL on this file system", "another journal mode", "–"),
+    Row("D8", "killed between sending and acknowledging", "sent again after the restart", "D"),
+    Row("D9", "another schema, another destination", "left untouched", "–"),
+    Row("D10", "too old", "dropped", "counted"),
+]
+
+LIFE = [
+    Row("C1", "wrong settings", "refused at construction in one sentence", ""),
+    Row("C2", "well-formed but wrong key", "the program starts; as B11", "– / –"),
+    Row("C3", "wrong endpoint", "refused with a hint", ""),
+    Row("C4", "dictConfig twice, basicConfig(force=True)", "no wait, no loss", "– / –"),
+    Row("C5", "close twice, close and go on", "idempotent; revives", "– / –"),
+    Row("C6", "several handlers, one destination", "one pace; each flush waits for its own", "– / –"),
+    Row("C7", "handler collected unclosed", "what it took is sent", "– / –"),
+    Row("C8", "boto3 missing", "the pip line, when that handler is built", ""),
+    Row("C9", "imported, never used", "no thread, no hook, no file", ""),
+]
+
+SECURITY = [
+    Row(
+        "S1", "our secrets in any output", "never: repr, pickle, stats, stderr, exceptions, files, pages", ""
+    ),
+    Row("S2", "secrets in URLs", "never: headers or body only", ""),
+    Row("S3", "credentials and redirects", "as B21", ""),
+    Row("S4", "TLS verification", "can't be turned off; `ca_bundle=` only", ""),
+    Row("S5", "proxy environment, .netrc", "proxies honoured, .netrc never read", ""),
+    Row("S6", "log injection", "line breaks and controls are escaped in names and titles", ""),
+    Row("S7", "secrets in the application's records", "scrubbed by name and by pattern; `before_send`", ""),
+    Row("S8", "spool files", "0600 in a 0700 directory, no pickle", ""),
+    Row("S9", "a malicious service", "bounded answers, never evaluated, never printed raw", ""),
+    Row("S10", "malicious names of extras", "plain bounded text", ""),
+]
+
+SECTIONS = {
+    "The service": BACKEND,
+    "The process": PROCESS,
+    "Records": RECORDS,
+    "The disk (spool)": DISK,
+    "Configuration and life": LIFE,
+    "Security": SECURITY,
+}

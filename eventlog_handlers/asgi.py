@@ -38,7 +38,9 @@ def wrap(app: Application, *, timeout: float | None = None) -> Application:
     return application
 
 
-async def _lifespan(app: Application, scope: Message, receive: Receive, send: Send, timeout: float | None) -> None:
+async def _lifespan(
+    app: Application, scope: Message, receive: Receive, send: Send, timeout: float | None
+) -> None:
     received: list[str] = []
     sent: list[str] = []
 

@@ -197,17 +197,39 @@ def resolve(name: str, value: object) -> object:
     try:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the module is the user's: it may raise anything while it is imported
-        shown = "its text" if name == "credentials" else repr(value)  # somebody may have put a key there
-        raise SettingsError(
-            f"{name} takes an object or its dotted name, such as 'shop.alerts.{name}'; {shown} can't be "
-            f"imported ({type(error).__name__})"
-        ) from None
+        why = type(error).__name__
+    # Out of the handler: what importlib says quotes the text, and somebody may have put a key there.
+    shown = "its text" if name == "credentials" else repr(value)
+    raise SettingsError(
+        f"{name} takes an object or its dotted name, such as 'shop.alerts.{name}'; {shown} can't be "
+        f"imported ({why})"
+    )
 
 
 def function(name: str, value: object) -> Any:
     resolved = resolve(name, value)
     if resolved is not None and not callable(resolved):
         raise SettingsError(f"{name} takes a callable or its dotted name, not {type(resolved).__name__}")
+    return resolved
+
+
+def redact(value: Any) -> tuple[str, ...] | None:
+    """True, False, or more names whose values are secrets."""
+    if isinstance(value, bool):
+        return () if value else None
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name for name in value):
+        raise SettingsError(
+            f"redact takes true, false, or a list of more names such as ['iban'], not {_short(value)}"
+        )
+    return tuple(value)
+
+
+def observer(value: object) -> Any:
+    """An object with some of the observer's methods, or its dotted name."""
+    resolved = resolve("observer", value)
+    methods = ("on_delivered", "on_retry", "on_drop", "on_state")
+    if resolved is not None and not any(callable(getattr(resolved, name, None)) for name in methods):
+        raise SettingsError(f"observer takes an object with at least one of {', '.join(methods)}")
     return resolved
 
 

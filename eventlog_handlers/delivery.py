@@ -246,6 +246,7 @@ class Delivery:
         with self._ledger.lock:
             self._failures = 0
             self._held = False
+            self._ledger.reports.state("ok")
             self._last_success = self._wall_clock()
         if self._pacer is not None:
             self._pacer.taken()
@@ -271,6 +272,7 @@ class Delivery:
             self._failures += 1
             self._held = isinstance(error, MisconfiguredError)
             self.last_error = str(error)
+            self._ledger.reports.state("held" if self._held else "failing", self.last_error)
             self._rest_until = self._clock() + retry.rest(error, failures=self._failures, rand=self._rand())
         self._self_log.say_once("down", f"not delivering, events are kept and tried again: {error}")
 
@@ -294,6 +296,7 @@ class Delivery:
                     self._ledger.acknowledge(lease)
                 elif decision.action is retry.Action.RETRY:
                     self._ledger.counters.retried += 1
+                    self._ledger.reports.count("on_retry", outcome.code)
                     delay = 0.0 if destination_rests else decision.delay
                     self._ledger.give_back(lease, delay, spent=decision.spent)
                 else:

@@ -36,7 +36,7 @@ class Losses:
     outage or a storm; ``stats()`` counts them and stderr names the first of each kind.
     """
 
-    _TOLD = ("overflow", "expired", "worker_died", "unencodable", "given up")
+    _TOLD = ("overflow", "expired", "worker_died", "unencodable", "given up", "damaged")
 
     def __init__(self) -> None:
         self._by_level: Counter[int] = Counter()

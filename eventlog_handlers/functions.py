@@ -57,4 +57,6 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
 
 def _flush(timeout: float) -> None:
-    lifecycle.flush_all(timeout, urgent=False)  # there may be a next call: no hurry where a service has refused
+    lifecycle.flush_all(
+        timeout, urgent=False
+    )  # there may be a next call: no hurry where a service has refused

@@ -15,17 +15,20 @@ import uuid
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventlog_handlers import lifecycle, settings
+from eventlog_handlers import lifecycle, settings, sigterm
+from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
 from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.events import Event
+from eventlog_handlers.jsonable import FATAL
 from eventlog_handlers.ledger import Ticket
 from eventlog_handlers.mapping import Capture, capture, degraded, identity, render
 from eventlog_handlers.own_traffic import mark
 from eventlog_handlers.pacing import Pacer
+from eventlog_handlers.redaction import redactor
 from eventlog_handlers.secret import Secret
 from eventlog_handlers.settings import PipelineSettings
 from eventlog_handlers.sinks import Sink
@@ -42,6 +45,15 @@ _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDic
 _numbers = itertools.count()
 
 
+class _Destination(NamedTuple):
+    """Whom a handler sends to: *key* shares a pace, *address* what else decides where an event ends up."""
+
+    service: str
+    endpoint: str
+    key: Secret | str
+    address: str
+
+
 class EventHandler(logging.Handler):
     """What the three handlers share: a record becomes an event, its delivery is watched and counted.
 
@@ -54,7 +66,7 @@ class EventHandler(logging.Handler):
         level: int | str,
         pipeline: PipelineSettings,
         make_sink: Callable[[SelfLog], Sink],
-        pacer: Pacer | None,
+        destination: _Destination,
     ) -> None:
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
@@ -63,14 +75,9 @@ class EventHandler(logging.Handler):
             type(self).__name__,
             pipeline,
             make_sink=lambda: make_sink(self_log),
-            make_buffer=lambda: MemoryBuffer(
-                capacity=pipeline.capacity,
-                capacity_bytes=pipeline.capacity_bytes,
-                policy=pipeline.when_full,
-                clock=lifecycle.monotonic,
-            ),
+            make_buffer=lambda: _make_buffer(pipeline, destination, self_log),
             render=renderer,
-            pacer=pacer,
+            pacer=_pacer(destination, pipeline),
             clock=lifecycle.monotonic,
             wall_clock=time.time,
             rand=random.random,  # reseeded by the interpreter in forked children
@@ -78,6 +85,9 @@ class EventHandler(logging.Handler):
             report_loss=renderer.report_loss,
             self_log=self_log,
         )
+        self._take_in = self._worker.commit if pipeline.durability == "commit" else self._worker.submit
+        if pipeline.flush_on_sigterm:
+            sigterm.install()
         super().__init__(level)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
 
@@ -90,7 +100,9 @@ class EventHandler(logging.Handler):
         if self.filters:
             try:
                 passed: Any = self.filter(record)
-            except Exception as error:
+            except FATAL:
+                raise
+            except BaseException as error:  # asyncio.CancelledError, pytest's own
                 self._self_log.say_once("filter", f"a filter raised, so the record passes: {_named(error)}")
                 passed = True
             if not passed:
@@ -105,9 +117,11 @@ class EventHandler(logging.Handler):
         id_bits = _random_bits()
         try:
             captured = capture(record, id_bits=id_bits, formatter=self.formatter)
-        except Exception as error:
+        except FATAL:
+            raise
+        except BaseException as error:
             captured = degraded(record, error, id_bits=id_bits)
-        self._worker.submit(captured)
+        self._take_in(captured)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
@@ -168,7 +182,9 @@ class CMSHandler(EventHandler):
             )
 
         account = own.access_key_id or os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID", "")
-        super().__init__(level, pipeline, make_sink, _pacer("cms", own.endpoint, account, pipeline))
+        super().__init__(
+            level, pipeline, make_sink, _Destination("cms", own.endpoint, account, repr(own.group_id))
+        )
 
 
 class GuanceHandler(EventHandler):
@@ -187,7 +203,7 @@ class GuanceHandler(EventHandler):
             return GuanceSink(own, clock=lifecycle.monotonic)
 
         key = own.api_key or os.environ.get("DF_API_KEY", "")
-        super().__init__(level, pipeline, make_sink, _pacer("guance", own.endpoint, key, pipeline))
+        super().__init__(level, pipeline, make_sink, _Destination("guance", own.endpoint, key, ""))
 
 
 class CloudWatchEventsHandler(EventHandler):
@@ -210,7 +226,10 @@ class CloudWatchEventsHandler(EventHandler):
         def make_sink(self_log: SelfLog) -> Sink:
             return CloudWatchEventsSink(own, clock=lifecycle.monotonic)
 
-        super().__init__(level, pipeline, make_sink, None)
+        bus = repr((own.region_name, own.event_bus_name))
+        super().__init__(
+            level, pipeline, make_sink, _Destination("cloudwatch", own.endpoint_url or "", "", bus)
+        )
 
 
 def live_handlers() -> list[EventHandler]:
@@ -222,6 +241,7 @@ class _Renderer:
     """Capture to event on the worker's thread, the user's hook included."""
 
     def __init__(self, pipeline: PipelineSettings, self_log: SelfLog) -> None:
+        self._redactor = None if pipeline.redact is None else redactor(pipeline.redact)
         self._before_send = pipeline.before_send
         self._level_map = pipeline.level_map
         self._self_log = self_log
@@ -236,6 +256,8 @@ class _Renderer:
 
     def __call__(self, captured: Capture) -> Event | None:
         event = render(captured, self._who, level_map=self._level_map)
+        if self._redactor is not None:
+            event = self._redactor.redact(event)
         if self._before_send is None:
             return event
         try:
@@ -246,7 +268,7 @@ class _Renderer:
         except Exception as error:
             why = f"before_send raised {type(error).__name__}"
         self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
-        return _withheld(event, why)
+        return redactor().withheld(event, why)
 
     def report_loss(self, loss: Loss) -> Event:
         """The event that tells what an outage or a storm has cost, as severe as the worst that was lost."""
@@ -266,32 +288,46 @@ class _Renderer:
         return render(capture(record, id_bits=_random_bits()), self._who, level_map=self._level_map)
 
 
-def _withheld(event: Event, why: str) -> Event:
-    """The event without anything that a failed hook was there to take out."""
-    exception = event.exception
-    if exception is not None:
-        exception = exception._replace(message="", stacktrace=exception.type)
-    return event._replace(
-        message=event.template, exception=exception, stack="", attributes={}, defects=(*event.defects, why)
-    )
-
-
-def _pacer(service: str, endpoint: str, key: Secret | str, pipeline: PipelineSettings) -> Pacer | None:
+def _pacer(destination: _Destination, pipeline: PipelineSettings) -> Pacer | None:
     """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
     if pipeline.requests_per_second is None:
         return None
-    revealed = key.reveal() if isinstance(key, Secret) else key
-    name = (
-        service,
-        endpoint,
-        hashlib.blake2b(revealed.encode("utf-8", "replace"), digest_size=8).hexdigest(),
-    )
+    key = destination.key.reveal() if isinstance(destination.key, Secret) else destination.key
+    name = (destination.service, destination.endpoint, _digest(key))
     pacer = _pacers.get(name)
     if pacer is None:
         pacer = Pacer(pipeline.requests_per_second, pipeline.burst, pipeline.window)
         _pacers[name] = pacer
     pacer.slow_down_to(pipeline.requests_per_second, pipeline.burst, pipeline.window)
     return pacer
+
+
+def _make_buffer(pipeline: PipelineSettings, destination: _Destination, self_log: SelfLog) -> Buffer:
+    if pipeline.spool is None:
+        return MemoryBuffer(
+            capacity=pipeline.capacity,
+            capacity_bytes=pipeline.capacity_bytes,
+            policy=pipeline.when_full,
+            clock=lifecycle.monotonic,
+        )
+    from eventlog_handlers.buffers.sqlite import SpoolBuffer
+
+    return SpoolBuffer(
+        pipeline.spool,
+        capacity=pipeline.capacity,
+        capacity_bytes=pipeline.capacity_bytes,
+        policy=pipeline.when_full,
+        max_age_seconds=pipeline.max_age,
+        clock=lifecycle.monotonic,
+        wall_clock=time.time,
+        report=self_log.say_once,
+        # Not the key: it may be another one when the events of a dead process are taken over.
+        identity=f"{destination.service}-{_digest(destination.endpoint + destination.address)}",
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 def _random_bits() -> int:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eventlog_handlers.buffers import Buffer, Evicted
-from eventlog_handlers.diagnostics import Counters, Losses
+from eventlog_handlers.diagnostics import Counters, Losses, level_name
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.mapping import Capture
+from eventlog_handlers.observer import Reports
 
 
 class Ticket:
@@ -37,10 +38,12 @@ class Ticket:
 class Ledger:
     """The intake's far end, the buffer, the counters and those who wait for them.
 
-    *wall_clock* dates losses, in seconds since the epoch.
+    *wall_clock* dates losses, in seconds since the epoch; *reports* go to the user's observer.
     """
 
-    def __init__(self, intake: Intake, buffer: Buffer, wall_clock: Callable[[], float]) -> None:
+    def __init__(
+        self, intake: Intake, buffer: Buffer, wall_clock: Callable[[], float], reports: Reports
+    ) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
         self.lock = threading.RLock()
         self.buffer = buffer
@@ -53,6 +56,7 @@ class Ledger:
         self._added = 0  # events that came by no log call of this process
         self.losses = Losses()
         self._wall_clock = wall_clock
+        self.reports = reports
 
     # Each of these takes the lock itself.
 
@@ -78,17 +82,33 @@ class Ledger:
             self._in_hand = 0
             self._arm_tickets()
 
+    def accept(self, event: Event | None, level: int) -> None:
+        """Take in the event of a log call that passed by the intake; None if the user's hook dropped it."""
+        with self.lock:
+            self._taken += 1
+            if event is None:
+                self._count_drop("before_send", level)
+            else:
+                self._evicted(self.buffer.put([event]))
+
     def add(self, event: Event) -> None:
         """Take in an event of our own making."""
         with self.lock:
             self._added += 1
             self._evicted(self.buffer.put([event]))
 
+    def adopt(self) -> None:
+        """Take in, a slice at a time, what dead processes left in the spool; count what the buffer lost."""
+        with self.lock:
+            self._added += self.buffer.adopt()
+            self._count_lost()
+
     def acknowledge(self, lease: Lease) -> None:
         """The service has it."""
         with self.lock:
             self.buffer.ack((lease,))
             self.counters.delivered += 1
+            self.reports.count("on_delivered")
             self._settled(lease.key)
 
     def give_back(self, lease: Lease, delay: float, *, spent: bool) -> None:
@@ -138,6 +158,7 @@ class Ledger:
         """The law's sums, all of one moment."""
         with self.lock:
             self._count_shed()
+            self._count_lost()
             counters = self.counters
             return {
                 "accepted": self._taken + self._shed + self._added + len(self._intake.captures),
@@ -160,6 +181,12 @@ class Ledger:
             self._count_drop("overflow", self._intake.shed.popleft())
             self._shed += 1
 
+    def _count_lost(self) -> None:
+        for key, level, reason in self.buffer.lost():
+            self._count_drop(reason, level or 0)
+            if key is not None:
+                self._settled(key)
+
     def _evicted(self, evicted: Iterable[Evicted]) -> None:
         for event, key in evicted:
             self._count_drop("overflow", event.level)
@@ -169,6 +196,7 @@ class Ledger:
     def _count_drop(self, reason: str, level: int) -> None:
         self.counters.drop(reason, level)
         self.losses.add(reason, level, self._wall_clock())
+        self.reports.count("on_drop", reason, level_name(level))
 
     def _arm_tickets(self) -> None:
         """Give each ticket whose captures have all been put the keys it waits for."""

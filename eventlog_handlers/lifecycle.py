@@ -52,6 +52,7 @@ _IMPORT_SECONDS = (
 )
 _fork_waited = False
 _exiting = False
+_past_hooks = False
 _spent_seconds = 0.0
 
 
@@ -142,6 +143,11 @@ def exiting() -> bool:
     return _exiting
 
 
+def past_exit_hooks() -> bool:
+    """Whether the last of our own exit hooks has run; only ``Handler.close`` may still come."""
+    return _past_hooks
+
+
 def forks_unannounced() -> bool:
     """Whether this is uWSGI's first process, loading the application, and will fork without Python's hooks.
 
@@ -215,19 +221,23 @@ def drain_all(*, final: bool = False) -> None:
     started = monotonic()
     tickets = [(participant, participant.start_drain()) for participant in participants]
     longest = max(map(budget, participants))
-    for participant, ticket in tickets:
-        left = min(budget(participant), longest - (monotonic() - started))
-        participant.finish_drain(ticket, max(0.0, left))
+    try:
+        for participant, ticket in tickets:
+            left = min(budget(participant), longest - (monotonic() - started))
+            participant.finish_drain(ticket, max(0.0, left))
+    except KeyboardInterrupt:
+        spend(longest)  # whoever presses Ctrl-C here is not to wait for the next layer instead
+        raise
     spend(monotonic() - started)
     if final:
         say_what_is_left()
 
 
 def _hook_exit() -> None:
-    global _hooked_pid, _exiting, _spent_seconds
+    global _hooked_pid, _exiting, _past_hooks, _spent_seconds
     inherited = _hooked_pid is not None
     _hooked_pid = os.getpid()
-    _exiting, _spent_seconds = False, 0.0
+    _exiting, _past_hooks, _spent_seconds = False, False, 0.0
     if not inherited:  # a forked child inherits these two lists
         _register(getattr(threading, "_register_atexit", None), _at_threading_exit)
         _register(atexit.register, _at_exit)
@@ -252,9 +262,12 @@ def _at_threading_exit() -> None:
 
 
 def _at_exit() -> None:
-    global _exiting
+    global _exiting, _past_hooks
     _exiting = True
-    drain_all(final=True)
+    try:
+        drain_all(final=True)
+    finally:
+        _past_hooks = True
 
 
 def _at_child_exit() -> None:

@@ -40,12 +40,15 @@ from eventlog_handlers.jsonable import (
     text_of,
     unused,
 )
+from eventlog_handlers.own_traffic import reading
 
 __all__ = ["Capture", "Identity", "capture", "degraded", "identity", "render"]
 
 MAX_MESSAGE = 262_144
 """Characters of a message or stack that are kept."""
 MAX_TEMPLATE = 4_096
+MAX_READING_DEPTH = 2
+"""A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
 LATEST_TIME = 253_402_300_799.0
 """The last second of the year 9999: later than that no service and no datetime can say."""
 
@@ -117,7 +120,9 @@ def capture(
         or dialects.OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
-        return _thorough(record, dict(fields), id_bits, formatter)
+        return _once_within_itself(
+            record, id_bits, lambda: _thorough(record, dict(fields), id_bits, formatter)
+        )
     msg, args = fields["msg"], fields["args"]
     if (
         more
@@ -125,11 +130,22 @@ def capture(
         or fields["exc_text"] is not None
         or not _is_deferrable(msg, args)
     ):
-        return _straight(record, fields.copy(), more, id_bits)
+        return _once_within_itself(record, id_bits, lambda: _straight(record, fields.copy(), more, id_bits))
     return _new(
         Capture,
         (fields["levelno"], id_bits, fields.copy(), None, msg, bool(args), None, None, "", _NO_SPAN, ()),
     )
+
+
+def _once_within_itself(record: logging.LogRecord, id_bits: int, read: Callable[[], Capture]) -> Capture:
+    """What *read* makes of the record; its summary where a value that is being printed logs itself again."""
+    if reading.depth >= MAX_READING_DEPTH:
+        return _summary(record, "logged while other records were being read, so its values were not", id_bits)
+    reading.depth += 1
+    try:
+        return read()
+    finally:
+        reading.depth -= 1
 
 
 def _straight(record: logging.LogRecord, fields: dict[str, Any], more: list[str], id_bits: int) -> Capture:
@@ -376,6 +392,10 @@ def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -
 
     Runs no code of the application that it can avoid. Never raises but KeyboardInterrupt and SystemExit.
     """
+    return _summary(record, f"could not be read, {name_of(type(error))}", id_bits)
+
+
+def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     try:
         found = object.__getattribute__(record, "__dict__")
         fields = dict(found) if isinstance(found, dict) else {}
@@ -389,7 +409,6 @@ def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -
     level = plain.get("levelno")
     exc_info = fields.get("exc_info")
     value = exc_info[1] if type(exc_info) is tuple and len(exc_info) == 3 else exc_info
-    failed = name_of(type(error))
     return Capture(
         level=level if type(level) is int else 0,
         id_bits=id_bits,
@@ -405,7 +424,7 @@ def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -
         else None,
         stack="",
         span=_NO_SPAN,
-        defects=(f"record: could not be read, {failed}",),
+        defects=(f"record: {why}",),
     )
 
 

@@ -1,7 +1,8 @@
-"""The mark of threads that are at work for us. Imports nothing of ours.
+"""What a thread is at, so that our own doings breed no events without end. Imports nothing of ours.
 
-Whatever is logged on such a thread (urllib3's and botocore's debug records above all) must not become an
-event, or each request would breed the next. The mark is per thread and asked before any lock is taken.
+Whatever is logged on a thread at work for us (urllib3's and botocore's debug records above all) must not
+become an event, or each request would breed the next. The mark is per thread and asked before any lock is
+taken. And a value that logs while it is printed for a record must not do so for ever.
 """
 
 from __future__ import annotations
@@ -27,3 +28,11 @@ def at_work() -> Iterator[None]:
         yield
     finally:
         mark.active = before
+
+
+class _Reading(threading.local):
+    depth = 0
+    """How many records this thread is in the middle of reading."""
+
+
+reading = _Reading()

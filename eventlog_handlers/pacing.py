@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-
 _LEAST_SHARE = 1 / 16
 _SHARE_STEP = 1 / 20
 

@@ -50,8 +50,8 @@ ABOUT = frozenset(
     [
         "age", "at", "backend", "class", "count", "created", "duration", "endpoint", "engine", "error",
         "errors", "expires", "expiry", "failures", "file", "filename", "kind", "len", "length", "limit",
-        "max", "method", "ms", "name", "path", "policy", "provider", "seconds", "size", "state", "status", "total",
-        "ttl", "type", "updated", "uri", "url", "user", "username", "version",
+        "max", "method", "ms", "name", "path", "policy", "provider", "seconds", "size", "state", "status",
+        "total", "ttl", "type", "updated", "uri", "url", "user", "username", "version",
     ]
 )  # fmt: skip
 """A name whose last word is one of these tells something about a secret, not the secret: ``token_type``."""
@@ -85,7 +85,7 @@ _FORMS = (
         ("-----begin",),
         # Broken off, it ends where no key goes on: at a quote, a bracket, an ellipsis.
         re.compile(
-            r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----)"
+            r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----)(?=[\w+/=\s\\:,.-]{16})"
             r"[\w+/=\s\\:,.]*(?:-(?!-)[\w+/=\s\\:,.]*)*(-----END [A-Z0-9 ]{0,60}-----)?"
         ),
         rf"\1{REDACTED}\2",
@@ -96,7 +96,7 @@ _FORMS = (
         REDACTED,
     ),
     _Form(
-        # docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids, read
+        # docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes, looked up
         # 2026-11-20: AKIA access key, ASIA temporary access key, ABIA service bearer token, ACCA credential.
         ("akia", "asia", "abia", "acca"),
         re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
@@ -132,13 +132,16 @@ _FORMS = (
 )
 
 _STEMS = (
-    "passw", "passphrase", "passcode", "pwd", "secret", "credential", "token", "auth", "cookie", "sess",
-    "csrf", "xsrf", "jwt", "bearer", "sid",
+    "pass", "pwd", "secret", "credential", "key", "token", "auth", "cookie", "sess", "srf", "jwt", "bearer",
+    "sid",
 )  # fmt: skip
-"""Each secret's name holds one of these in lower case, or a key of one of _KEY_KINDS."""
-_KEY_KINDS = ("api", "access", "private", "secret", *KEY_KINDS)
+"""Each secret's name holds one of these in lower case."""
 
-_SEPARATOR = r"""(?P<quote>\\?["'])?\]?[ \t]{0,3}(?:=>|=(?![=>])|(?P<colon>:(?![:=/])))[ \t]{0,3}"""
+_REST_OF_NAME = re.compile(
+    r"""(?P<rest>[\w-]{0,40})(?P<quote>\\?["'])?\]?"""
+    r"""[ \t]{0,3}(?:=>|=(?![=>])|(?P<colon>:(?![:=/])))[ \t]{0,3}"""
+)
+_LONGEST_HEAD = 60  # characters of a name before its stem
 _OPENED = re.compile(r"""[bBrRuUfF]{0,2}(\\?["'])""")
 _INSIDE = {
     '"': re.compile(r'[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*'),
@@ -160,6 +163,7 @@ _NO_SECRETS = frozenset(
 )  # fmt: skip
 _FRAME = re.compile(r'[ |]*File "[^\n]*", line \d+')
 _LONGEST_LINE = 2_000  # looked back at for a traceback's line
+_WITHIN = 200  # characters of a value that may tell that it is none
 _PERSON = re.compile(r"[^\s@]{1,200}@[^\s@]{1,200}")
 
 _TEXTS = ("message", "template", "logger", "thread_name", "event_name", "group_id", "detail_type")
@@ -187,18 +191,8 @@ class Redactor:
         # Between any two characters, for a program may split words otherwise than the user.
         spelled = "|".join("_?".join(map(re.escape, "".join(words))) for words in own)
         self._own = re.compile(f"_(?:{spelled})s?_" if spelled else r"(?!)")
-        in_text = "|".join(
-            [
-                *_STEMS,
-                f"(?:{'|'.join(_KEY_KINDS)})[_-]?key",
-                *("[_-]?".join(map(re.escape, words)) for words in own),
-            ]
-        )
-        self._pairs = re.compile(
-            rf"(?<![\w-])(?P<name>[\w-]{{0,60}}?(?:{in_text})[\w-]{{0,40}}){_SEPARATOR}", re.I
-        )
-        # The longest word of each, as the rest may be joined to it in several ways.
-        self._stems = (*_STEMS, *(max(words, key=len) for words in own))
+        joined = (joint.join(words) for words in own for joint in ("", "_", "-"))
+        self._stems = tuple(dict.fromkeys([*_STEMS, *joined]))
         self._kind = lru_cache(maxsize=4096)(self._read)
 
     def redact(self, event: Event) -> Event:
@@ -256,15 +250,10 @@ class Redactor:
                 if probe in lower:
                     text = form.pattern.sub(form.replacement, text)
                     break
-        for stem in self._stems:
-            if stem in lower:
-                break
-        else:
-            if not _holds_key(lower):
-                return text
         if "--" in text:
             text = _FLAG.sub(self._flag, text)
-        return self._without_pairs(text, is_traceback)
+        pairs = self._pairs(text) if "=" in text or ":" in text else None
+        return self._without_values(text, pairs, is_traceback) if pairs else text
 
     def is_secret(self, name: str) -> bool:
         """Whether a value of this *name* is a secret."""
@@ -305,16 +294,35 @@ class Redactor:
 
     # ---- names and values in a text
 
-    def _without_pairs(self, text: str, is_traceback: bool) -> str:
+    def _pairs(self, text: str) -> dict[int, tuple[int, re.Match[str]]]:
+        """Where ``name=`` stands in *text*: by its end, its start and what follows the stem of the name."""
+        lower = _lowered(text)
+        pairs: dict[int, tuple[int, re.Match[str]]] = {}
+        for stem in self._stems:
+            at = lower.find(stem)
+            while at >= 0:
+                found = _REST_OF_NAME.match(text, at + len(stem))
+                if found is not None and found.end() not in pairs:
+                    pairs[found.end()] = (at, found)
+                at = lower.find(stem, at + len(stem))
+        return pairs
+
+    def _without_values(
+        self, text: str, pairs: dict[int, tuple[int, re.Match[str]]], is_traceback: bool
+    ) -> str:
         parts: list[str] = []
-        kept = at = 0
-        while (pair := self._pairs.search(text, at)) is not None:
-            at = pair.end()
-            kind = self._kind(pair["name"])
-            found = None if kind is None else _value_of(pair, kind, is_traceback=is_traceback)
+        kept = 0
+        for end in sorted(pairs):
+            stem, pair = pairs[end]
+            if stem < kept:
+                continue  # within a value
+            start = _start_of_name(text, stem)
+            name = text[start : pair.end("rest")]
+            kind = self._kind(name)
+            found = None if kind is None else _value_of(pair, name, kind, is_traceback=is_traceback)
             if found is not None:
                 parts += text[kept : found[0]], REDACTED
-                kept = at = found[1]
+                kept = found[1]
         return "".join([*parts, text[kept:]]) if parts else text
 
     def _flag(self, match: re.Match[str]) -> str:
@@ -335,19 +343,25 @@ def _tells_nothing(kind: _Kind, value: JSON) -> bool:
     return value is None or isinstance(value, bool) or (kind.is_plural and isinstance(value, (int, float)))
 
 
-def _holds_key(lower: str) -> bool:
-    """Whether a text in lower case speaks of a key of one of _KEY_KINDS."""
-    at = lower.find("key")
-    while at >= 0:
-        if lower[max(0, at - 12) : at].rstrip("_-").endswith(_KEY_KINDS):
-            return True
-        at = lower.find("key", at + 3)
-    return False
+def _lowered(text: str) -> str:
+    """*text* in lower case, each character where it was: "İ" would become two."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text.translate(_LOWER)
 
 
-def _value_of(pair: re.Match[str], kind: _Kind, *, is_traceback: bool) -> tuple[int, int] | None:
-    """Where the value of a name in a text starts and ends; None where none stands there."""
-    text, at, name = pair.string, pair.end(), pair["name"]
+_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def _start_of_name(text: str, at: int) -> int:
+    least = max(0, at - _LONGEST_HEAD)
+    while at > least and (text[at - 1].isalnum() or text[at - 1] in "_-"):
+        at -= 1
+    return at
+
+
+def _value_of(pair: re.Match[str], name: str, kind: _Kind, *, is_traceback: bool) -> tuple[int, int] | None:
+    """Where the value of a *name* in a text starts and ends; None where none stands there."""
+    text, at = pair.string, pair.end()
     opened = _OPENED.match(text, at)
     if opened is not None:
         start, stop = _INSIDE[opened[1]].match(text, opened.end()).span()  # type: ignore[union-attr]  # may be empty
@@ -362,19 +376,23 @@ def _value_of(pair: re.Match[str], kind: _Kind, *, is_traceback: bool) -> tuple[
     if container is not None:
         is_empty = not container[1].strip() or container[1].startswith(REDACTED[:-1])
         return None if is_empty else container.span(1)
+    if pair["colon"] and not pair["quote"] and not kind.is_strong:
+        first = _BARE.match(text, at, at + _WITHIN)  # not all of it: it may be looked at again
+        if first is None or not _looks_random(first[0]):
+            return None  # prose: "auth: accepted", "unexpected token: else"
     bare = _BARE.match(text, at)
     if bare is None:
         return None
     value = bare[0].rstrip(_CLOSING)
     if not _is_value(value, name) or (kind.is_plural and value.isdecimal()):
         return None
-    if pair["colon"] and not pair["quote"] and not kind.is_strong and not _looks_random(value):
-        return None  # prose: "auth: accepted", "unexpected token: else"
     return at, at + len(value)
 
 
 def _is_value(value: str, name: str) -> bool:
     """Whether *value* may be a secret, rather than a placeholder, a type, or the name of what holds it."""
+    if len(value) > _WITHIN:
+        return True
     if not value or value.startswith(REDACTED[:-1]) or value.lower() in _NO_SECRETS:
         return False
     last = value.removesuffix("()").rpartition(".")[2]

@@ -17,6 +17,7 @@ from eventlog_handlers.secret import Secret
 
 if TYPE_CHECKING:
     from eventlog_handlers.events import Event
+    from eventlog_handlers.observer import Observer
 
 CONSOLE_URL = "http://127.0.0.1:8799"
 CONSOLE_ACCESS_KEY_ID = "LTAIeventlogconsole0"
@@ -57,6 +58,8 @@ MiB = 1024 * 1024
 
 
 WhenFull = Literal["drop_lowest", "drop_newest", "drop_oldest", "block"]
+Durability = Literal["staged", "commit"]
+SPOOL_MAX_AGE_SECONDS = 48 * 3600.0
 
 
 class CommonOptions(TypedDict, total=False):
@@ -76,6 +79,11 @@ class CommonOptions(TypedDict, total=False):
     concurrency: int
     before_send: Callable[[Event], Event | None] | str | None
     level_map: Mapping[str | int, str] | None
+    redact: bool | Sequence[str]
+    spool: str | None
+    durability: Durability
+    observer: object
+    flush_on_sigterm: bool
     proxies: Mapping[str, str] | None
     ca_bundle: str | None
     allow_insecure: bool
@@ -156,6 +164,14 @@ class PipelineSettings:
     before_send: Callable[[Event], Event | None] | None = None
     """Called on the worker's thread with each event: returns it, changed or not, or None to drop it."""
     level_map: Mapping[int, str] = field(default_factory=dict)
+    redact: tuple[str, ...] | None = ()
+    """Names whose values are secrets, besides the known ones. None: nothing is taken out of events."""
+    spool: str | None = None
+    """Directory where events outlive the process; None: they wait in memory."""
+    durability: Durability = "staged"
+    """With a spool: written there within 50 ms of the logging call, or (``commit``) before it returns."""
+    observer: Observer | None = None
+    flush_on_sigterm: bool = False
     requests_per_second: float | None = None
     """Pace, shared by all handlers of this process that have the same destination. None: none."""
     burst: int = 1
@@ -395,6 +411,11 @@ def _pipeline(
         "allow_insecure", options.get("allow_insecure", False)
     )  # read where an endpoint is checked
     batch_size = options.get("batch_size")
+    spool = checks.optional_text("spool", options.get("spool"))
+    durability = checks.one_of("durability", options.get("durability", "staged"), ("staged", "commit"))
+    if durability == "commit" and spool is None:
+        raise SettingsError('durability="commit" needs a directory to commit to: give spool= as well')
+    default_max_age = 3600.0 if spool is None else SPOOL_MAX_AGE_SECONDS
     return PipelineSettings(
         service=checks.optional_text("service", options.get("service")),
         env=checks.optional_text("env", options.get("env")),
@@ -414,10 +435,15 @@ def _pipeline(
         flush_interval=checks.number("flush_interval", options.get("flush_interval", 1.0), 0, 3600),
         timeout=checks.timeout(options.get("timeout", (3.0, 10.0))),
         exit_timeout=checks.number("exit_timeout", options.get("exit_timeout", 3.0), 0, 600),
-        max_age=checks.number("max_age", options.get("max_age", 3600.0), 1, 30 * 86_400),
+        max_age=checks.number("max_age", options.get("max_age", default_max_age), 1, 30 * 86_400),
         concurrency=checks.integer("concurrency", options.get("concurrency", 4), 1, 64),
         before_send=checks.function("before_send", options.get("before_send")),
         level_map=checks.level_map(options.get("level_map")),
+        redact=checks.redact(options.get("redact", True)),
+        spool=spool,
+        durability=durability,
+        observer=checks.observer(options.get("observer")),
+        flush_on_sigterm=checks.boolean("flush_on_sigterm", options.get("flush_on_sigterm", False)),
         requests_per_second=requests_per_second,
         burst=burst,
         window=window,

@@ -10,6 +10,7 @@ worker's side and stands under the ledger's lock.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -24,6 +25,7 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.ledger import Ledger, Ticket
 from eventlog_handlers.mapping import Capture
+from eventlog_handlers.observer import Reports
 from eventlog_handlers.pacing import Pacer
 from eventlog_handlers.settings import PipelineSettings
 from eventlog_handlers.sinks import Sink
@@ -35,6 +37,14 @@ _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refu
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself then, at most once between two attempts
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
+
+
+class _Flag(threading.local):
+    active = False
+
+
+_parents_buffers: list[Buffer] = []
+"""What a forked child inherited: not to be used, and not to be closed by being collected either."""
 
 
 class Worker:
@@ -78,26 +88,37 @@ class Worker:
         self._report_loss = report_loss
         self._self_log = self_log or SelfLog(name)
         self._inline_seconds = inline_seconds
-        self._high_water = min(_HIGH_WATER, settings.capacity)
+        # With a spool nothing waits for a batch on its way there: each record wakes a thread.
+        self._high_water = 1 if settings.spool else min(_HIGH_WATER, settings.capacity)
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full)
         self._captures = self._intake.captures
+        self._ledger: Ledger = None  # type: ignore[assignment]  # made by the next line, and again in a child
         self._new_life()
         lifecycle.join(self)
 
     def _new_life(self) -> None:
         """What a process, and again each forked child, starts with."""
         self._pid = os.getpid()
+        if self._ledger is not None:
+            _parents_buffers.append(self._ledger.buffer)
         self._intake.clear()
         # Caller's side.
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._wake_at = 1
+        self._committing = _Flag()
+        self._committed = 0  # since a thread was last woken for it; a rough count, made without a lock
         self._starting = threading.Lock()  # only ever tried, never waited for
         self._start_again_at = LONG_AGO
         self._may_send_inline = False  # a thread was just refused
         self.own_traffic = 0  # records refused as our own doing; a rough count, made without a lock
         # Worker's side.
-        self._ledger = Ledger(self._intake, self._make_buffer(), self._wall_clock)
+        self._ledger = Ledger(
+            self._intake,
+            self._make_buffer(),
+            self._wall_clock,
+            Reports(self.settings.observer, self.name, self._self_log),
+        )
         self._delivery = Delivery(
             self._make_sink,
             self._ledger,
@@ -113,6 +134,7 @@ class Worker:
         self._threads = 0
         self._waiting = False  # a thread sleeps until a token arrives; at most one does
         self._parked = False
+        self._closed = False  # at least once: logging's shutdown won't come again
         self._said_left = 0
         self._restarts = 0
 
@@ -131,12 +153,35 @@ class Worker:
         if self._blocks:
             self._wait_for_room()
         self._captures.append(captured)
-        if len(self._captures) >= self._wake_at:
+        if self._closed and lifecycle.past_exit_hooks():
+            self._flush_late()
+        elif len(self._captures) >= self._wake_at:
             if not self._rouse() and self._may_send_inline:
                 self._may_send_inline = False
                 self._send_inline()
             if len(self._captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
+
+    def commit(self, captured: Capture) -> None:
+        """Take a capture in and have it in the buffer, rendered, before returning: ``durability="commit"``.
+
+        Waits for other threads that are at the buffer. What logs within a commit of this very thread (a
+        signal handler, a ``__del__``, the user's hook) takes the ordinary way.
+        """
+        if self._pid != os.getpid():
+            self.after_fork_in_child()
+        if self._ledger.is_in_use_here() or self._committing.active:
+            self.submit(captured)
+            return
+        self._committing.active = True
+        try:
+            self._ledger.accept(self._render(captured), captured.level)
+        finally:
+            self._committing.active = False
+        self._committed += 1
+        if self._committed >= self._wake_at:
+            self._committed = 0
+            self._rouse()
 
     def _rouse(self) -> bool:
         """Have some thread look at the intake soon; False if there is none and none can be started."""
@@ -152,21 +197,29 @@ class Worker:
         """Start a thread; True also if another caller is just starting one."""
         if not self._starting.acquire(blocking=False):
             return True
-        now = self._clock()
-        if now >= self._start_again_at:
-            try:
+        has_started = False
+        try:
+            now = self._clock()
+            if now >= self._start_again_at:
                 lifecycle.hook_process()
                 if lifecycle.forks_unannounced():
                     raise RuntimeError("no thread of ours may be alive when uWSGI forks")
                 self._start_thread(self._run, f"eventlog-{self.name}")
-            except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
-                self._start_again_at = now if lifecycle.forks_unannounced() else now + _RESTART_SECONDS
-                self._may_send_inline = not lifecycle.exiting()
-                lifecycle.hold(self)  # no thread does: the exit hook is its last chance
-            else:
-                return True  # _run releases _starting once it has been counted
-        self._starting.release()
-        return False
+                has_started = True  # _run releases _starting once it has been counted
+        except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
+            self._start_again_at = now if lifecycle.forks_unannounced() else now + _RESTART_SECONDS
+            self._may_send_inline = not lifecycle.exiting()
+            lifecycle.hold(self)  # no thread does: the exit hook is its last chance
+        finally:
+            if not has_started:
+                self._done_starting()
+        return has_started
+
+    def _done_starting(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            # Ctrl-C or the recursion limit may break a start off whose thread runs all the same; then both
+            # its thread and its caller come here.
+            self._starting.release()
 
     def _send_inline(self) -> None:
         """Where no thread can be had the caller sends: events don't wait for the end of the process."""
@@ -178,6 +231,15 @@ class Worker:
         with own_traffic.at_work():
             while self._clock() < deadline and self.step(deadline=deadline) is None:
                 pass
+
+    def _flush_late(self) -> None:
+        """No hook of ours comes any more: send now, as long as the exit's budget lasts."""
+        if self._ledger.is_in_use_here():
+            return
+        started = self._clock()
+        self.finish_drain(self.start_drain(), lifecycle.budget(self))
+        lifecycle.spend(self._clock() - started)
+        self.say_what_is_left()
 
     def _wait_for_room(self) -> None:
         capacity = self.settings.capacity
@@ -197,13 +259,16 @@ class Worker:
         Returns None if there was something to do, else what to wait for. *deadline* (monotonic) shortens the
         request's timeout.
         """
+        self._ledger.adopt()
         rendered = self._render_chunk()
         planned = self._delivery.plan()
         if isinstance(planned, Idle):
+            self._ledger.reports.tell()
             return None if rendered else planned
         if self._threads and self._delivery.wants_another_sender():
             self._rouse()
         self._delivery.deliver(planned, deadline=deadline)
+        self._ledger.reports.tell()
         return None
 
     def _render_chunk(self) -> bool:
@@ -233,7 +298,7 @@ class Worker:
         with self._ledger.lock:
             self._threads += 1
             self._parked = False
-        self._starting.release()
+        self._done_starting()
         has_left = False
         try:
             while not self._turn_until_idle():
@@ -268,13 +333,17 @@ class Worker:
         """Wait for a record, a flush or the time; False if this thread is to end. One sleeper is enough."""
         with self._ledger.lock:
             if self._waiting or (self._parked and not self._ledger.pending()):
+                if self._waiting and idle.seconds is not None:
+                    self._wake.put(
+                        None
+                    )  # who sleeps may have begun to while this thread's request was under way
                 self._leave()
                 return False
             self._waiting = True
-            self._wake_at = idle.records
+            self._wake_at = min(idle.records, self._high_water)
         woken = True
         try:
-            if len(self._captures) < idle.records:  # else one came before the mark was set
+            if len(self._captures) < self._wake_at:  # else one came before the mark was set
                 self._wake.get(timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001))
         except queue.Empty:
             woken = False
@@ -365,7 +434,7 @@ class Worker:
     def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
         settled = self.flush(timeout)
-        self._parked = True
+        self._parked = self._closed = True
         if self._waiting:
             self._wake.put(None)
         if lifecycle.exiting():
@@ -385,6 +454,7 @@ class Worker:
         return {
             **self._ledger.sums(),
             **self._delivery.state(),
+            "spool": self._ledger.buffer.state(),
             "own_traffic": self.own_traffic,
             "threads": self._threads,
             "restarts": self._restarts,

@@ -1,4 +1,4 @@
-"""The three services as a test of faults sees them, a server in their place, handlers whose time stands still.
+"""The three services as a test of faults sees them, a server in their place, handlers whose time stands.
 
 ``Backend`` is a FaultServer that keeps what it processed, by event id; ``by_hand`` takes a real handler off
 its threads and its clock, so that hours of backoff pass in no time while requests go over real sockets.
@@ -31,7 +31,7 @@ KEY_ID = "LTAIfaultrow"
 SECRET = "secret-of-the-fault-rows"
 CALM = {"timeout": (5.0, 10.0)}
 """For rows in which nothing hangs: a slow machine must not look like a hanging service."""
-HASTY = {"timeout": (0.4, 0.5)}
+HASTY = {"timeout": (0.3, 0.4)}
 """For rows in which something hangs."""
 
 _SESSION = boto3.Session(KEY_ID, SECRET, region_name="us-east-1")  # one for all: each costs 0.1 s
@@ -273,11 +273,20 @@ class Stepped(NamedTuple):
         """Make the next request; the seconds the worker then wants to rest before another."""
         requests = self.handler.stats()["requests"]
         while self.handler.stats()["requests"] == requests:
+            assert self.handler.stats()["pending"], "there is nothing to send"
             idle = self.worker.step()
             if idle is not None:
                 self.clock.advance(max(0.001, 1.0 if idle.seconds is None else idle.seconds))
         idle = self.worker.step()
         return 0.0 if idle is None or idle.seconds is None else round(idle.seconds, 6)
+
+    def run(self, seconds: float) -> None:
+        """Let *seconds* pass, sending whatever is due meanwhile."""
+        end = self.clock() + seconds
+        while (left := end - self.clock()) > 1e-6:
+            idle = self.worker.step()
+            if idle is not None:
+                self.clock.advance(left if idle.seconds is None else min(left, max(0.001, idle.seconds)))
 
     def settle(self, seconds: float = 3_000.0) -> dict[str, Any]:
         """Let at most *seconds* pass, or until nothing is pending; the statistics then."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
+
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from eventlog_handlers.buffers.memory import MemoryBuffer, weight
+from eventlog_handlers.buffers.sqlite import SpoolBuffer
 from eventlog_handlers.events import Event
 from eventlog_handlers.testing import ManualClock, make_event
 
@@ -15,7 +20,33 @@ def memory(clock, *, capacity=100, capacity_bytes=10_000_000, policy="drop_lowes
     return MemoryBuffer(capacity=capacity, capacity_bytes=capacity_bytes, policy=policy, clock=clock)
 
 
-BUFFERS = [memory]
+def spool(
+    clock, *, capacity=100, capacity_bytes=10_000_000, policy="drop_lowest", usable=True, directory=None
+):
+    """A spool in a directory of its own, which goes when the buffer goes."""
+    temporary = tempfile.mkdtemp() if directory is None else directory
+    buffer = SpoolBuffer(
+        temporary if usable else "/dev/null/nowhere",
+        capacity=capacity,
+        capacity_bytes=capacity_bytes,
+        cap_bytes=capacity_bytes * 4 // 3,  # three quarters of it are content
+        policy=policy,
+        clock=clock,
+        wall_clock=lambda: 1_790_000_000.0,
+        report=lambda key, text: None,
+        identity="test",
+    )
+    if directory is None:
+        weakref.finalize(buffer, shutil.rmtree, temporary, ignore_errors=True)
+    return buffer
+
+
+def spool_without_disk(clock, **options):
+    """The same where the directory is unusable, so that all stays in memory."""
+    return spool(clock, usable=False, **options)
+
+
+BUFFERS = [memory, spool, spool_without_disk]
 
 
 @pytest.fixture(params=BUFFERS, ids=lambda make: make.__name__)
@@ -221,7 +252,9 @@ class BufferMachine(RuleBasedStateMachine):
             return
         assert len(self.buffer) == len(self.held) == len(self.buffer.keys())
         assert len(self.buffer) <= self.capacity
-        assert self.buffer.bytes() == sum(map(weight, self.held.values()))
+        assert bool(self.buffer.bytes()) == bool(self.held)
+        if isinstance(self.buffer, MemoryBuffer):
+            assert self.buffer.bytes() == sum(map(weight, self.held.values()))
         ready_in = self.buffer.ready_in()
         assert (ready_in is None) == (len(self.held) == len(self.leased))
         assert (ready_in == 0.0) == bool(self.buffer.ready())

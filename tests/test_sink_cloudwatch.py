@@ -216,6 +216,7 @@ def test_a_failed_request_is_translated_after_one_attempt(
     assert caught.value.code == code
     assert len(server.requests) == 1
     assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is caught.value.__context__ is None  # botocore's hold requests
 
 
 @pytest.mark.parametrize(

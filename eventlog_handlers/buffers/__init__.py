@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from eventlog_handlers.events import Event, Lease
 
@@ -71,6 +71,9 @@ class Buffer(Protocol):
 
     def lost(self) -> list[Lost]:
         """What got lost since it was last asked. They are held no more, so ask before reading ``len``."""
+
+    def state(self) -> dict[str, Any]:
+        """For ``stats()``: where the events lie, as far as that isn't simply memory."""
 
     def close(self) -> None:
         """Let go of what lies outside the process; harmless twice, and the next call takes it up again."""

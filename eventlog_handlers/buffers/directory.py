@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import weakref
 from pathlib import Path
 
 try:
@@ -167,7 +166,7 @@ class Lock:
         return self._pid != os.getpid()
 
 
-_locks: weakref.WeakSet[Lock] = weakref.WeakSet()
+_locks: set[Lock] = set()
 
 
 def close_inherited() -> None:

@@ -7,6 +7,8 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+from typing import Any
+
 from eventlog_handlers.buffers import Evicted, Lost
 from eventlog_handlers.buffers.severity import CLASSES, class_of
 from eventlog_handlers.events import JSON, Event, Lease
@@ -129,6 +131,10 @@ class MemoryBuffer:
     def lost(self) -> list[Lost]:
         """Nothing gets lost in memory."""
         return []
+
+    def state(self) -> dict[str, Any]:
+        """All in memory: nothing to tell."""
+        return {}
 
     def close(self) -> None:
         """Nothing lies outside the process."""

@@ -32,9 +32,11 @@ _SCHEMA = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY, severity INTEGER NOT NULL, put_time REAL NOT NULL, attempts INTEGER NOT NULL,
     checksum INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE removed (count INTEGER NOT NULL);
-INSERT INTO removed VALUES (0);
-CREATE TRIGGER count_removed AFTER DELETE ON event BEGIN UPDATE removed SET count = count + 1; END;
+CREATE TABLE removed (count INTEGER NOT NULL, top INTEGER NOT NULL);
+INSERT INTO removed VALUES (0, 0);
+CREATE TRIGGER count_removed AFTER DELETE ON event BEGIN
+    UPDATE removed SET count = count + 1, top = max(top, OLD.seq);
+END;
 """
 _COLUMNS = "seq, severity, put_time, attempts, checksum, body"
 _INSERT = f"INSERT INTO event ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - constants
@@ -66,14 +68,18 @@ class SpoolFile:
     """An open spool file and the lock that makes it ours.
 
     *top* is the highest sequence number ever inserted. The table ``removed`` holds *top* minus the number of
-    rows that should be there, so that whoever adopts the file can tell how many are missing.
+    rows that should be there, and the highest number removed, so that whoever adopts the file can tell how
+    many are missing. It costs a put nothing.
     """
 
-    def __init__(self, path: Path, lock: Lock, connection: sqlite3.Connection) -> None:
+    def __init__(
+        self, path: Path, lock: Lock, connection: sqlite3.Connection, *, cap_bytes: int | None
+    ) -> None:
         self.path = path
         self.top = 0
         self._lock = lock
         self._connection: sqlite3.Connection | None = connection
+        self._cap_bytes = cap_bytes
         self._identity = directory.file_identity(path)
         self._has_wal = False
 
@@ -85,8 +91,8 @@ class SpoolFile:
             raise FileExistsError(f"{path} belongs to another process")
         try:
             connection = make_database(path)
-            file = cls(path, lock, connection)
-            file._set_up(cap_bytes)
+            file = cls(path, lock, connection, cap_bytes=cap_bytes)
+            file._set_up(connection)
         except BaseException:
             with contextlib.suppress(OSError):
                 directory.remove(path)
@@ -97,11 +103,12 @@ class SpoolFile:
 
     @classmethod
     def open(cls, path: Path, lock: Lock) -> SpoolFile:
-        """Open a dead process's file."""
-        return cls(path, lock, _connect(path))
+        """Open a dead process's file, to empty it."""
+        return cls(path, lock, _connect(path), cap_bytes=None)
 
-    def _set_up(self, cap_bytes: int) -> None:
-        database = self._database
+    def _set_up(self, database: sqlite3.Connection) -> None:
+        if self._cap_bytes is None:
+            return
         mode = database.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             # No shared memory here (a network disk): slower, and safe with a single connection.
@@ -109,7 +116,7 @@ class SpoolFile:
             database.execute("PRAGMA journal_mode=TRUNCATE")
         self._has_wal = mode == "wal"
         database.execute("PRAGMA synchronous=NORMAL")
-        database.execute(f"PRAGMA max_page_count={max(_LEAST_PAGES, cap_bytes // PAGE_BYTES)}")
+        database.execute(f"PRAGMA max_page_count={max(_LEAST_PAGES, self._cap_bytes // PAGE_BYTES)}")
         database.execute(f"PRAGMA journal_size_limit={_WAL_BYTES}")
 
     @property
@@ -121,6 +128,7 @@ class SpoolFile:
     def _database(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = _connect(self.path)
+            self._set_up(self._connection)
         return self._connection
 
     # --- rows; each of these raises sqlite3.Error ----------------------------------------------------------
@@ -160,19 +168,23 @@ class SpoolFile:
             raise DamagedError(f"row {seq} is missing")
         return _row(record)
 
-    def after(self, seq: int, count: int) -> list[tuple[int, Row | None]]:
-        """Up to *count* rows after *seq*, in order; None for one that is damaged."""
-        found = self._database.execute(f"{_SELECT} WHERE seq > ? ORDER BY seq LIMIT ?", (seq, count))
-        return [(record[0], _row_or_none(record)) for record in found.fetchall()]
+    def scan(self) -> Iterator[tuple[int, Row | None]]:
+        """All rows, in order; None for one that is damaged. Raises where the tree itself is.
+
+        A walk, not a search: a damaged key can't hide what follows. Rows passed may be removed meanwhile.
+        """
+        for record in self._database.execute(_SELECT):
+            yield record[0], _row_or_none(record)
 
     def highest(self) -> int:
         """The highest sequence number there is, 0 without any."""
         found = self._database.execute("SELECT seq FROM event ORDER BY seq DESC LIMIT 1").fetchone()
         return int(found[0]) if found else 0
 
-    def count_removed(self) -> int:
-        """The sum that the table ``removed`` holds."""
-        return int(self._database.execute("SELECT count FROM removed").fetchone()[0])
+    def removed(self) -> tuple[int, int]:
+        """What the table of that name holds."""
+        count, top = self._database.execute("SELECT count, top FROM removed").fetchone()
+        return int(count), int(top)
 
     def __len__(self) -> int:
         return int(self._database.execute("SELECT count(*) FROM event").fetchone()[0])

@@ -300,11 +300,17 @@ def _misconfigured(remedy: str) -> _Maker:
 
 
 def _refused(error: Exception) -> SinkError:
+    """An entry that makes no request is at fault; once there is a request, its entries no longer are."""
+    passed: set[str] = set()
     step = error.__traceback__
     while step is not None:
-        if step.tb_frame.f_globals.get("__name__") == "botocore.parsers":
-            return wire.unreadable("the answer has another shape than the service's")  # the request was good
+        module = step.tb_frame.f_globals.get("__name__", "")
+        passed |= {module, f"{module}.{step.tb_frame.f_code.co_name}"}
         step = step.tb_next
+    if passed & {"botocore.parsers", "botocore.endpoint._do_get_response"}:
+        return wire.unreadable("the answer has another shape than the service's")
+    if "botocore.endpoint" in passed:
+        return TransientError(type(error).__name__, "the AWS client could not sign or send")
     # Only the class is told: the text quotes the entry.
     return RefusedError(type(error).__name__, "boto3 could not make a request of it")
 

@@ -174,6 +174,7 @@ PROCESS = [
     ),
     Row("P24", "suspend and resume", "old connections are not reused", "– / D"),
     Row("P25", "the wall clock steps", "no effect on batching, rests and deadlines", "– / –"),
+    Row("P26", "builds without the GIL", "no unlocked sums", "– / –; that test runs on such a build only"),
 ]
 
 RECORDS = [
@@ -255,6 +256,9 @@ SECURITY = [
     Row("S8", "spool files", "0600 in a 0700 directory, no pickle", ""),
     Row("S9", "a malicious service", "bounded answers, never evaluated, never printed raw", ""),
     Row("S10", "malicious names of extras", "plain bounded text", ""),
+    Row(
+        "S11", "what comes with the package", "one dependency; nothing that runs what came over the wire", ""
+    ),
 ]
 
 SECTIONS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import itertools
 import logging
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import uuid
+import warnings
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -40,6 +42,7 @@ from eventlog_handlers.worker import Worker
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_native_start = _thread.start_new_thread
 _pacers: weakref.WeakValueDictionary[tuple[str, ...], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
@@ -90,6 +93,7 @@ class EventHandler(logging.Handler):
             sigterm.install()
         super().__init__(level)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
+        weakref.finalize(self, _warn_of_unclosed, self._worker).atexit = False
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
@@ -232,6 +236,17 @@ class CloudWatchEventsHandler(EventHandler):
         )
 
 
+def _warn_of_unclosed(worker: Worker) -> None:
+    """A handler was collected; its worker goes on until all is settled, so nothing is lost."""
+    pending = worker.roughly_pending()
+    if pending:
+        warnings.warn(
+            f"a {worker.name} was dropped without close(): {pending} event(s) are still on their way",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+
 def live_handlers() -> list[EventHandler]:
     """The handlers that exist in this process, oldest first."""
     return [handler for _, handler in sorted(_handlers.items())]
@@ -336,7 +351,12 @@ def _random_bits() -> int:
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:
-    threading.Thread(target=run, name=name, daemon=True).start()
+    if _thread.start_new_thread is _native_start:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    else:
+        # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
+        # the whole program. In a real one they are what they seem.
+        _native_start(run, ())
 
 
 def _is_installed(module: str) -> bool:

@@ -6,9 +6,9 @@ never held over a request, a hook of the user's or a wait.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from queue import SimpleQueue
 from typing import Any
 
 from eventlog_handlers.buffers import Buffer, Evicted
@@ -26,7 +26,7 @@ class Ticket:
         self.after = after
         """How many captures must have left the intake before the keys to wait for are known."""
         self.keys: set[int] | None = None
-        self.done: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self.done: SimpleQueue[None] = SimpleQueue()
         self.finished = False
 
     def finish(self) -> None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from eventlog_handlers.diagnostics import SelfLog
+
+T = TypeVar("T")
 
 
 class Observer(Protocol):
@@ -42,25 +44,25 @@ class Observer(Protocol):
 
 
 class Reports:
-    """Reports of one handler, noted now and told later.
+    """Reports of one handler, noted now and told later: at the end of each of the worker's turns.
 
-    ``count`` and ``state`` may be called under a lock, by one thread at a time; ``tell`` under none, by any
-    thread. Bounded: counts of one kind are added up, and of states only the last few are kept.
-    Without an observer all three do nothing.
+    ``count`` and ``state`` may be called under any lock, ``tell`` under none; all by any thread. What waits
+    is one small tuple per event of a turn. Without an observer all three do nothing.
     """
 
     def __init__(self, observer: Observer | None, handler: str, self_log: SelfLog) -> None:
         self._observer = observer
         self._handler = handler
         self._self_log = self_log
-        self._counts: Counter[tuple[str, ...]] = Counter()
-        self._states: deque[tuple[str, str]] = deque(maxlen=16)
+        # Appending and taking off are single operations: without a lock no report is lost or told twice.
+        self._counts: deque[tuple[str, ...]] = deque()
+        self._states: deque[tuple[str, str]] = deque()
         self._last_state: tuple[str, str] | None = None
 
-    def count(self, method: str, *words: str, count: int = 1) -> None:
-        """Note *count* more events for ``on_delivered``, ``on_retry`` or ``on_drop``; *words* follow it."""
+    def count(self, method: str, *words: str) -> None:
+        """Note one more event for ``on_delivered``, ``on_retry`` or ``on_drop``; *words* follow the count."""
         if self._observer is not None:
-            self._counts[(method, *words)] += count
+            self._counts.append((method, *words))
 
     def state(self, state: str, error: str = "") -> None:
         """Note that the destination changed to *state*."""
@@ -70,21 +72,22 @@ class Reports:
 
     def tell(self) -> None:
         """Hand over what was noted. Never raises, but what stops a program."""
-        if not self._counts and not self._states:
+        if self._observer is None:
             return
-        # Each is taken off in one operation, so that threads that tell at once tell nothing twice.
-        while self._counts:
-            try:
-                (method, *words), count = self._counts.popitem()
-            except KeyError:
-                break  # another thread was quicker
+        for (method, *words), count in Counter(_taken(self._counts)).items():
             notify(self._observer, self._self_log, method, self._handler, count, *words)
-        while self._states:
-            try:
-                state, error = self._states.popleft()
-            except IndexError:
-                break
+        for state, error in _taken(self._states):
             notify(self._observer, self._self_log, "on_state", self._handler, state, error)
+
+
+def _taken(notes: deque[T]) -> list[T]:
+    """All of *notes*, taken off it."""
+    taken: list[T] = []
+    try:
+        while True:
+            taken.append(notes.popleft())
+    except IndexError:
+        return taken
 
 
 def notify(observer: Observer | None, self_log: SelfLog, method: str, *report: object) -> None:

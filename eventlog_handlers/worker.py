@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import threading
 from collections.abc import Callable
+from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
 from typing import Any
 
 from eventlog_handlers import lifecycle, own_traffic
@@ -104,7 +104,7 @@ class Worker:
             _parents_buffers.append(self._ledger.buffer)
         self._intake.clear()
         # Caller's side.
-        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._wake: SimpleQueue[None] = SimpleQueue()
         self._wake_at = 1
         self._committing = _Flag()
         self._committed = 0  # since a thread was last woken for it; a rough count, made without a lock
@@ -228,9 +228,13 @@ class Worker:
         ):  # a signal handler logs within stats() or flush() of this very thread
             return
         deadline = self._clock() + self._inline_seconds
-        with own_traffic.at_work():
-            while self._clock() < deadline and self.step(deadline=deadline) is None:
-                pass
+        ticket = self._ledger.open_ticket()  # so that nothing waits for a full batch
+        try:
+            with own_traffic.at_work():
+                while self._clock() < deadline and self.step(deadline=deadline) is None:
+                    pass
+        finally:
+            self._ledger.close_ticket(ticket)
 
     def _flush_late(self) -> None:
         """No hook of ours comes any more: send now, as long as the exit's budget lasts."""
@@ -345,7 +349,7 @@ class Worker:
         try:
             if len(self._captures) < self._wake_at:  # else one came before the mark was set
                 self._wake.get(timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001))
-        except queue.Empty:
+        except Empty:
             woken = False
         finally:
             with self._ledger.lock:
@@ -428,7 +432,7 @@ class Worker:
     def _wait_for(self, ticket: Ticket, seconds: float) -> None:
         try:
             ticket.done.get(timeout=max(0.001, seconds))
-        except queue.Empty:
+        except Empty:
             return
 
     def park(self, timeout: float | None = None) -> bool:
@@ -448,6 +452,10 @@ class Worker:
             self._said_left = pending
             why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
             self._self_log.say(f"{pending} event(s) not delivered when the process ended{why}")
+
+    def roughly_pending(self) -> int:
+        """How many events wait, without a lock: the garbage collector may call in the midst of anything."""
+        return self._ledger.roughly_pending()
 
     def stats(self) -> dict[str, Any]:
         """A snapshot of the law's sums and of the destination's state; see the README for each."""

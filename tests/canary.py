@@ -42,7 +42,7 @@ ENVIRONMENT: Mapping[str, str] = {
 
 
 def assert_silent(*outputs: object) -> None:
-    """None of *outputs* holds the canary: texts, bytes, directories (every file in them), or what repr shows."""
+    """None of *outputs* holds the canary: texts, bytes, directories (all files in them), any value's repr."""
     for output in outputs:
         if isinstance(output, Path):
             singing = [path for path in _files(output) if CANARY.encode() in path.read_bytes()]
@@ -54,7 +54,7 @@ def assert_silent(*outputs: object) -> None:
 
 
 def dump(thing: object) -> str:
-    """What an error tracker would print of *thing*: itself, its attributes, theirs; as far as they are ours."""
+    """What a tracker of errors prints of *thing*: itself, its attributes, theirs, as far as they are ours."""
     return "\n".join(_dumped(thing, "", set(), 6))
 
 

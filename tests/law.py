@@ -1,4 +1,4 @@
-"""The law of accounting, and a way to hand a worker records without a logger."""
+"""The law of accounting, a way to hand a worker records without a logger, and one to have it die."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import uuid
 from typing import Any
 
+from eventlog_handlers import lifecycle
 from eventlog_handlers.mapping import capture
 from eventlog_handlers.worker import Worker
 
@@ -24,3 +25,9 @@ def submit(worker: Worker, message: str, level: int = logging.ERROR) -> str:
     record = logging.LogRecord("shop", level, "shop.py", 1, message, (), None)
     worker.submit(capture(record, id_bits=id_bits))
     return f"{id_bits:032x}"
+
+
+def kill(worker: Worker) -> None:
+    """Have *worker* take part in nothing any more, as if its process had ended without a word."""
+    lifecycle._held.discard(worker)
+    lifecycle._participants.pop(id(worker), None)

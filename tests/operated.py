@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import signal
@@ -54,10 +55,8 @@ class Operated:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait(10)
         self._output.close()
 
@@ -96,7 +95,7 @@ class Operated:
             connection.close()
 
     def stop(self, number: int = signal.SIGTERM, *, group: bool = False) -> int:
-        """Send the signal, to the whole process group as a terminal does or to the first process; its code."""
+        """Send the signal, to the whole group as a terminal does or to the first process; its exit code."""
         if group:
             os.killpg(self.process.pid, number)
         else:

@@ -19,11 +19,11 @@ class Shop:
     """``log`` is a logger of its own: pytest's handler, which keeps records, listens at the root."""
 
     def __init__(self, **settings: Any) -> None:
-        self.sink = ScriptedSink(max_events=50, request_bytes=10_000_000)
+        self.sink = sink = ScriptedSink(max_events=50, request_bytes=10_000_000)
         self.handler = EventHandler(
             logging.NOTSET,
             PipelineSettings(batch_size=50, flush_interval=0.0, **settings),
-            lambda self_log: self.sink,
+            lambda self_log: sink,
             _Destination("scripted", "", "", ""),
         )
         self.log = logging.Logger("shop.cart", 1)

@@ -1,4 +1,4 @@
-"""The adapters for ends that no exit hook of Python's sees: ASGI's lifespan, SIGTERM, frozen functions, Celery."""
+"""The adapters for ends that no exit hook sees: ASGI's lifespan, SIGTERM, frozen functions, Celery."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ async def returns_after_startup(scope, receive, send):
     await send({"type": "lifespan.startup.complete"})
 
 
-@pytest.mark.parametrize("app", [complete, refuses, returns, returns_after_startup], ids=lambda app: app.__name__)
+@pytest.mark.parametrize(
+    "app", [complete, refuses, returns, returns_after_startup], ids=lambda app: app.__name__
+)
 def test_a_wrapped_application_is_flushed_once_before_shutdown_is_complete(flushes, app):
     """Whether it implements lifespan wholly, in part or not at all; on a thread, not on the event loop's."""
     heard = lifespan(wrap(app, timeout=1.5))

@@ -293,7 +293,7 @@ if __name__ == "__main__":
     ],
 )
 def test_p09_p10_children_of_pools_send_at_their_end(eventlog_console, tmp_path, pool, method):
-    """Configured in the parent and inherited, or in each child; whatever waits in a child is sent by it, once."""
+    """Configured in the parent and inherited, or in each child: what waits in a child is sent by it."""
     script = tmp_path / "pools.py"
     script.write_text(POOLS)
 
@@ -364,7 +364,7 @@ def test_p16_where_threads_are_refused_a_logging_call_sends_now_and_then():
         raise RuntimeError("can't start new thread")
 
     sink, clock = ScriptedSink(), ManualClock()
-    worker = make_worker(sink, clock, start_thread=refuse, flush_interval=0.0)
+    worker = make_worker(sink, clock, start_thread=refuse, flush_interval=3600)
     worker._inline_seconds = 1.0
 
     delivered = []
@@ -464,7 +464,9 @@ class MortalBuffer(MemoryBuffer):
     """Dies once in the method told."""
 
     def __init__(self, method: str, error: type[BaseException]) -> None:
-        super().__init__(capacity=100, capacity_bytes=1_000_000, policy="drop_lowest", clock=lifecycle.monotonic)
+        super().__init__(
+            capacity=100, capacity_bytes=1_000_000, policy="drop_lowest", clock=lifecycle.monotonic
+        )
         original = getattr(self, method)
 
         def die_once(*args: Any, **kwargs: Any) -> Any:
@@ -511,13 +513,13 @@ def test_p17_whatever_kills_the_worker_the_rest_is_delivered_and_the_law_holds(p
     assert worker.flush(20)
     stats = worker.stats()
     assert_law(stats)
-    assert stats["accepted"] == 20
     assert stats["pending"] == 0
     lost = sum(stats["dropped"].values())
     assert lost <= (20 if place == "render" else 1 if place == "encode" else 0), stats
     delivered = [event.id for event in sink.delivered]
-    assert len(set(delivered)) == stats["delivered"] == 20 - lost
-    assert set(delivered) <= accepted
+    assert len(set(delivered)) == len(delivered) == stats["delivered"]
+    assert len(accepted & set(delivered)) == 20 - lost
+    assert stats["accepted"] - 20 <= 1  # the event that tells of the loss
 
 
 def test_p18_without_file_descriptors_everything_waits_and_then_arrives(eventlog_console):
@@ -552,7 +554,7 @@ def test_p18_without_file_descriptors_everything_waits_and_then_arrives(eventlog
 
 @pytest.mark.parametrize("when", ["first", "late"])
 def test_p22_gevent(eventlog_console, when):
-    """Patched first everything works, forks included; patched late nothing is raised into the logging call."""
+    """Patched first or late everything is sent, forks included, and nothing stands still."""
     pytest.importorskip("gevent", reason="gevent is not installed")
     patch = "from gevent import monkey; monkey.patch_all()\n"
 
@@ -564,24 +566,20 @@ def test_p22_gevent(eventlog_console, when):
             log.error("record %d", number)
             gevent.sleep(0)
         gevent.joinall([gevent.spawn(work, number) for number in range(10)])
-        if {when == "first"}:
-            assert handler.flush(20), law()
-            child = os.fork()
-            if child == 0:
-                log.error("child")
-                os._exit(0 if handler.flush(20) else 1)
-            assert os.waitpid(child, 0)[1] == 0
-        law()
+        assert handler.flush(20), law()
+        child = os.fork()
+        if child == 0:
+            log.error("child")
+            os._exit(0 if handler.flush(20) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert law()["own_traffic"] == 0
         """,
         console=eventlog_console.url,
         preamble=(patch if when == "first" else "") + preamble(),
     )
 
     assert done.returncode == 0, done.stderr
-    found = arrived(eventlog_console)
-    if when == "first":
-        assert found == Counter(["child", *(f"record {number}" for number in range(10))])
-    assert set(found.values()) <= {1}
+    assert arrived(eventlog_console) == Counter(["child", *(f"record {number}" for number in range(10))])
 
 
 # --- flush -------------------------------------------------------------------------------------------------

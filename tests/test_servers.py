@@ -23,7 +23,7 @@ BIN = Path(sys.executable).parent
 
 
 def needs(name: str) -> str:
-    """The path of a program, beside this Python or on PATH; without it the test is skipped, and fails in CI."""
+    """The path of a program beside this Python or on PATH; without it the test skips, and fails in CI."""
     found = shutil.which(name, path=os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)]))
     if found is None:
         if os.environ.get("CI"):
@@ -90,9 +90,7 @@ def test_p12_gunicorn_workers_send_what_they_logged_when_stopped(eventlog_consol
 
 def test_p07_gunicorn_preload_leaves_the_masters_record_to_the_master(eventlog_console):
     """Forked workers send theirs over connections of their own and nothing of the master's; boto3 too."""
-    with gunicorn(
-        eventlog_console, "--workers=3", "--preload", SHOP_HANDLERS="cms cloudwatch"
-    ) as server:
+    with gunicorn(eventlog_console, "--workers=3", "--preload", SHOP_HANDLERS="cms cloudwatch") as server:
         processes = ask(server, 30)
 
         assert server.stop() == 0, server.output()
@@ -128,7 +126,9 @@ def test_p12_gunicorn_reload_and_worker_timeout_lose_nothing(eventlog_console):
         assert server.stop() == 0, server.output()
 
     assert not first & second
-    assert arrived(eventlog_console) == requests(5) + Counter({"loaded": 3, "reloaded": 1, "before hanging": 1})
+    assert arrived(eventlog_console) == requests(5) + Counter(
+        {"loaded": 3, "reloaded": 1, "before hanging": 1}
+    )
 
 
 # --- uWSGI -------------------------------------------------------------------------------------------------
@@ -221,8 +221,17 @@ TASKS = 6
     ids=["prefork TERM", "prefork INT", "prefork QUIT", "max-tasks", "threads", "solo"],
 )
 def test_p11_celery_workers_send_what_their_tasks_logged(eventlog_console, broker, options, number):
-    """Children of the prefork pool run no exit hook, only Celery's signal; nothing had to be set up for it."""
-    command = [sys.executable, "-m", "celery", "-A", "tasks", "worker", "--without-gossip", "--without-mingle"]
+    """Children of the prefork pool run no exit hook, only Celery's signal; nothing is set up for it."""
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "tasks",
+        "worker",
+        "--without-gossip",
+        "--without-mingle",
+    ]
     with Operated([*command, *options], console=eventlog_console.url, BROKER=broker) as server:
         client = subprocess.run(
             [sys.executable, "tasks.py", str(TASKS)],

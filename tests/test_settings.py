@@ -224,7 +224,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("service", "options", "words"), REFUSED)
-def test_what_is_wrong_is_refused_in_one_sentence_with_the_remedy(service, options, words):
+def test_c01_c03_what_is_wrong_is_refused_in_one_sentence_with_the_remedy(service, options, words):
     """A SettingsError on one line names the option and what to do; a secret never stands in it."""
     with pytest.raises(SettingsError) as caught:
         make(service, options)
@@ -254,7 +254,7 @@ def test_what_is_wrong_is_refused_in_one_sentence_with_the_remedy(service, optio
         ("cloudwatch", {"EVENTLOG_CONSOLE": "localhost:8799"}, ["EVENTLOG_CONSOLE", "add the scheme"]),
     ],
 )
-def test_what_the_environment_lacks_or_holds_wrongly_is_refused(service, environ, words):
+def test_c01_what_the_environment_lacks_or_holds_wrongly_is_refused(service, environ, words):
     """Credentials are looked for at construction, so a lack shows at once, not at the first fault."""
     with pytest.raises(SettingsError) as caught:
         make(service, {}, environ)

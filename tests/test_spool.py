@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from law import assert_law, submit
+from law import assert_law, kill, submit
 
 from eventlog_handlers.buffers import directory, spoolfile
 from eventlog_handlers.buffers.directory import Lock
@@ -708,6 +708,7 @@ def test_d08_a_crash_between_send_and_ack_sends_one_batch_again_with_the_same_id
     with pytest.raises(Killed):
         worker.step()
     buffer.abandon()
+    kill(worker)
 
     heir = make_worker(second, clock, buffer=lambda: spool(tmp_path, clock))
     heir.step()

@@ -101,7 +101,7 @@ class SpoolBuffer:
         # The file and its troubles.
         self._file: SpoolFile | None = None
         self._orphan: Orphan | None = None
-        self._moving: list[tuple[int, Row]] = []  # taken from it, and there until they are in our file
+        self._moving: list[tuple[int, Row]] = []  # taken from it, and still there until they are in our file
         self._paused_until = float("-inf")
         self._pause_seconds = _PAUSE_SECONDS[0]
         self._replaced_at = float("-inf")
@@ -209,9 +209,8 @@ class SpoolBuffer:
     def close(self) -> None:
         """Delete the file if nothing in it is held; else it keeps its rows, and its lock while we live."""
         with fork_gate.no_fork():
-            if self._orphan is not None and not self._rows:
-                self._orphan.settle(self._moving)
-                self._moving.clear()
+            self._settle_moved()
+            if self._orphan is not None and not self._moving:
                 self._orphan.let_go()
                 self._orphan = None
             if self._removed:
@@ -228,7 +227,7 @@ class SpoolBuffer:
         return {
             "in_file": self._rows_in_file(),
             "in_memory": len(self._rows),
-            "duplicates_possible": len(self._removed),
+            "duplicates_possible": len(self._removed) + len(self._moving),
             "file": str(self._file.path) if self._file is not None else None,
             "trouble": self._trouble,
         }
@@ -628,7 +627,7 @@ class SpoolBuffer:
     def _adopt_some(self) -> int:
         orphan = self._orphan
         assert orphan is not None  # noqa: S101 - for the type checker
-        orphan.settle(self._moving)
+        self._settle_moved()
         self._moving = orphan.take(_CHUNK)
         if not self._moving and orphan.at_end:
             self._orphan = None
@@ -646,7 +645,15 @@ class SpoolBuffer:
                 self._lost.append(Lost(None, event.level, "overflow"))
         self._lost.extend(Lost(one.key, one.event.level, "overflow") for one in evicted)
         self._commit()
-        return len(self._moving)
+        taken = len(self._moving)
+        self._settle_moved()
+        return taken
+
+    def _settle_moved(self) -> None:
+        """Delete from the dead process's file what is in ours, so that a crash of ours delivers it once."""
+        if self._orphan is not None and not self._rows:
+            self._orphan.settle(self._moving)
+            self._moving = []
 
     def _end_of(self, orphan: Orphan) -> int:
         missing = orphan.end()

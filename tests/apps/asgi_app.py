@@ -14,7 +14,11 @@ logging.config.dictConfig(
         "version": 1,
         "disable_existing_loggers": False,
         "handlers": {
-            "cms": {"class": "eventlog_handlers.CMSHandler", "requests_per_second": None, "flush_interval": 3600}
+            "cms": {
+                "class": "eventlog_handlers.CMSHandler",
+                "requests_per_second": None,
+                "flush_interval": 3600,
+            }
         },
         "loggers": {"shop": {"level": "INFO", "handlers": ["cms"]}},
     }

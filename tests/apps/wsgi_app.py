@@ -14,7 +14,11 @@ logging.config.dictConfig(
         "disable_existing_loggers": False,
         "handlers": {
             # An hour: after the first, only the end of the process sends.
-            "cms": {"class": "eventlog_handlers.CMSHandler", "requests_per_second": None, "flush_interval": 3600},
+            "cms": {
+                "class": "eventlog_handlers.CMSHandler",
+                "requests_per_second": None,
+                "flush_interval": 3600,
+            },
             "cloudwatch": {"class": "eventlog_handlers.CloudWatchEventsHandler", "flush_interval": 3600},
         },
         "loggers": {"shop": {"level": "INFO", "handlers": os.environ.get("SHOP_HANDLERS", "cms").split()}},

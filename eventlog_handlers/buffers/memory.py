@@ -6,7 +6,6 @@ import heapq
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-
 from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
 from eventlog_handlers import lifecycle
 

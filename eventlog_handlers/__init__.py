@@ -2,6 +2,7 @@
 
     from eventlog_handlers import CMSHandler, GuanceHandler, CloudWatchEventsHandler
     from eventlog_handlers import configure, flush, stats
+    from eventlog_handlers import incident, resolve
 
 The names are imported on first use, so that importing the package costs next to nothing.
 """
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from eventlog_handlers.handlers import CloudWatchEventsHandler as CloudWatchEventsHandler
     from eventlog_handlers.handlers import CMSHandler as CMSHandler
     from eventlog_handlers.handlers import GuanceHandler as GuanceHandler
+    from eventlog_handlers.incidents import incident as incident
+    from eventlog_handlers.incidents import resolve as resolve
 
 _HOME = {
     "CMSHandler": "handlers",
@@ -27,9 +30,20 @@ _HOME = {
     "configure": "configuration",
     "flush": "configuration",
     "stats": "configuration",
+    "incident": "incidents",
+    "resolve": "incidents",
 }
 
-__all__ = ["CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "stats"]
+__all__ = [
+    "CMSHandler",
+    "CloudWatchEventsHandler",
+    "GuanceHandler",
+    "configure",
+    "flush",
+    "incident",
+    "resolve",
+    "stats",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,5 @@
-"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it starts lives in ``console``.
+"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it runs lives in ``console`` and
+``estimate``.
 
 Exit codes: 0 done; 1 it did not work (port taken, file unusable, an event of the demo missing); 2 wrong
 arguments, or an extra that is not installed.
@@ -9,12 +10,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from eventlog_handlers import checks
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MissingExtraError, SettingsError
 from eventlog_handlers.settings import CONSOLE_URL
 
+_SERVICES = ("guance", "cms", "cloudwatch")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -57,6 +61,24 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=_port, default=0, help="port of the stand-in (default: a free one)")
     demo.add_argument("--keep", action="store_true", help="keep the page open until Ctrl-C")
     demo.set_defaults(run=_demo)
+
+    estimate = commands.add_parser("estimate", help="read a log, and tell what it would cost as events")
+    estimate.add_argument("logfile", metavar="LOGFILE", help="text or JSON lines; .gz too; - for stdin")
+    estimate.add_argument(
+        "--service", action="append", choices=_SERVICES, help="only this one; may be repeated (default: all)"
+    )
+    estimate.add_argument(
+        "--aggregate-seconds",
+        type=_seconds,
+        default=60.0,
+        metavar="SECONDS",
+        help="first window of folding, 0 for none (default: 60)",
+    )
+    estimate.add_argument(
+        "--level", type=_level, default="ERROR", help="least level that becomes an event (default: ERROR)"
+    )
+    estimate.add_argument("--json", action="store_true", help="print JSON")
+    estimate.set_defaults(run=_estimate)
     return parser
 
 
@@ -64,6 +86,41 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 900:
+        raise argparse.ArgumentTypeError(f"{text!r} is no window: seconds from 0 to 900")
+    return seconds
+
+
+def _level(text: str) -> int:
+    try:
+        return int(text) if text.isascii() and text.isdigit() else checks.level(text.upper())
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _estimate(chosen: argparse.Namespace) -> int:
+    from eventlog_handlers.estimate.report import run
+
+    try:
+        return run(
+            Path(chosen.logfile),
+            services=chosen.service or _SERVICES,
+            aggregate_seconds=chosen.aggregate_seconds,
+            level=chosen.level,
+            as_json=chosen.json,
+            out=sys.stdout,
+            err=sys.stderr,
+        )
+    except (OSError, EOFError) as error:  # EOFError: a .gz that breaks off
+        print(f"can't read {chosen.logfile}: {error}", file=sys.stderr)
+        return 1
 
 
 def _console(chosen: argparse.Namespace) -> int:

@@ -6,11 +6,15 @@ Holds the destination's state (failing, held, resting) and carries out the decis
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from eventlog_handlers import retry
 from eventlog_handlers.batching import batches, due_in, halves
+from eventlog_handlers.budget import Budget, Spent
+from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.diagnostics import Loss, SelfLog
 from eventlog_handlers.errors import (
     MisconfiguredError,
@@ -21,6 +25,7 @@ from eventlog_handlers.errors import (
     TransientError,
 )
 from eventlog_handlers.events import Batch, Disposition, Event, Lease, Outcome, Payload
+from eventlog_handlers.fingerprints import chosen
 from eventlog_handlers.ledger import Ledger
 from eventlog_handlers.pacing import Pacer
 from eventlog_handlers.settings import PipelineSettings
@@ -28,6 +33,8 @@ from eventlog_handlers.sinks import Sink
 
 LONG_AGO = float("-inf")
 _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm must not breed another
+_REFUSED_AT_ONCE = 256  # events without a budget that are dropped in one turn, under the ledger's lock
+_WARNING = 30
 
 
 class Idle(NamedTuple):
@@ -80,6 +87,13 @@ class Delivery:
         self._last_success: float | None = None
         self._loss_reported_at = LONG_AGO
         self.last_error = ""
+        # The budget, under the same lock.
+        limits = [(settings.max_events_per_hour, "hour"), (settings.max_events_per_day, "day")]
+        given = [(limit, period) for limit, period in limits if limit is not None]
+        self._budget = Budget(given, settings.budget_reserve) if given else None
+        self._paid: set[int] = set()  # keys of those that wait again, and are not charged again
+        self._notices: deque[str] = deque(maxlen=8)  # ids of events that tell of a spent budget
+        self._told_spent: dict[str, float] = {}  # by period: until when
 
     @property
     def sink(self) -> Sink:
@@ -104,6 +118,11 @@ class Delivery:
                 return Idle(None, self._many)  # a sender looks again when it is done
             if self._rest_until > now:
                 return Idle(self._rest_until - now, self._many)
+            if self._budget is not None:
+                if self._drop_unaffordable(self._budget, now):
+                    return Idle(0.0, 1)
+                if not buffer.ready():
+                    return Idle(buffer.ready_in(), 1)
             if not self._ledger.tickets:
                 waiting = buffer.ready()
                 wait = due_in(
@@ -120,9 +139,76 @@ class Delivery:
             if wait > 0:
                 return Idle(wait, self._many)
             leases = buffer.lease(1 if self._held else settings.batch_size)
+            if self._budget is not None:
+                leases = [lease for lease in leases if self._pays(self._budget, lease, now)]
             self._senders += 1
             self._last_send = now
             return leases
+
+    def _drop_unaffordable(self, budget: Budget, now: float) -> bool:
+        """Drop what would go next until one may; True if that isn't done yet.
+
+        Before a place in the pace is taken: what can't be sent must not cost one.
+        """
+        if budget.lacking(now, critical=False) is None:
+            return False
+        for _ in range(_REFUSED_AT_ONCE):
+            leases = self._ledger.buffer.lease(1)
+            if not leases:
+                return False
+            if self._is_free(leases[0]) or budget.lacking(now, critical=_is_critical(leases[0])) is None:
+                self._ledger.give_back(leases[0], 0.0, spent=False)
+                return False
+            self._pays(budget, leases[0], now)
+        return True
+
+    def _pays(self, budget: Budget, lease: Lease, now: float) -> bool:
+        """Charge an event, once however often it is tried; False if it had to be dropped."""
+        if self._is_free(lease):
+            return True
+        spent = budget.lacking(now, critical=_is_critical(lease))
+        if spent is None:
+            budget.charge(now)
+            return True
+        self._ledger.drop(lease, "budget")
+        self._tell_spent(spent, now)
+        return False
+
+    def _is_free(self, lease: Lease) -> bool:
+        """Charged already, or telling of the budget itself, or about to be dropped as too old."""
+        return (
+            lease.key in self._paid or lease.event.id in self._notices or lease.age >= self._settings.max_age
+        )
+
+    def _tell_spent(self, spent: Spent, now: float) -> None:
+        """One event and one line on stderr, each time a budget is found spent."""
+        if self._told_spent.get(spent.period) == spent.until:
+            return
+        self._told_spent[spent.period] = spent.until
+        offset = self._wall_clock() - now
+        since, until = (_iso(moment + offset) for moment in (spent.since, spent.until))
+        text = (
+            f"budget spent: {spent.limit} events per {spent.period}; until {until} only what is critical is "
+            "sent, as far as its reserve goes, the rest is dropped and counted"
+        )
+        made = self._report_loss(Loss({_WARNING: 1}, {"budget": 1}, spent.since + offset, now + offset))
+        notice = made._replace(
+            message=text,
+            template=text,
+            fingerprint=chosen("eventlog_handlers budget spent"),
+            attributes={"limit": spent.limit, "per": spent.period, "since": since, "until": until},
+        )
+        self._notices.append(notice.id)
+        self._ledger.add(notice)
+        self._self_log.say(text)
+
+    def _give_back(self, lease: Lease, delay: float, *, spent: bool) -> None:
+        """To the buffer, and if it was charged, remember that. With the ledger's lock."""
+        if self._budget is not None:
+            if len(self._paid) > 2 * len(self._ledger.buffer):
+                self._paid &= self._ledger.buffer.keys()  # some were evicted meanwhile
+            self._paid.add(lease.key)
+        self._ledger.give_back(lease, delay, spent=spent)
 
     def wants_another_sender(self) -> bool:
         """Whether more than a batch still waits and may go now."""
@@ -177,7 +263,7 @@ class Delivery:
             with self._ledger.lock:
                 self._senders -= 1
                 for lease in unsettled.values():
-                    self._ledger.give_back(lease, 0.0, spent=False)
+                    self._give_back(lease, 0.0, spent=False)
         self._tell_losses()
 
     def _senders_allowed(self) -> int:
@@ -237,19 +323,22 @@ class Delivery:
             # A fault of ours or of a library, not foreseen in the sink's table: keep the events.
             raise TransientError("unexpected", _named(error), ambiguous=True) from error
         else:
-            self._answered()
+            self._answered(throttled=any(outcome.throttled for outcome in outcomes))
         self._settle(batch.leases, outcomes, unsettled)
         return ()
 
-    def _answered(self) -> None:
-        """The destination took a request, whatever it thinks of single events."""
+    def _answered(self, *, throttled: bool = False) -> None:
+        """The destination took a request, whatever it thinks of single events: *throttled*, too many."""
         with self._ledger.lock:
             self._failures = 0
             self._held = False
             self._ledger.reports.state("ok")
             self._last_success = self._wall_clock()
         if self._pacer is not None:
-            self._pacer.taken()
+            if throttled:
+                self._pacer.throttled()
+            else:
+                self._pacer.taken()
         if self._self_log.forget("down"):
             self._self_log.say("delivering again")
 
@@ -264,7 +353,7 @@ class Delivery:
 
     def _rest_after(self, error: SinkError, events: int) -> None:
         if self._pacer is not None and isinstance(error, ThrottledError):
-            self._pacer.throttled()
+            self._pacer.throttled(self._clock() + retry.at_least(0.0, error.retry_after))
         with self._ledger.lock:
             if isinstance(error, TransientError) and error.ambiguous:
                 self._ledger.counters.duplicates_possible += events
@@ -298,7 +387,7 @@ class Delivery:
                     self._ledger.counters.retried += 1
                     self._ledger.reports.count("on_retry", outcome.code)
                     delay = 0.0 if destination_rests else decision.delay
-                    self._ledger.give_back(lease, delay, spent=decision.spent)
+                    self._give_back(lease, delay, spent=decision.spent)
                 else:
                     self._ledger.drop(lease, decision.reason)
                     self._report_drop(outcome, decision.reason)
@@ -308,6 +397,14 @@ class Delivery:
         self._self_log.say_once(
             f"drop {reason}", f"event dropped ({reason}): {outcome.detail or outcome.code}"
         )
+
+
+def _is_critical(lease: Lease) -> bool:
+    return class_of(lease.event.level) == 0
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
 
 
 def _named(error: BaseException) -> str:

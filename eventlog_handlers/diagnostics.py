@@ -32,8 +32,9 @@ class Counters:
 class Losses:
     """What was lost since the last report, to be told by one event when the service is back.
 
-    Left out: events the service refused and those the user's hook dropped. They are not the price of an
-    outage or a storm; ``stats()`` counts them and stderr names the first of each kind.
+    Left out: events the service refused and those the user's hook dropped, for they are not the price of an
+    outage or a storm, and those no budget was left for, which an event of its own announces. ``stats()``
+    counts them and stderr names the first of each kind.
     """
 
     _TOLD = ("overflow", "expired", "worker_died", "unencodable", "given up", "damaged")

@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventlog_handlers import lifecycle, settings, sigterm
+from eventlog_handlers.aggregation import quick_key
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
@@ -36,6 +37,7 @@ from eventlog_handlers.settings import PipelineSettings
 from eventlog_handlers.sinks import Sink
 from eventlog_handlers.sinks.cloudwatch import CloudWatchEventsSink
 from eventlog_handlers.sinks.cms import CMSSink
+from eventlog_handlers.sinks.dry_run import Rehearsal
 from eventlog_handlers.sinks.guance import GuanceSink
 from eventlog_handlers.worker import Worker
 
@@ -74,6 +76,8 @@ class EventHandler(logging.Handler):
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
         renderer = _Renderer(pipeline, self_log)
+        self._rehearsal = Rehearsal(make_sink) if pipeline.dry_run else None
+        make_sink = self._rehearsal or make_sink
         self._worker = Worker(
             type(self).__name__,
             pipeline,
@@ -88,6 +92,7 @@ class EventHandler(logging.Handler):
             report_loss=renderer.report_loss,
             self_log=self_log,
         )
+        self._folds = self._worker.folds
         self._take_in = self._worker.commit if pipeline.durability == "commit" else self._worker.submit
         if pipeline.flush_on_sigterm:
             sigterm.install()
@@ -118,6 +123,16 @@ class EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
+        folds = self._folds
+        if folds is not None:
+            try:
+                quick = quick_key(record)
+            except FATAL:
+                raise
+            except BaseException:  # a misshapen record; what is wrong is told below
+                quick = None
+            if self._worker.repeats(record, quick, self.formatter):
+                return
         id_bits = _random_bits()
         try:
             captured = capture(record, id_bits=id_bits, formatter=self.formatter)
@@ -125,7 +140,8 @@ class EventHandler(logging.Handler):
             raise
         except BaseException as error:
             captured = degraded(record, error, id_bits=id_bits)
-        self._take_in(captured)
+        if folds is None or folds.admits(captured, quick):
+            self._take_in(captured)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
@@ -158,7 +174,8 @@ class EventHandler(logging.Handler):
 
     def stats(self) -> dict[str, Any]:
         """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""
-        return self._worker.stats()
+        stats = self._worker.stats()
+        return stats if self._rehearsal is None else {**stats, "dry_run": self._rehearsal.counts()}
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -222,7 +239,7 @@ class CloudWatchEventsHandler(EventHandler):
         self, *, level: int | str = logging.NOTSET, **options: Unpack[settings.CloudWatchEventsOptions]
     ) -> None:
         own, pipeline = settings.cloudwatch(options, os.environ)
-        if own.client is None and not _is_installed("boto3"):
+        if own.client is None and not pipeline.dry_run and not _is_installed("boto3"):
             raise MissingExtraError(
                 "CloudWatchEventsHandler needs boto3: pip install 'eventlog-handlers[aws]'"
             )
@@ -305,7 +322,7 @@ class _Renderer:
 
 def _pacer(destination: _Destination, pipeline: PipelineSettings) -> Pacer | None:
     """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
-    if pipeline.requests_per_second is None:
+    if pipeline.requests_per_second is None or pipeline.dry_run:
         return None
     key = destination.key.reveal() if isinstance(destination.key, Secret) else destination.key
     name = (destination.service, destination.endpoint, _digest(key))

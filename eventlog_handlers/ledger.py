@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
 from typing import Any
 
+from eventlog_handlers.aggregation import Folds
 from eventlog_handlers.buffers import Buffer, Evicted
 from eventlog_handlers.diagnostics import Counters, Losses, level_name
 from eventlog_handlers.events import Event, Lease
@@ -38,11 +39,18 @@ class Ticket:
 class Ledger:
     """The intake's far end, the buffer, the counters and those who wait for them.
 
-    *wall_clock* dates losses, in seconds since the epoch; *reports* go to the user's observer.
+    A fold with N repeats untold counts as one event pending and N - 1 aggregated. Its summary goes through
+    the intake like any capture. *wall_clock* dates losses, in seconds since the epoch; *reports* go to the
+    user's observer.
     """
 
     def __init__(
-        self, intake: Intake, buffer: Buffer, wall_clock: Callable[[], float], reports: Reports
+        self,
+        intake: Intake,
+        folds: Folds | None,
+        buffer: Buffer,
+        wall_clock: Callable[[], float],
+        reports: Reports,
     ) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
         self.lock = threading.RLock()
@@ -50,6 +58,8 @@ class Ledger:
         self.counters = Counters()
         self.tickets: list[Ticket] = []
         self._intake = intake
+        self._folds = folds
+        self._aggregated = 0  # repeats that went into summaries, less one for each
         self._taken = 0  # captures that left the intake for rendering
         self._in_hand = 0  # of those, not yet in the buffer
         self._shed = 0
@@ -66,6 +76,8 @@ class Ledger:
             self._count_shed()
             if self._in_hand:
                 return None
+            if self._folds is not None:
+                self._summed_up(self._folds.due())
             chunk = self._intake.take(count)
             self._taken += len(chunk)
             self._in_hand = len(chunk)
@@ -123,10 +135,15 @@ class Ledger:
             self._count_drop(reason, lease.event.level)
             self._settled(lease.key)
 
-    def open_ticket(self) -> Ticket:
-        """A ticket for everything accepted so far; finished at once if nothing is pending."""
+    def open_ticket(self, *, sum_up: bool = True) -> Ticket:
+        """A ticket for everything accepted so far; finished at once if nothing is pending.
+
+        *sum_up*: folds tell now of the repeats counted so far, whether their windows are over or not.
+        """
         with self.lock:
             self._count_shed()
+            if sum_up and self._folds is not None:
+                self._summed_up(self._folds.all_open())
             ticket = Ticket(self._taken + self._shed + len(self._intake.captures))
             if self.pending():
                 self.tickets.append(ticket)
@@ -143,7 +160,19 @@ class Ledger:
     def pending(self) -> int:
         """Accepted and not settled."""
         with self.lock:
-            return len(self._intake.captures) + self._in_hand + len(self.buffer)
+            return self.roughly_pending()
+
+    def wait_for_folds(self) -> float | None:
+        """Seconds until a summary is due; None if there are no repeats to tell of."""
+        if self._folds is None:
+            return None
+        with self.lock:
+            return self._folds.wait()
+
+    def hurry_folds(self) -> None:
+        """Have the next ``take`` tell of all repeats. Takes no lock."""
+        if self._folds is not None:
+            self._folds.hurried = True
 
     def is_in_use_here(self) -> bool:
         """Whether this thread holds the lock, and so may have left a change half done."""
@@ -152,6 +181,10 @@ class Ledger:
 
     def roughly_pending(self) -> int:
         """The same without the lock, for the caller's side: it may be out by what moves at this moment."""
+        return self.roughly_held() + (0 if self._folds is None else self._folds.roughly_open())
+
+    def roughly_held(self) -> int:
+        """Of those, the ones that take room."""
         return len(self._intake.captures) + self._in_hand + len(self.buffer)
 
     def sums(self) -> dict[str, Any]:
@@ -160,13 +193,17 @@ class Ledger:
             self._count_shed()
             self._count_lost()
             counters = self.counters
+            # Each of these may grow at any moment, so it is asked once.
+            waiting = len(self._intake.captures)
+            repeats, folds = (0, 0) if self._folds is None else self._folds.sums()
+            aggregated = self._aggregated + repeats - folds
             return {
-                "accepted": self._taken + self._shed + self._added + len(self._intake.captures),
+                "accepted": self._taken + self._shed + self._added + waiting + aggregated + folds,
                 "delivered": counters.delivered,
                 "dropped": dict(counters.dropped),
                 "dropped_by_level": dict(counters.dropped_by_level),
-                "aggregated": 0,
-                "pending": self.pending(),
+                "aggregated": aggregated,
+                "pending": waiting + self._in_hand + len(self.buffer) + folds,
                 "pending_bytes": self.buffer.bytes(),
                 "retried": counters.retried,
                 "duplicates_possible": counters.duplicates_possible,
@@ -175,6 +212,11 @@ class Ledger:
             }
 
     # These are called with the lock held.
+
+    def _summed_up(self, summaries: Iterable[Capture]) -> None:
+        for summary in summaries:
+            self._aggregated += summary.count - 1
+            self._intake.captures.append(summary)
 
     def _count_shed(self) -> None:
         while self._intake.shed:

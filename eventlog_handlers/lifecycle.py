@@ -72,7 +72,7 @@ class ForkGate:
     forking thread waits for them, GATE_SECONDS at most, for they may in turn be waiting for it.
     """
 
-    GATE_SECONDS = 2.0
+    GATE_SECONDS = 5.0
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.RLock())

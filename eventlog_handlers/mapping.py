@@ -42,7 +42,7 @@ from eventlog_handlers.jsonable import (
 )
 from eventlog_handlers.own_traffic import reading
 
-__all__ = ["Capture", "Identity", "capture", "degraded", "identity", "render"]
+__all__ = ["STEERING", "Capture", "Identity", "capture", "degraded", "identity", "problem_of", "render"]
 
 MAX_MESSAGE = 262_144
 """Characters of a message or stack that are kept."""
@@ -61,7 +61,8 @@ _KEPT = (
     "name", "levelname", "pathname", "module", "lineno", "funcName",
     "created", "thread", "threadName", "process",
 )  # fmt: skip
-_STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type", "fingerprint")
+STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type", "fingerprint")
+"""Extras that decide where and as what an event goes."""
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 
 _LogRecord = logging.LogRecord
@@ -89,6 +90,10 @@ class Capture(NamedTuple):
     span: tuple[str | None, str | None]
     """Trace and span id in hex."""
     defects: tuple[str, ...]
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count
+    """How many log calls it stands for; of these the one that is shown is the last, or a late one."""
+    first_time: float | None = None
+    """When the first of them was, in seconds since the epoch; None where *count* is 1."""
 
 
 _NO_SPAN = (None, None)
@@ -133,8 +138,11 @@ def capture(
         return _once_within_itself(record, id_bits, lambda: _straight(record, fields.copy(), more, id_bits))
     return _new(
         Capture,
-        (fields["levelno"], id_bits, fields.copy(), None, msg, bool(args), None, None, "", _NO_SPAN, ()),
-    )
+        (
+            fields["levelno"], id_bits, fields.copy(), None, msg, bool(args),
+            None, None, "", _NO_SPAN, (), 1, None,
+        ),
+    )  # fmt: skip
 
 
 def _once_within_itself(record: logging.LogRecord, id_bits: int, read: Callable[[], Capture]) -> Capture:
@@ -169,7 +177,7 @@ def _straight(record: logging.LogRecord, fields: dict[str, Any], more: list[str]
         Capture,
         (
             fields["levelno"], id_bits, fields, message, msg, _given(args),
-            extras, exception, "", _NO_SPAN, tuple(defects),
+            extras, exception, "", _NO_SPAN, tuple(defects), 1, None,
         ),
     )  # fmt: skip
 
@@ -329,7 +337,7 @@ def _plain_extras(extras: dict[Any, Any], defects: list[str]) -> dict[str, Any]:
     for name, value in extras.items():
         kind = type(value)
         if type(name) is not str or kind not in ATOMS or (kind is str and len(value) > MAX_STRING):
-            if name in _STEERING:
+            if name in STEERING:
                 value = Plain(defects).of(value, name)  # a budget of its own: no neighbour can use it up
             else:
                 plain = plain or Plain(defects)
@@ -340,7 +348,7 @@ def _plain_extras(extras: dict[Any, Any], defects: list[str]) -> dict[str, Any]:
 
 
 def _first_extras(extras: dict[Any, Any], defects: list[str]) -> dict[Any, Any]:
-    steering = {name: extras[name] for name in _STEERING if name in extras}
+    steering = {name: extras[name] for name in STEERING if name in extras}
     first = dict(islice(extras.items(), MAX_ITEMS - 1))
     note(defects, f"extra: {len(extras)} items, {len(first)} kept")
     first[unused("…", first)] = f"[{len(extras) - len(first)} more]"
@@ -454,7 +462,7 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
     defects = list(captured.defects)
     fields = captured.fields
     extras = dict(captured.extras or {})
-    steering = {name: Plain(defects).of(extras.pop(name), name) for name in _STEERING if name in extras}
+    steering = {name: Plain(defects).of(extras.pop(name), name) for name in STEERING if name in extras}
     attributes = _attributes(extras, defects) if extras else {}
     message = captured.message
     if message is None:
@@ -500,7 +508,31 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         group_id=_steered_text(steering, "group_id", defects),
         resources=_resources(steering.get("resources"), defects),
         detail_type=_steered_text(steering, "detail_type", defects),
+        count=captured.count,
+        first_time=None if captured.first_time is None else _time(captured.first_time, defects),
         defects=tuple(map(encodable, defects)),
+    )
+
+
+def problem_of(captured: Capture) -> tuple[Any, ...]:
+    """What *captured* has in common with its repeats: level, fingerprint, where and as what it goes.
+
+    For the thread that logs; takes tens of microseconds. Never raises.
+    """
+    defects: list[str] = []
+    extras = captured.extras or {}
+    logger = _named(captured.fields.get("name"), "root", "logger", defects)
+    function = _named(captured.fields.get("funcName"), "", "function", defects)
+    fingerprint = _part(
+        lambda: _fingerprint(captured, Plain(defects).of(extras.get("fingerprint"), ""), logger, function),
+        fingerprints.digest("message", logger, function),
+        "fingerprint",
+        defects,
+    )
+    return (
+        captured.level,
+        fingerprint,
+        *[(name, repr(extras[name])) for name in STEERING[:-1] if name in extras],
     )
 
 

@@ -80,10 +80,19 @@ class CommonOptions(TypedDict, total=False):
     before_send: Callable[[Event], Event | None] | str | None
     level_map: Mapping[str | int, str] | None
     redact: bool | Sequence[str]
+    aggregate_seconds: float | None
     spool: str | None
     durability: Durability
     observer: object
     flush_on_sigterm: bool
+    requests_per_second: float | None
+    requests_per_minute: float | None
+    burst: int
+    share: int
+    max_events_per_hour: int | None
+    max_events_per_day: int | None
+    budget_reserve: float
+    dry_run: bool
     proxies: Mapping[str, str] | None
     ca_bundle: str | None
     allow_insecure: bool
@@ -103,7 +112,6 @@ class CMSOptions(CommonOptions, total=False):
     signature: Literal["v1", "v3"]
     content_format: Literal["text", "json"]
     max_content_bytes: int
-    requests_per_second: float | None
 
 
 class GuanceOptions(CommonOptions, total=False):
@@ -115,7 +123,6 @@ class GuanceOptions(CommonOptions, total=False):
     origin: str
     title: str
     max_message_bytes: int
-    requests_per_minute: float | None
 
 
 class CloudWatchEventsOptions(CommonOptions, total=False):
@@ -170,14 +177,23 @@ class PipelineSettings:
     """Directory where events outlive the process; None: they wait in memory."""
     durability: Durability = "staged"
     """With a spool: written there within 50 ms of the logging call, or (``commit``) before it returns."""
+    aggregate_seconds: float | None = None
+    """The first window in which repeats of one problem are counted, to go as one event. None: no folding."""
     observer: Observer | None = None
     flush_on_sigterm: bool = False
+    dry_run: bool = False
+    """Make and count every event, send none: needs no credentials, keeps no pace, touches no spool."""
     requests_per_second: float | None = None
     """Pace, shared by all handlers of this process that have the same destination. None: none."""
     burst: int = 1
     """Requests that may go at once after a quiet time."""
     window: tuple[int, float] | None = None
     """At most so many requests in any so many seconds, however they are spread."""
+    max_events_per_hour: int | None = None
+    """Budget of this handler: windows of an hour, each from its first event on; the rest is dropped."""
+    max_events_per_day: int | None = None
+    budget_reserve: float = 0.1
+    """The share of each budget that only critical events may use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,21 +280,14 @@ def cms(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[CMSSett
     if console_url(environ):
         token = credentials = None
         key_id, key_secret = Secret(CONSOLE_ACCESS_KEY_ID), Secret(CONSOLE_ACCESS_KEY_SECRET)
-    elif key_id is None and credentials is None:
+    elif key_id is None and credentials is None and not _is_dry(options):
         for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
             if checks.secret(name, environ.get(name)) is None:
                 raise SettingsError(
                     f"no credentials: set {name} in the environment, or give access_key_id and "
                     "access_key_secret, or credentials="
                 )
-    pipeline = _pipeline(
-        options,
-        max_batch=CMS_MAX_BATCH,
-        requests_per_second=checks.optional_number(
-            "requests_per_second", options.get("requests_per_second", 10), 0.001, 10_000
-        ),
-        burst=5,
-    )
+    pipeline = _pipeline(options, max_batch=CMS_MAX_BATCH, pace={"requests_per_second": 10})
     return (
         CMSSettings(
             endpoint=checks.endpoint(endpoint_name, endpoint, options, path=False),
@@ -318,19 +327,13 @@ def guance(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Guan
     api_key = checks.secret("api_key", options.get("api_key"))
     if console_url(environ):
         api_key = Secret(CONSOLE_GUANCE_KEY)
-    elif api_key is None and checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None:
+    elif (
+        api_key is None
+        and not _is_dry(options)
+        and checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None
+    ):
         raise SettingsError("no credentials: set DF_API_KEY in the environment, or give api_key")
-    per_minute = checks.optional_number(
-        "requests_per_minute", options.get("requests_per_minute", 20), 0.01, 100_000
-    )
-    pipeline = _pipeline(
-        options,
-        max_batch=1,
-        requests_per_second=None if per_minute is None else per_minute / 60,
-        burst=1 if per_minute is None else max(1, min(5, int(per_minute) // 4)),
-        # 61 s: the service counts arrivals, and two calls may draw nearer to each other on their way
-        window=None if per_minute is None or per_minute < 1 else (int(per_minute), 61.0),
-    )
+    pipeline = _pipeline(options, max_batch=1, pace={"requests_per_minute": 20}, aggregate_seconds=60.0)
     return (
         GuanceSettings(
             endpoint=checks.endpoint(endpoint_name, endpoint, options, path=True),
@@ -372,7 +375,7 @@ def cloudwatch(
         region_name = region_name or CONSOLE_AWS_REGION
         key_id, key_secret = Secret(CONSOLE_AWS_ACCESS_KEY_ID), Secret(CONSOLE_AWS_SECRET_ACCESS_KEY)
     detail_type = options.get("detail_type")
-    pipeline = _pipeline(options, max_batch=CLOUDWATCH_MAX_BATCH, requests_per_second=None)
+    pipeline = _pipeline(options, max_batch=CLOUDWATCH_MAX_BATCH, pace={})
     return (
         CloudWatchSettings(
             region_name=region_name,
@@ -403,10 +406,10 @@ def _pipeline(
     options: Mapping[str, Any],
     *,
     max_batch: int,
-    requests_per_second: float | None,
-    burst: int = 1,
-    window: tuple[int, float] | None = None,
+    pace: Mapping[str, float],
+    aggregate_seconds: float | None = None,
 ) -> PipelineSettings:
+    """*pace* and *aggregate_seconds* are those that hold where the options give none."""
     checks.boolean(
         "allow_insecure", options.get("allow_insecure", False)
     )  # read where an endpoint is checked
@@ -415,6 +418,9 @@ def _pipeline(
     durability = checks.one_of("durability", options.get("durability", "staged"), ("staged", "commit"))
     if durability == "commit" and spool is None:
         raise SettingsError('durability="commit" needs a directory to commit to: give spool= as well')
+    dry_run = _is_dry(options)
+    if dry_run:  # delivering to nobody, it would empty a spool of what others still have to send
+        spool, durability = None, "staged"
     default_max_age = 3600.0 if spool is None else SPOOL_MAX_AGE_SECONDS
     return PipelineSettings(
         service=checks.optional_text("service", options.get("service")),
@@ -442,12 +448,84 @@ def _pipeline(
         redact=checks.redact(options.get("redact", True)),
         spool=spool,
         durability=durability,
+        aggregate_seconds=checks.optional_number(
+            "aggregate_seconds", options.get("aggregate_seconds", aggregate_seconds), 0.1, 900
+        ),
         observer=checks.observer(options.get("observer")),
         flush_on_sigterm=checks.boolean("flush_on_sigterm", options.get("flush_on_sigterm", False)),
-        requests_per_second=requests_per_second,
-        burst=burst,
-        window=window,
+        dry_run=dry_run,
+        **_limits(options, pace),
     )
+
+
+class _Limits(TypedDict):
+    requests_per_second: float | None
+    burst: int
+    window: tuple[int, float] | None
+    max_events_per_hour: int | None
+    max_events_per_day: int | None
+    budget_reserve: float
+
+
+def _limits(options: Mapping[str, Any], pace: Mapping[str, float]) -> _Limits:
+    """Pace and budgets of this process: what the options allow, divided by ``share``."""
+    share = checks.integer("share", options.get("share", 1), 1, 10_000)
+    given = {name: options[name] for name in _PACES if name in options} or pace
+    per_second, per_minute = (checks.optional_number(name, given.get(name), *_PACES[name]) for name in _PACES)
+    if per_second is not None and per_minute is not None:
+        raise SettingsError(
+            "requests_per_second and requests_per_minute exclude each other: leave one of them off"
+        )
+    has_pace = per_second is not None or per_minute is not None
+    budgets = {
+        name: None
+        if options.get(name) is None
+        else max(1, checks.integer(name, options[name], 1, 10**9) // share)
+        for name in ("max_events_per_hour", "max_events_per_day")
+    }
+    has_budget = any(limit is not None for limit in budgets.values())
+    if "burst" in options and not has_pace:
+        raise SettingsError(
+            "burst belongs to a pace: give requests_per_second or requests_per_minute with it"
+        )
+    if "budget_reserve" in options and not has_budget:
+        raise SettingsError(
+            "budget_reserve belongs to a budget: give max_events_per_hour or max_events_per_day with it"
+        )
+    if share > 1 and not has_pace and not has_budget:
+        raise SettingsError(
+            "share divides a pace or a budget: give requests_per_second, requests_per_minute, "
+            "max_events_per_hour or max_events_per_day with it"
+        )
+    burst = 5 if per_minute is None else max(1, min(5, int(per_minute) // 4))
+    rate = per_second if per_minute is None else per_minute / 60
+    return {
+        "requests_per_second": None if rate is None else rate / share,
+        "burst": max(1, checks.integer("burst", options.get("burst", burst), 1, 1000) // share),
+        "window": None if per_minute is None or per_minute < 1 else _window(int(per_minute), share),
+        "max_events_per_hour": budgets["max_events_per_hour"],
+        "max_events_per_day": budgets["max_events_per_day"],
+        "budget_reserve": checks.number("budget_reserve", options.get("budget_reserve", 0.1), 0, 0.9),
+    }
+
+
+_PACES: Mapping[str, tuple[float, float]] = {
+    "requests_per_second": (0.001, 10_000),
+    "requests_per_minute": (0.01, 100_000),
+}
+# A second more than the minute: the service counts arrivals, and two calls may draw nearer on their way.
+_WINDOW_SECONDS = 61.0
+
+
+def _window(per_minute: int, share: int) -> tuple[int, float]:
+    """One process's part of a minute's calls; where that is less than one, a whole one in a longer window."""
+    if per_minute >= share:
+        return per_minute // share, _WINDOW_SECONDS
+    return 1, _WINDOW_SECONDS * share / per_minute
+
+
+def _is_dry(options: Mapping[str, Any]) -> bool:
+    return checks.boolean("dry_run", options.get("dry_run", False))
 
 
 def _endpoint(

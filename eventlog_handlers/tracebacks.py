@@ -99,6 +99,36 @@ def capture(value: BaseException, tb: TracebackType | None, defects: list[str]) 
     return _Graph(defects).filled(top, value)
 
 
+def outline(value: BaseException, tb: TracebackType | None, codes: list[CodeType]) -> list[str] | None:
+    """The types of *value* and what it came from, by name; the code they passed through goes to *codes*.
+
+    As ``types`` and ``places`` see them later, told in a fraction of the time: equal outlines have one
+    fingerprint. None where it takes more to tell: groups, long chains and deep stacks.
+    """
+    types: list[str] = []
+    groups = _groups()
+    while True:
+        kind = type(value)
+        if isinstance(value, groups) or len(types) >= 2 * LINKS_FIRST:
+            return None
+        types += (kind.__module__, kind.__qualname__)
+        last = None
+        while tb is not None:
+            code = tb.tb_frame.f_code
+            if code is not last:
+                codes.append(code)
+                last = code
+            tb = tb.tb_next
+        if len(codes) > FRAMES_FIRST + FRAMES_LAST:
+            return None
+        below = value.__cause__
+        if below is None and not value.__suppress_context__:
+            below = value.__context__
+        if below is None:
+            return types
+        value, tb = below, below.__traceback__
+
+
 class _Graph:
     """Walks causes, contexts and groups in the order of ``traceback.TracebackException.__init__``.
 

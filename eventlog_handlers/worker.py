@@ -1,16 +1,17 @@
 """The only owner of threads: takes captures in, has them rendered and delivered, waits, flushes, stops.
 
-One event's way: ``submit`` (any thread, no lock) -> intake -> ``step`` [render, Buffer.put] -> lease -> batch
--> Sink.send -> one Outcome per event -> ack, nack or drop.
+One event's way: ``repeats`` (any thread, no lock) -> ``submit`` -> intake -> ``step`` [render, Buffer.put] ->
+lease -> batch -> Sink.send -> one Outcome per event -> ack, nack or drop.
 
-Which side may touch what. The caller's side, inside ``emit``, touches the intake, ``_wake``, ``_wake_at``
-and, without waiting, ``_starting``; it takes no lock that another thread may hold. Everything else is the
-worker's side and stands under the ledger's lock.
+Which side may touch what. The caller's side, inside ``emit``, touches the intake, the folds, ``_wake``,
+``_wake_at`` and, without waiting, ``_starting``; it takes no lock that another thread may hold. Everything
+else is the worker's side and stands under the ledger's lock.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from queue import Empty, SimpleQueue  # by name: green or real, as our locks are
 from typing import Any
 
 from eventlog_handlers import lifecycle, own_traffic
+from eventlog_handlers.aggregation import Folds, Quick
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.delivery import LONG_AGO, Delivery, Idle
 from eventlog_handlers.diagnostics import Loss, SelfLog
@@ -37,6 +39,11 @@ _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refu
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself then, at most once between two attempts
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
+
+
+def _random_bits() -> int:
+    """128 of them, from the system: no generator of ours that two forked children would share."""
+    return int.from_bytes(os.urandom(16), "big")
 
 
 class _Flag(threading.local):
@@ -73,6 +80,7 @@ class Worker:
         report_loss: Callable[[Loss], Event],
         self_log: SelfLog | None = None,
         inline_seconds: float = _INLINE_SECONDS,
+        id_bits: Callable[[], int] = _random_bits,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -92,6 +100,9 @@ class Worker:
         self._high_water = 1 if settings.spool else min(_HIGH_WATER, settings.capacity)
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full)
+        seconds = settings.aggregate_seconds
+        self.folds = None if seconds is None else Folds(seconds, clock, id_bits, self._fold_opened)
+        """None where nothing is folded. Never rebound."""
         self._captures = self._intake.captures
         self._ledger: Ledger = None  # type: ignore[assignment]  # made by the next line, and again in a child
         self._new_life()
@@ -103,6 +114,8 @@ class Worker:
         if self._ledger is not None:
             _parents_buffers.append(self._ledger.buffer)
         self._intake.clear()
+        if self.folds is not None:
+            self.folds.clear()
         # Caller's side.
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._wake_at = 1
@@ -115,6 +128,7 @@ class Worker:
         # Worker's side.
         self._ledger = Ledger(
             self._intake,
+            self.folds,
             self._make_buffer(),
             self._wall_clock,
             Reports(self.settings.observer, self.name, self._self_log),
@@ -161,6 +175,21 @@ class Worker:
                 self._send_inline()
             if len(self._captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
+
+    def repeats(
+        self, record: logging.LogRecord, quick: Quick | None, formatter: logging.Formatter | None
+    ) -> bool:
+        """Whether *record* was counted as a repeat, so that nothing else is to be done with it."""
+        if self._pid != os.getpid():
+            self.after_fork_in_child()
+        return self.folds is not None and self.folds.repeats(record, quick, formatter)
+
+    def _fold_opened(self) -> None:
+        """Some fold has its first repeat to tell of: there must be a thread that sees its window's end."""
+        if self._closed and lifecycle.past_exit_hooks():
+            self._flush_late()
+        elif self._waiting or self._threads == 0:  # else a thread is about to look, or looks when it leaves
+            self._rouse()
 
     def commit(self, captured: Capture) -> None:
         """Take a capture in and have it in the buffer, rendered, before returning: ``durability="commit"``.
@@ -228,7 +257,7 @@ class Worker:
         ):  # a signal handler logs within stats() or flush() of this very thread
             return
         deadline = self._clock() + self._inline_seconds
-        ticket = self._ledger.open_ticket()  # so that nothing waits for a full batch
+        ticket = self._ledger.open_ticket(sum_up=False)  # so that nothing waits for a full batch
         try:
             with own_traffic.at_work():
                 while self._clock() < deadline and self.step(deadline=deadline) is None:
@@ -247,11 +276,11 @@ class Worker:
 
     def _wait_for_room(self) -> None:
         capacity = self.settings.capacity
-        if own_traffic.mark.active or self._ledger.roughly_pending() < capacity:
+        if own_traffic.mark.active or self._ledger.roughly_held() < capacity:
             return
         deadline = self._clock() + _BLOCK_SECONDS
         never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
-        while self._ledger.roughly_pending() >= capacity and self._clock() < deadline:
+        while self._ledger.roughly_held() >= capacity and self._clock() < deadline:
             self._rouse()
             never.wait(_BLOCK_POLL_SECONDS)
 
@@ -268,12 +297,19 @@ class Worker:
         planned = self._delivery.plan()
         if isinstance(planned, Idle):
             self._ledger.reports.tell()
-            return None if rendered else planned
+            return None if rendered else self._until_folds(planned)
         if self._threads and self._delivery.wants_another_sender():
             self._rouse()
         self._delivery.deliver(planned, deadline=deadline)
         self._ledger.reports.tell()
         return None
+
+    def _until_folds(self, idle: Idle) -> Idle:
+        """*idle*, but not past the end of a window that has something to tell."""
+        seconds = self._ledger.wait_for_folds()
+        if seconds is None or (idle.seconds is not None and idle.seconds <= seconds):
+            return idle
+        return Idle(seconds, idle.records)
 
     def _render_chunk(self) -> bool:
         chunk = self._ledger.take(_CHUNK)
@@ -314,7 +350,8 @@ class Worker:
                 self._leave()
         if self._threads == 0:
             self._delivery.close()
-            if self._captures:  # a record came between the last look and leaving
+            # A record or the first repeat of one came between the last look and leaving.
+            if self._captures or (self.folds is not None and self.folds.roughly_open()):
                 self._rouse()
 
     def _turn_until_idle(self) -> bool:
@@ -384,6 +421,7 @@ class Worker:
         """
         if own_traffic.mark.active or lifecycle.caller_owns_logging_lock():
             if self._ledger.roughly_pending():
+                self._ledger.hurry_folds()
                 self._rouse()
             return None
         return self.start_drain(urgent=lifecycle.exiting())

@@ -121,7 +121,15 @@ class Guance(Service):
     throttled = ("ft.TriggerApiAkCurrentLimiting", 401)
 
     def handler(self, url: str, **options: Any) -> EventHandler:
-        return GuanceHandler(**{"endpoint": url, "api_key": SECRET, "requests_per_minute": None, **options})
+        return GuanceHandler(
+            **{
+                "endpoint": url,
+                "api_key": SECRET,
+                "requests_per_minute": None,
+                "aggregate_seconds": None,
+                **options,
+            }
+        )
 
     def events(self, request: Request) -> list[Arrived]:
         body = json.loads(request.body)

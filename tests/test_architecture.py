@@ -15,17 +15,18 @@ LAYERS = [
     # Lowest first: a module may import from its own row and those above it in this list.
     {"_version", "celery", "errors", "events", "own_traffic", "secret"},
     {
-        "batching", "checks", "dialects", "dsn", "fingerprints", "identities", "jsonable", "mapping", "retry",
-        "redaction", "settings", "tracebacks", "wire", "credentials", "schemas",
+        "aggregation", "batching", "budget", "checks", "dialects", "dsn", "fingerprints", "identities",
+        "jsonable", "mapping", "retry", "redaction", "settings", "tracebacks", "wire", "credentials",
+        "schemas",
     },
-    {"sinks", "buffers", "diagnostics", "observer", "pacing", "intake", "lifecycle", "sigterm"},
+    {"sinks", "buffers", "diagnostics", "observer", "pacing", "intake", "lifecycle", "sigterm", "incidents"},
     {"ledger"},
     {"delivery"},
     {"worker"},
     {"handlers"},
     {"configuration"},
     {"asgi", "functions"},
-    {"testing", "console", "django"},
+    {"testing", "console", "django", "estimate"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]  # fmt: skip
 PURE = LAYERS[0] | LAYERS[1]
@@ -171,6 +172,7 @@ def test_the_public_names_are_these() -> None:
     import eventlog_handlers
 
     assert sorted(eventlog_handlers.__all__) == [
-        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "stats",
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "incident", "resolve",
+        "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

@@ -196,6 +196,114 @@ def test_an_evicted_event_is_let_go(make_buffer):
     assert sys.getrefcount(event) - before < 200
 
 
+# --- fair among fingerprints -------------------------------------------------------------------------------
+
+
+def of(fingerprint, count, level=40):
+    """*count* events of one problem, named after it."""
+    return [make_event(f"{fingerprint}{n}", level, fingerprint=fingerprint) for n in range(1, count + 1)]
+
+
+def test_within_a_class_the_fingerprints_take_turns_each_with_its_oldest(make_buffer):
+    """A storm that came first doesn't make the others wait for its end; severity still goes first."""
+    buffer = make_buffer(ManualClock())
+    buffer.put([*of("a", 4), *of("b", 2), *of("c", 1), *of("d", 1, level=50), *of("e", 1, level=20)])
+
+    order = names(buffer.lease(99))
+
+    assert order == ["d1", "a1", "b1", "c1", "a2", "b2", "a3", "a4", "e1"]
+
+
+def test_a_newcomer_goes_before_the_rest_of_a_storm(make_buffer):
+    """The one other error of that minute is the next to leave."""
+    buffer = make_buffer(ManualClock())
+    buffer.put(of("a", 9))
+    buffer.lease(2)
+    buffer.put(of("b", 2))
+
+    assert names(buffer.lease(4)) == ["b1", "a3", "b2", "a4"]
+
+
+def test_endless_newcomers_do_not_starve_a_storm(make_buffer):
+    """A new problem for every event that leaves, and still the storm has its part."""
+    buffer = make_buffer(ManualClock())
+    buffer.put(of("a", 20))
+    order = []
+    for number in range(20):
+        buffer.put(of(f"new {number} ", 1))
+        leases = buffer.lease(1)
+        order += names(leases)
+        buffer.ack(leases)
+
+    assert len([name for name in order if name.startswith("a")]) >= 4
+
+
+@pytest.mark.parametrize("delay", [0.0, 5.0])
+def test_events_given_back_keep_their_places(make_buffer, delay):
+    """What a failed request held goes again in the same order, before what came meanwhile."""
+    clock = ManualClock()
+    buffer = make_buffer(clock)
+    buffer.put([*of("a", 4), *of("b", 2), *of("c", 1)])
+    first = buffer.lease(5)
+    for lease in reversed(first):
+        buffer.nack(lease, delay)
+    buffer.put(of("new", 3))
+    clock.advance(delay)
+
+    again = buffer.lease(99)
+
+    assert names(again)[:5] == names(first)
+    assert sorted(names(again)[5:]) == ["a3", "a4", "new1", "new2", "new3"]
+
+
+def test_the_largest_problem_of_the_lowest_class_gives_way(make_buffer):
+    """A storm evicts its own, oldest first, until it is no larger than the others."""
+    buffer = make_buffer(ManualClock(), capacity=8)
+    buffer.put([*of("b", 2, level=20), *of("a", 4, level=20), *of("c", 1, level=20), *of("z", 1, level=50)])
+
+    evicted = buffer.put([*of("d", 2, level=20), *of("y", 2)])
+
+    assert [lost.event.message for lost in evicted] == ["a1", "a2", "b1", "a3"]
+    assert sorted(names(buffer.lease(99))) == ["a4", "b2", "c1", "d1", "d2", "y1", "y2", "z1"]
+
+
+def test_a_storm_can_not_push_others_out(make_buffer):
+    """However long it lasts: the one other event is still there."""
+    buffer = make_buffer(ManualClock(), capacity=50)
+    buffer.put(of("b", 1))
+
+    evicted = buffer.put(of("a", 500))
+
+    assert {lost.event.fingerprint for lost in evicted} == {"a"}
+    assert names(buffer.lease(2)) == ["b1", "a452"]
+
+
+def test_delayed_events_give_way_last_within_their_class(make_buffer):
+    """They were handed out already: they go only where nothing else of the class is left."""
+    buffer = make_buffer(ManualClock(), capacity=4)
+    buffer.put(of("a", 3))
+    for lease in buffer.lease(2):
+        buffer.nack(lease, 60.0)
+    buffer.put(of("b", 1))
+
+    evicted = buffer.put(of("c", 4, level=50))
+
+    assert [lost.event.message for lost in evicted] == ["a3", "b1", "a1", "a2"]
+
+
+def test_fingerprints_that_are_gone_are_forgotten():
+    """A million problems, one after the other, leave nothing behind."""
+    buffer = memory(ManualClock(), capacity=10, policy="drop_oldest")
+
+    for number in range(3_000):
+        buffer.put([make_event(fingerprint=str(number), level=20 + number % 3 * 10)])
+    buffer.ack(buffer.lease(99))
+
+    held = [one for queue in buffer._queues._classes for one in (queue._groups, queue._order, queue._ages)]
+    assert len(buffer) == 0
+    assert max(map(len, held)) < 200
+
+
 class BufferMachine(RuleBasedStateMachine):
     """Any order of operations: nothing is lost, nothing is given twice, sizes are right."""
 
@@ -210,10 +318,18 @@ class BufferMachine(RuleBasedStateMachine):
         self.buffer = make(self.clock, capacity=capacity, policy=policy)
         self.held: dict[str, Event] = {}
         self.leased = {}
+        self.made = 0
 
-    @rule(levels=st.lists(st.sampled_from([10, 20, 30, 40, 50]), max_size=4))
-    def put(self, levels):
-        events = [make_event(level=level) for level in levels]
+    @rule(
+        kinds=st.lists(
+            st.tuples(st.sampled_from([10, 20, 30, 40, 50]), st.sampled_from(["a", "b", "c"])), max_size=4
+        )
+    )
+    def put(self, kinds):
+        events = []
+        for level, fingerprint in kinds:
+            self.made += 1
+            events.append(make_event(level=level, fingerprint=fingerprint, id=f"{self.made:032x}"))
         evicted = self.buffer.put(events)
         self.held.update((event.id, event) for event in events)
         for lost in evicted:

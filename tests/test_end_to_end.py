@@ -41,6 +41,7 @@ def handlers(eventlog_console) -> Iterator[dict[str, Any]]:
                 "guance": {
                     "class": "eventlog_handlers.GuanceHandler",
                     "requests_per_minute": None,
+                    "aggregate_seconds": None,
                     "service": "shop",
                     "env": "test",
                     "tags": {"team": "orders"},

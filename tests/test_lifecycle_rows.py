@@ -32,7 +32,7 @@ def guance_messages(console: Any) -> Counter[str]:
 
 
 def guance(**options: Any) -> Any:
-    return eventlog_handlers.GuanceHandler(requests_per_minute=None, **options)
+    return eventlog_handlers.GuanceHandler(requests_per_minute=None, **{"aggregate_seconds": None, **options})
 
 
 def record(message: str, level: int = logging.ERROR) -> logging.LogRecord:
@@ -308,7 +308,10 @@ def test_c06_handlers_of_one_destination_share_one_pace():
 def test_c06_two_handlers_together_keep_the_services_quota(eventlog_console):
     """Twenty a minute are twenty a minute for both: the stand-in, which counts, throttles neither."""
     eventlog_console.guance.per_minute = 20
-    handlers = [eventlog_handlers.GuanceHandler(exit_timeout=0.1, concurrency=1) for _ in range(2)]
+    handlers = [
+        eventlog_handlers.GuanceHandler(exit_timeout=0.1, concurrency=1, aggregate_seconds=None)
+        for _ in range(2)
+    ]
     for number in range(15):
         for handler in handlers:
             handler.handle(record(f"record {number}"))

@@ -103,7 +103,10 @@ handlers = {
         "class": "eventlog_handlers.CMSHandler", "endpoint": URL,
         "access_key_id": "a", "access_key_secret": "b",
     },
-    "guance": {"class": "eventlog_handlers.GuanceHandler", "endpoint": URL, "api_key": "k"},
+    "guance": {
+        "class": "eventlog_handlers.GuanceHandler", "endpoint": URL, "api_key": "k",
+        "aggregate_seconds": None,
+    },
     "cloudwatch": {
         "class": "eventlog_handlers.CloudWatchEventsHandler", "endpoint_url": URL, "region_name": "us-east-1",
     },

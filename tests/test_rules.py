@@ -206,6 +206,15 @@ def test_a_clock_that_steps_back_gives_no_tokens():
     assert pacer.try_take(50.0) == pytest.approx(1.0)
 
 
+def test_a_clock_that_steps_back_lengthens_no_window():
+    """A whole window at most passes before the next request."""
+    pacer = Pacer(10.0, burst=5, window=(2, 61.0))
+    pacer.take(9_000.0)
+    pacer.take(9_000.0)
+
+    assert pacer.try_take(50.0) == pytest.approx(61.0)
+
+
 def test_the_slower_of_two_settings_holds():
     """Two handlers of one destination share the pacer."""
     pacer = Pacer(10.0, burst=5)
@@ -213,6 +222,23 @@ def test_the_slower_of_two_settings_holds():
     pacer.slow_down_to(5.0, 5, None)
 
     assert sent_at(pacer, 3) == pytest.approx([0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((1.0, 5, None), (1.0, 1, None), [0, 1, 2]),  # the smaller burst
+        ((1.0, 1, None), (9.0, 9, (1, 4.0)), [0, 4, 8]),  # the narrower window
+        ((1.0, 1, (1, 5.0)), (1.0, 1, (2, 4.0)), [0, 5, 10]),
+        ((1.0, 1, (1, 5.0)), (1.0, 1, None), [0, 5, 10]),
+    ],
+)
+def test_each_of_two_settings_holds_by_itself(first, second, expected):
+    """Whichever of rate, burst and window is the slower."""
+    pacer = Pacer(*first)
+    pacer.slow_down_to(*second)
+
+    assert sent_at(pacer, 3) == pytest.approx(expected)
 
 
 def test_the_mark_nests_and_goes():

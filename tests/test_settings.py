@@ -68,6 +68,21 @@ def an_object() -> tuple[str, str]:
         ("guance", "before_send", "test_settings.an_object", 1, "before_send", an_object),
         ("guance", "proxies", {"https": "http://proxy:3128"}, 0, "proxies", {"https": "http://proxy:3128"}),
         ("guance", "exit_timeout", 0, 1, "exit_timeout", 0.0),
+        ("cms", "burst", 2, 1, "burst", 2),
+        ("cms", "share", 4, 1, "requests_per_second", 2.5),
+        ("cms", "share", 4, 1, "burst", 1),
+        ("cms", "requests_per_minute", 30, 1, "window", (30, 61.0)),
+        ("cms", "requests_per_minute", None, 1, "requests_per_second", None),
+        ("guance", "requests_per_second", 2, 1, "requests_per_second", 2.0),
+        ("guance", "requests_per_second", 2, 1, "window", None),
+        ("guance", "share", 3, 1, "window", (6, 61.0)),
+        ("guance", "share", 40, 1, "window", (1, 122.0)),
+        ("guance", "share", 40, 1, "burst", 1),
+        ("guance", "share", 40, 1, "requests_per_second", 20 / 60 / 40),
+        ("cloudwatch", "requests_per_second", 4, 1, "requests_per_second", 4.0),
+        ("cloudwatch", "requests_per_minute", 12, 1, "requests_per_second", 0.2),
+        ("cloudwatch", "max_events_per_hour", 100, 1, "max_events_per_hour", 100),
+        ("guance", "max_events_per_day", None, 1, "max_events_per_day", None),
     ],
 )  # fmt: skip
 def test_what_an_option_becomes(service, option, given, part, field, expected):
@@ -75,6 +90,13 @@ def test_what_an_option_becomes(service, option, given, part, field, expected):
     made = make(service, {option: given})
 
     assert getattr(made[part], field) == expected
+
+
+def test_a_share_divides_budgets_too():
+    """Of 100 events an hour each of four processes has 25; a share is never nothing."""
+    _, pipeline = make("cloudwatch", {"share": 4, "max_events_per_hour": 100, "max_events_per_day": 3})
+
+    assert (pipeline.max_events_per_hour, pipeline.max_events_per_day) == (25, 1)
 
 
 @pytest.mark.parametrize("service", ["cms", "guance", "cloudwatch"])
@@ -184,6 +206,25 @@ REFUSED = [
     ("guance", {"timeout": [1, 2, 3]}, ["timeout takes seconds, or two numbers"]),
     ("guance", {"timeout": 0}, ["timeout takes a number from 0.01"]),
     ("guance", {"requests_per_minute": 0}, ["requests_per_minute takes a number"]),
+    ("cloudwatch", {"requests_per_second": 0}, ["requests_per_second takes a number"]),
+    (
+        "guance",
+        {"requests_per_minute": 20, "requests_per_second": 1},
+        ["requests_per_second and requests_per_minute exclude each other"],
+    ),
+    ("guance", {"burst": 0}, ["burst takes a whole number from 1"]),
+    ("cloudwatch", {"burst": 3}, ["burst belongs to a pace", "requests_per_second"]),
+    ("guance", {"burst": 3, "requests_per_minute": None}, ["burst belongs to a pace"]),
+    ("guance", {"share": 0}, ["share takes a whole number from 1"]),
+    ("cloudwatch", {"share": 2}, ["share divides a pace or a budget"]),
+    ("cms", {"max_events_per_hour": 0}, ["max_events_per_hour takes a whole number from 1"]),
+    ("cms", {"max_events_per_day": 1.5}, ["max_events_per_day takes a whole number"]),
+    ("cms", {"budget_reserve": 0.1}, ["budget_reserve belongs to a budget"]),
+    (
+        "cms",
+        {"budget_reserve": 1, "max_events_per_day": 9},
+        ["budget_reserve takes a number from 0 to 0.9"],
+    ),
     # the rest
     ("cms", {"group_id": "shop"}, ["group_id takes the digits"]),
     ("cms", {"group_id": -1}, ["group_id takes the digits"]),

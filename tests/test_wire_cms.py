@@ -104,6 +104,7 @@ def test_content_reads_from_level_and_message_down_to_the_id() -> None:
         'tags: {"team":"pay"}',
         "count: 3",
         "first_time: 20231114T221319.000+0000",
+        "last_time: 20231114T221320.250+0000",
         "event_id: 0123456789abcdef0123456789abcdef",
     ]
 

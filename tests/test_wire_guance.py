@@ -100,7 +100,9 @@ def test_a_whole_event() -> None:
     assert list(body) == ["date", "status", "title", "origin", "customTags", "message"]
     assert body["date"] == 1_700_000_000_123
     assert body["status"] == "error"
-    assert body["title"] == "payment failed for order 7"
+    assert body["title"] == (
+        "payment failed for order 7 (3 times, 2023-11-14T22:13:19Z to 2023-11-14T22:13:20Z)"
+    )
     assert body["origin"] == "shop.cart"
     assert body["customTags"] == {
         "event_uid": event.id,
@@ -118,6 +120,8 @@ def test_a_whole_event() -> None:
         "trace_id": "a" * 32,
         "span_id": "b" * 16,
         "repeat_count": "3",
+        "first_time": "2023-11-14T22:13:19Z",
+        "last_time": "2023-11-14T22:13:20Z",
         "team": "payments",
         "order_id": "7",
         "order_paid": "false",

@@ -291,7 +291,7 @@ def test_an_intake_that_nobody_empties_is_bounded_and_keeps_the_severe():
 
     assert pending == 100
     assert len([event for event in sink.delivered if event.level == 40]) == 50
-    assert messages(sink.delivered[-1:]) == ["950 events lost: 950 INFO (950 overflow)"]
+    assert "950 events lost: 950 INFO (950 overflow)" in messages(sink.delivered)
     assert worker.stats()["accepted"] == 1_050 + 1
     assert worker.stats()["dropped_by_level"] == {"INFO": 950}
     assert_law(worker.stats())

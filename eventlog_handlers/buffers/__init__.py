@@ -37,13 +37,19 @@ class Buffer(Protocol):
         """Take events in, in order; return those lost to make them fit, older ones or some of these."""
 
     def lease(self, count: int) -> list[Lease]:
-        """Hand out up to *count* events: the most severe first, then the oldest; delayed ones not yet."""
+        """Hand out up to *count* events that aren't delayed.
+
+        The most severe class first; within it the fingerprints take turns, each with its oldest.
+        """
 
     def ack(self, leases: Iterable[Lease]) -> None:
         """Forget events that are settled."""
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
-        """Take an event back, to lease it again in *delay* seconds; an attempt not *spent* isn't counted."""
+        """Take an event back, to lease it again in *delay* seconds, at the turn it had.
+
+        An attempt not *spent* isn't counted.
+        """
 
     def ready(self) -> int:
         """How many events could be leased now."""

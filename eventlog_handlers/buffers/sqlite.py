@@ -7,17 +7,17 @@ any, this is a buffer in memory. ``spoolfile`` knows SQL, ``directory`` names an
 
 from __future__ import annotations
 
-import heapq
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost, directory
 from eventlog_handlers.buffers.directory import Lock, Names, UnusableError
+from eventlog_handlers.buffers.queues import Place, Queues, Turns
 from eventlog_handlers.buffers.salvage import Orphan
-from eventlog_handlers.buffers.severity import CLASSES, class_of
+from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.buffers.spoolfile import DamagedError, Row, SpoolFile
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.lifecycle import fork_gate
@@ -34,14 +34,6 @@ _ADOPT_SLICE_SECONDS = 0.05  # of adoption at a time, under the owner's lock
 _FULL = ("database or disk is full", "database is locked", "database table is locked")
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
-_Queues = tuple[list[int], ...]
-
-
-class _Delayed(NamedTuple):
-    ready_at: float
-    seq: int
-    severity: int
-    size: int
 
 
 class SpoolBuffer:
@@ -84,14 +76,14 @@ class SpoolBuffer:
         self._epoch = wall_clock() - clock()
         self._report = report
         self._next_seq = 1
-        # What is held. Every event is in one of the queues, or delayed, or leased.
+        # What is held. Every event is in one of the queues or leased.
         self._count = 0
         self._bytes = 0
-        self._ready_bytes = 0
-        self._in_file: _Queues = _queues()
-        self._in_memory: _Queues = _queues()
-        self._delayed: list[_Delayed] = []
+        turns, by_age = Turns(), policy == "drop_oldest"
+        self._in_file = Queues(turns, by_age=by_age)
+        self._in_memory = Queues(turns, by_age=by_age)
         self._leased: dict[int, Row] = {}
+        self._places: dict[int, Place] = {}  # of those
         self._attempts: dict[int, int] = {}  # of events that came back
         # What memory and file have yet to agree on.
         self._rows: dict[int, Row] = {}  # held, and not in the file
@@ -122,7 +114,7 @@ class SpoolBuffer:
             self._look_after_file()
             for event, row in zip(events, rows, strict=True):
                 if self._make_room(row, evicted):
-                    self._hold(self._take_seq(), row)
+                    self._hold(self._place(row, event), row)
                 else:
                     evicted.append(Evicted(event, None))
             self._commit()
@@ -135,12 +127,11 @@ class SpoolBuffer:
             self._look_after_file()
             self._release_due()
             while len(leases) < count and (head := self._first()) is not None:
-                seq, severity, queues = head
+                (severity, _, seq), queues = head
                 row = self._fetch(seq)
                 if row is None:
-                    continue  # the queues are new ones by now
-                heapq.heappop(queues[severity])
-                self._ready_bytes -= row.size
+                    continue  # the queues are filled anew by now
+                place = queues.pop(severity)
                 age = max(0.0, self._now() - row.put_time)
                 event = _event(row)
                 if event is None or age > self._max_age_seconds:
@@ -150,6 +141,7 @@ class SpoolBuffer:
                     continue
                 attempts = self._attempts.get(seq, row.attempts)
                 self._leased[seq] = row._replace(attempts=attempts)
+                self._places[seq] = place
                 leases.append(Lease(event, seq, attempts + 1, age))
             if expired:
                 self._commit()
@@ -158,16 +150,15 @@ class SpoolBuffer:
     def ack(self, leases: Iterable[Lease]) -> None:
         for lease in leases:
             self._forget(lease.key, self._leased.pop(lease.key))
+            del self._places[lease.key]
         with fork_gate.no_fork():
             self._commit()
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         seq = lease.key
         row = self._leased.pop(seq)
-        if delay > 0:
-            heapq.heappush(self._delayed, _Delayed(self._clock() + delay, seq, row.severity, row.size))
-        else:
-            self._wait(seq, row.severity, row.size)
+        place = self._places.pop(seq)
+        self._wait(place._replace(ready_at=self._clock() + delay) if delay > 0 else place)
         if spent:
             self._attempts[seq] = attempts = row.attempts + 1
             if seq in self._rows:
@@ -178,10 +169,10 @@ class SpoolBuffer:
 
     def ready(self) -> int:
         self._release_due()
-        return sum(map(len, self._in_file)) + sum(map(len, self._in_memory))
+        return self._in_file.ready + self._in_memory.ready
 
     def ready_bytes(self) -> int:
-        return self._ready_bytes
+        return self._in_file.ready_bytes + self._in_memory.ready_bytes
 
     def ready_in(self) -> float | None:
         if self._clock() >= self._look_at:
@@ -190,11 +181,12 @@ class SpoolBuffer:
                 self._commit()
         if self.ready():
             return 0.0
-        return self._delayed[0].ready_at - self._clock() if self._delayed else None
+        due = [at for at in (self._in_file.due_at(), self._in_memory.due_at()) if at is not None]
+        return min(due) - self._clock() if due else None
 
     def keys(self) -> set[int]:
-        waiting = (set(queue) for queues in (self._in_file, self._in_memory) for queue in queues)
-        return set(self._leased).union(*waiting, (item.seq for item in self._delayed))
+        waiting = (place.key for queues in (self._in_file, self._in_memory) for place in queues)
+        return set(self._leased).union(waiting)
 
     def __len__(self) -> int:
         return self._count
@@ -251,18 +243,23 @@ class SpoolBuffer:
         self._next_seq += 1
         return self._next_seq - 1
 
-    def _hold(self, seq: int, row: Row) -> None:
+    def _place(self, row: Row, event: Event) -> Place:
+        return Place(self._take_seq(), row.severity, event.fingerprint, row.size)
+
+    def _hold(self, place: Place, row: Row) -> None:
         """Take *row* in, for now in memory; ``_commit`` takes it to the file."""
-        self._rows[seq] = row
+        self._rows[place.key] = row
         self._rows_bytes += row.size
         self._count += 1
         self._bytes += row.size
-        self._wait(seq, row.severity, row.size)
+        self._wait(place)
 
-    def _wait(self, seq: int, severity: int, size: int) -> None:
-        queues = self._in_memory if seq in self._rows else self._in_file
-        heapq.heappush(queues[severity], seq)
-        self._ready_bytes += size
+    def _wait(self, place: Place) -> None:
+        queues = self._in_memory if place.key in self._rows else self._in_file
+        if place.ready_at:
+            queues.delay(place)
+        else:
+            queues.add(place)
 
     def _forget(self, seq: int, row: Row) -> None:
         """Hold *row* no more; it is in no queue."""
@@ -282,21 +279,16 @@ class SpoolBuffer:
 
     def _release_due(self) -> None:
         now = self._clock()
-        while self._delayed and self._delayed[0].ready_at <= now:
-            item = heapq.heappop(self._delayed)
-            self._wait(item.seq, item.severity, item.size)
+        self._in_file.release(now)
+        self._in_memory.release(now)
 
-    def _first(self) -> tuple[int, int, _Queues] | None:
-        """Whom to lease: its number, its class and the queues it stands in."""
-        for severity in range(CLASSES):
-            head = self._head(severity, (self._in_file, self._in_memory))
-            if head is not None:
-                return head
-        return None
-
-    @staticmethod
-    def _head(severity: int, places: Sequence[_Queues]) -> tuple[int, int, _Queues] | None:
-        heads = [(queues[severity][0], severity, queues) for queues in places if queues[severity]]
+    def _first(self) -> tuple[tuple[int, int, int], Queues] | None:
+        """Whom to lease (its class, turn and number) and the queues it stands in."""
+        heads = [
+            (first, queues)
+            for queues in (self._in_file, self._in_memory)
+            if (first := queues.first()) is not None
+        ]
         return min(heads, key=lambda head: head[0], default=None)
 
     # --- who gives way -------------------------------------------------------------------------------------
@@ -309,60 +301,35 @@ class SpoolBuffer:
             self._commit()  # what goes to the file needs no room here
         while True:
             if self._count >= self._capacity or self._bytes + newcomer.size > self._content_bytes:
-                places: Sequence[_Queues] = (self._in_file, self._in_memory)
+                places: Sequence[Queues] = (self._in_file, self._in_memory)
             elif self._rows_bytes + newcomer.size > self._capacity_bytes:
                 places = (self._in_memory,)
             else:
                 return True
-            victim = self._victim(newcomer, places)
+            victim = self._victim(newcomer, [queues for queues in places if queues])
             if victim is None:
                 return False
-            row = self._fetch(victim)
-            if row is not None:  # else the file was replaced, and everything has to be looked at again
-                self._unqueue(victim, row)
-                self._forget(victim, row)
-                event = _event(row)
-                if event is None:
-                    self._lose(victim, None, "damaged")
-                else:
-                    evicted.append(Evicted(event, victim))
-
-    def _victim(self, newcomer: Row, places: Sequence[_Queues]) -> int | None:
-        if self._policy == "drop_newest":
-            return None
-        oldest: list[int] = []
-        for severity in reversed(range(CLASSES)):
-            seq = self._oldest(severity, places)
-            if seq is None:
+            row = self._fetch(victim.key)
+            if row is None:  # the file was replaced to find out, and counts no more what was in it
+                self._lose(victim.key, None, "damaged")
                 continue
-            if self._policy != "drop_oldest":
-                return seq if severity >= newcomer.severity else None
-            oldest.append(seq)
-        return min(oldest, default=None)
+            self._forget(victim.key, row)
+            event = _event(row)
+            if event is None:
+                self._lose(victim.key, None, "damaged")
+            else:
+                evicted.append(Evicted(event, victim.key))
 
-    def _oldest(self, severity: int, places: Sequence[_Queues]) -> int | None:
-        head = self._head(severity, places)
-        if head is not None:
-            return head[0]
-        only_memory = self._in_file not in places
-        return min(
-            (
-                item.seq
-                for item in self._delayed
-                if item.severity == severity and not (only_memory and item.seq not in self._rows)
-            ),
-            default=None,
-        )
-
-    def _unqueue(self, seq: int, row: Row) -> None:
-        """Take the oldest of its class out of where it waits."""
-        for queues in (self._in_file, self._in_memory):
-            if queues[row.severity] and queues[row.severity][0] == seq:
-                heapq.heappop(queues[row.severity])
-                self._ready_bytes -= row.size
-                return
-        self._delayed = [item for item in self._delayed if item.seq != seq]
-        heapq.heapify(self._delayed)
+    def _victim(self, newcomer: Row, places: Sequence[Queues]) -> Place | None:
+        """Take out of its queue who is to give way."""
+        if self._policy == "drop_newest" or not places:
+            return None
+        self._release_due()
+        if self._policy == "drop_oldest":
+            return min(places, key=_age).pop_oldest()
+        queues = max(places, key=Queues.weakest)
+        severity, _ = queues.weakest()
+        return queues.pop_weakest(severity) if severity >= newcomer.severity else None
 
     # --- the file ------------------------------------------------------------------------------------------
 
@@ -394,19 +361,8 @@ class SpoolBuffer:
 
     def _move_to_file(self, chunk: Sequence[tuple[int, Row]]) -> None:
         """The waiting among *chunk*, now that they are in the file, queue there."""
-        if not self._rows:  # all of them: the common case
-            for in_file, in_memory in zip(self._in_file, self._in_memory, strict=True):
-                for seq in in_memory:
-                    heapq.heappush(in_file, seq)
-                in_memory.clear()
-            return
-        moved = {seq for seq, _ in chunk}
-        for in_file, in_memory in zip(self._in_file, self._in_memory, strict=True):
-            for seq in in_memory:
-                if seq in moved:
-                    heapq.heappush(in_file, seq)
-            in_memory[:] = [seq for seq in in_memory if seq not in moved]
-            heapq.heapify(in_memory)
+        if self._in_memory:
+            self._in_memory.pour(self._in_file, {seq for seq, _ in chunk} if self._rows else None)
 
     def _attempt(self, write: Callable[[], None]) -> bool:
         """Write to the file; on failure see to what can be done, so that what memory says stays true."""
@@ -503,26 +459,22 @@ class SpoolBuffer:
         self._replaced_at = now
         for seq, row in self._leased.items():
             self._rows.setdefault(seq, row)
-        waiting = [seq for queue in self._in_file for seq in queue]
-        self._in_file = _queues()
-        delayed = {item.seq: item for item in self._delayed if item.seq not in self._rows}
+        waiting = sorted(self._in_file)
+        self._in_file.clear()
         self._removed.clear()
         self._rows_bytes = self._bytes = sum(row.size for row in self._rows.values())
         self._count = len(self._rows)
-        in_memory = [seq for queue in self._in_memory for seq in queue]
-        self._ready_bytes = sum(self._rows[seq].size for seq in in_memory)
-        self._delayed = [item for item in self._delayed if item.seq in self._rows]
-        heapq.heapify(self._delayed)
         lost = 0
-        for seq in sorted([*waiting, *delayed]):
-            lost += not self._rescue(old, seq, delayed.get(seq))
+        for place in waiting:
+            lost += not self._rescue(old, place)
         self._commit()
         if lost:
             self._tell(f"lost {now}", f"{lost} event(s) in the spool were past reading")
         old.quarantine()
 
-    def _rescue(self, old: SpoolFile, seq: int, delayed: _Delayed | None) -> bool:
+    def _rescue(self, old: SpoolFile, place: Place) -> bool:
         """Take one event from a file that failed; False if it is past reading."""
+        seq = place.key
         try:
             row = old.read(seq)
         except Exception:  # whatever SQLite makes of the damage
@@ -533,12 +485,7 @@ class SpoolBuffer:
             self._commit()
         evicted: list[Evicted] = []
         if self._make_room(row, evicted):
-            self._hold(seq, row)
-            if delayed is not None:
-                self._in_memory[row.severity].remove(seq)
-                heapq.heapify(self._in_memory[row.severity])
-                self._ready_bytes -= row.size
-                heapq.heappush(self._delayed, delayed)
+            self._hold(place, row)
         else:
             self._lose(seq, _event(row), "overflow")
         self._lost.extend(Lost(lost.key, lost.event.level, "overflow") for lost in evicted)
@@ -640,7 +587,7 @@ class SpoolBuffer:
             elif self._now() - row.put_time > self._max_age_seconds:
                 self._lost.append(Lost(None, event.level, "expired"))
             elif self._make_room(row := row._replace(severity=class_of(event.level)), evicted):
-                self._hold(self._take_seq(), row)
+                self._hold(self._place(row, event), row)
             else:
                 self._lost.append(Lost(None, event.level, "overflow"))
         self._lost.extend(Lost(one.key, one.event.level, "overflow") for one in evicted)
@@ -667,8 +614,10 @@ class SpoolBuffer:
         return missing
 
 
-def _queues() -> _Queues:
-    return tuple([] for _ in range(CLASSES))
+def _age(queues: Queues) -> int:
+    oldest = queues.oldest()
+    assert oldest is not None  # noqa: S101 - for the type checker: none is empty
+    return oldest
 
 
 def _first_items(rows: dict[int, Row]) -> list[tuple[int, Row]]:

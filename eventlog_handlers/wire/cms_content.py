@@ -140,6 +140,7 @@ def _circumstances(event: Event, notes: Sequence[str]) -> dict[str, Any]:
         "tags": dict(event.tags),
         "count": event.count if event.count > 1 else None,
         "first_time": None if event.first_time is None else clock_text(event.first_time)[0],
+        "last_time": None if event.first_time is None else clock_text(event.time)[0],
         "defects": list(event.defects),
         "notes": list(notes),
     }

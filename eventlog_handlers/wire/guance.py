@@ -108,9 +108,15 @@ def _one_plain_line(text: str) -> str:
 
 
 def _title(template: str, event: Event) -> str:
-    """One plain line; never empty, which the service refuses."""
+    """One plain line; never empty, which the service refuses. Of repeats it says how many, and when."""
     text = _one_plain_line(expand(template, event)) or _one_plain_line(event.logger) or event.status
-    return text if len(text) <= TITLE_CHARACTERS else text[: TITLE_CHARACTERS - 1] + "…"
+    room = TITLE_CHARACTERS
+    repeated = ""
+    if event.count > 1:
+        first, last = _utc(event.time if event.first_time is None else event.first_time), _utc(event.time)
+        repeated = f" ({event.count} times, {first} to {last})"
+        room -= len(repeated)
+    return ((text if len(text) <= room else text[: max(room - 1, 0)] + "…") + repeated)[:TITLE_CHARACTERS]
 
 
 def _tags(event: Event) -> dict[str, str]:
@@ -132,6 +138,8 @@ def _tags(event: Event) -> dict[str, str]:
         "span_id": event.span_id,
         "event_name": event.event_name,
         "repeat_count": event.count if event.count > 1 else None,
+        "first_time": None if event.first_time is None else _utc(event.first_time),
+        "last_time": None if event.first_time is None else _utc(event.time),
     }
     tags: dict[str, str] = {}
     for name, value in ours.items():

@@ -1,0 +1,77 @@
+"""Our handlers beside their peers, on loopback, in one run.
+
+    python -m benchmarks [--only caller,start] [--adapters cms,watchtower] [--quick] [--rounds 9]
+                         [--json figures.json] [--chart docs/caller.svg]
+
+The peers come with ``pip install -e '.[bench]'``; those that are not installed are left out. Ratios hold on a
+busy machine, microseconds only on a quiet one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import chart, measures, report
+from benchmarks.adapters import NAMES, load, missing
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, write; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", type=_words, default=list(measures.PARTS), help=", ".join(measures.PARTS))
+    parser.add_argument("--adapters", type=_words, default=list(NAMES), help=", ".join(NAMES))
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a twentieth of the records; some minutes")
+    size.add_argument("--tiny", action="store_true", help="only shows that everything runs")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="SVG of the part caller")
+    given = parser.parse_args(arguments)
+    for kind, asked, known in (("part", given.only, measures.PARTS), ("adapter", given.adapters, NAMES)):
+        if unknown := sorted(set(asked) - set(known)):
+            parser.error(f"no {kind} called {', '.join(unknown)}: there are {', '.join(known)}")
+    if given.chart and "caller" not in given.only:
+        parser.error("--chart draws the part caller: name it in --only")
+
+    sizes = measures.QUICK if given.quick else measures.TINY if given.tiny else measures.FULL
+    if given.rounds:
+        sizes = sizes._replace(rounds=given.rounds)
+    names = []
+    for name in (name for name in NAMES if name in given.adapters):
+        if lacks := missing(name):
+            _say(f"{load(name).title}: left out, {', '.join(lacks)} not installed")
+        else:
+            names.append(name)
+
+    parts: dict[str, list[measures.Row]] = {}
+    for part in given.only:
+        parts[part] = measures.PARTS[part](names, sizes, _say)
+        print(report.table(part, parts[part]), flush=True)
+    if given.json:
+        about = {
+            "python": platform.python_version(),
+            "machine": platform.platform(),
+            "sizes": sizes._asdict(),
+        }
+        given.json.write_text(json.dumps({**about, "parts": parts}, indent=1) + "\n", "utf-8")
+    if given.chart:
+        given.chart.write_text(chart.draw(parts["caller"]), "utf-8")
+    return 0
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _say(text: str) -> None:
+    """Progress, beside the figures."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Our ``CMSHandler``, without the service's pace."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import Any
+
+from benchmarks.adapters import Adapter, Where
+
+FOLDS = "aggregate_seconds"
+
+
+class Ours(Adapter):
+    """What the three share: the package is all they need, and room for every record of the measurement."""
+
+    needs: tuple[str, ...] = ("eventlog_handlers",)
+
+    def load(self) -> None:
+        importlib.import_module("eventlog_handlers.handlers")  # the package itself imports it at first use
+
+    def common(self, capacity: int, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of every handler; *options* go before."""
+        from eventlog_handlers.settings import CommonOptions
+
+        given: dict[str, Any] = {"capacity": max(10_000, capacity)}
+        if capacity:
+            given["capacity_bytes"] = 4 << 30
+        if FOLDS in CommonOptions.__annotations__:
+            given[FOLDS] = None  # the same message again and again would else be one event
+        return {**given, **options}
+
+    def flush(self) -> None:
+        flush: Any = self.handler.flush
+        flush(600)
+
+
+class CMS(Ours):
+    title = "CMSHandler"
+
+    def make(self, where: Where, capacity: int, **options: Any) -> logging.Handler:
+        from eventlog_handlers import CMSHandler
+
+        return CMSHandler(
+            endpoint=where.url,
+            access_key_id="AKIDEXAMPLE",
+            access_key_secret="secret",
+            requests_per_second=None,
+            **self.common(capacity, options),
+        )
+
+
+def adapter() -> Adapter:
+    return CMS()

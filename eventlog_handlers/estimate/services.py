@@ -1,0 +1,141 @@
+"""What each service would have been asked: calls, bytes, billing units and the time its quota takes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from eventlog_handlers.estimate.problems import Problem
+from eventlog_handlers.estimate.records import Record
+from eventlog_handlers.estimate.windows import Sent
+from eventlog_handlers.events import Code, Event, Payload
+from eventlog_handlers.sinks.dry_run import billing_units
+from eventlog_handlers.tracebacks import parsed
+from eventlog_handlers.wire import cloudwatch, cms, guance
+
+FLUSH_SECONDS = 1.0
+"""How long a batch waits for more, as ``flush_interval`` has it."""
+
+
+class Service(NamedTuple):
+    """How a service takes events."""
+
+    title: str
+    encode: Callable[[Event], Payload]
+    max_events: int
+    """In one call."""
+    max_bytes: int
+    """Of one call."""
+    most_bytes: int
+    """Of one event, cut as the handler cuts it."""
+    calls_per_second: float | None
+    """Its documented quota; None: by region, and far away."""
+    quota: str
+    is_billed_by_size: bool
+
+
+def _cms(event: Event) -> Payload:
+    return cms.encode(
+        event,
+        event_name=cms.name_of(event, "{logger}"),
+        group_id=None,
+        content_format="text",
+        max_content_bytes=32_768,
+    )
+
+
+def _guance(event: Event) -> Payload:
+    return guance.encode(event, origin="{logger}", title="{message}", max_message_bytes=32_768)
+
+
+def _cloudwatch(event: Event) -> Payload:
+    return cloudwatch.encode(
+        event, source="{logger}", detail_type=None, resources=(), event_bus_name=None, max_bytes=262_144
+    )
+
+
+SERVICES: Mapping[str, Service] = {
+    # Quotas: see the modules in wire/, where their sources stand.
+    "guance": Service(
+        "Guance", _guance, 1, guance.LIMITS.request_bytes, 40_000, 20 / 60, "20 calls/min", False
+    ),
+    "cms": Service("CMS", _cms, 50, cms.LIMITS.request_bytes, 34_000, 20.0, "20 calls/s", False),
+    "cloudwatch": Service("CloudWatch Events", _cloudwatch, 10, 262_144, 262_144, None, "none", True),
+}
+
+
+class Tally:
+    """Counts what goes to one service, told in order of time."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self.events = self.calls = self.bytes = self.units = self.busiest_minute = 0
+        self._minute: int | None = None
+        self._in_minute = 0
+        self._batch_at = float("-inf")
+        self._batch_events = self._batch_bytes = 0
+
+    def add(self, sent: Sent, overhead: int) -> None:
+        """Count an event that takes *overhead* bytes besides its record's texts."""
+        service = self._service
+        size = min(overhead + sent.size, service.most_bytes)
+        self.events += 1
+        self.bytes += size
+        self.units += billing_units(size)
+        self._batch_events += 1
+        self._batch_bytes += size
+        if (
+            self.calls
+            and 0 <= sent.time - self._batch_at < FLUSH_SECONDS
+            and self._batch_events <= service.max_events
+            and self._batch_bytes <= service.max_bytes
+        ):
+            return
+        self._batch_at, self._batch_events, self._batch_bytes = sent.time, 1, size
+        self.calls += 1
+        minute = int(sent.time // 60)
+        self._in_minute = self._in_minute + 1 if minute == self._minute else 1
+        self._minute = minute
+        self.busiest_minute = max(self.busiest_minute, self._in_minute)
+
+    def figures(self) -> dict[str, Any]:
+        """As JSON; ``quota_seconds`` is what the calls take at the service's quota, None without one."""
+        rate = self._service.calls_per_second
+        return {
+            "events": self.events,
+            "calls": self.calls,
+            "quota_seconds": None if rate is None else round(self.calls / rate, 1),
+            "busiest_minute_calls": self.busiest_minute,
+            "bytes": self.bytes,
+            "billing_units": self.units if self._service.is_billed_by_size else None,
+        }
+
+
+def event_of(record: Record, problem: Problem) -> Event:
+    """An event such as a handler would make of *record*, to be measured."""
+    level = record.level
+    status = "critical" if level >= 50 else "error" if level >= 40 else "warning" if level >= 30 else "info"
+    return Event(
+        id="0" * 32,
+        time=record.time or 0.0,
+        level=level,
+        level_name=status.upper(),
+        status=status,
+        logger=record.logger,
+        message=record.message,
+        template=record.message[:4_096],
+        fingerprint=problem.fingerprint,
+        exception=parsed(record.traceback) if record.traceback else None,
+        stack="",
+        attributes={},
+        code=Code("/srv/application/module.py", 100, "function", "module"),
+        thread_id=140_000_000_000_000,
+        thread_name="MainThread",
+        process_id=10_000,
+        host="host-name-1",
+        service="service",
+        env=None,
+        tags={},
+        trace_id=None,
+        span_id=None,
+    )

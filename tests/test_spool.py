@@ -170,6 +170,18 @@ def test_p14_an_adopter_takes_no_more_than_it_has_room_for(tmp_path):
     assert (heir.adopt(), heir.lost()) == (3, [])
 
 
+def test_p14_an_empty_adopter_takes_even_what_is_too_much_and_counts_what_gives_way(tmp_path):
+    """After a capacity was lowered nobody else would."""
+    dead = spool(tmp_path)
+    dead.put(events(6, level=20) + events(4, level=40))
+    dead.abandon()
+    heir = spool(tmp_path, capacity=5)
+
+    assert (heir.adopt(), len(heir)) == (10, 5)
+    assert [(lost.level, lost.reason) for lost in heir.lost()] == [(20, "overflow")] * 5
+    assert [event.level for event in take_all(heir)] == [40, 40, 40, 40, 20]
+
+
 def test_p14_adoption_through_a_worker_keeps_the_law(tmp_path):
     """Adopted events count as accepted by the process that adopts them."""
     clock = ManualClock()
@@ -199,7 +211,8 @@ def test_a_buffer_that_was_never_used_leaves_no_trace(tmp_path):
 
 def test_close_keeps_what_is_held_and_the_next_call_goes_on(tmp_path):
     """Parking is not dying: the lock stays, the rows stay, the buffer works on."""
-    buffer = spool(tmp_path)
+    clock, reports = ManualClock(), Reports()
+    buffer = spool(tmp_path, clock, report=reports)
     buffer.put(events(3))
 
     buffer.close()
@@ -207,6 +220,10 @@ def test_close_keeps_what_is_held_and_the_next_call_goes_on(tmp_path):
 
     assert files(tmp_path) == ["lock", "spool"]
     assert spool(tmp_path).adopt() == 0
+    assert buffer.lease(0) == []
+    buffer.nack(buffer.lease(1)[0], 0.0)
+    clock.advance(2.0)
+    assert (buffer.ready_in(), reports) == (0.0, [])
     assert [event.message for event in take_all(buffer)] == ["event 0", "event 1", "event 2"]
     buffer.close()
     assert files(tmp_path) == []

@@ -334,20 +334,24 @@ class Worker:
 
     def _run(self) -> None:
         """A thread's life."""
-        own_traffic.mark.active = True
-        with self._ledger.lock:
-            self._threads += 1
-            self._parked = False
-        self._done_starting()
-        has_left = False
+        is_counted = has_left = False
         try:
+            try:
+                own_traffic.mark.active = True
+                with self._ledger.lock:
+                    self._threads += 1
+                    is_counted = True
+                    self._parked = False
+            finally:
+                self._done_starting()  # whatever was thrown into the thread: else none could start again
             while not self._turn_until_idle():
                 pass
             has_left = True
         finally:
             if not has_left:  # even the handler of the last resort was broken off
                 lifecycle.hold(self)
-                self._leave()
+                if is_counted:
+                    self._leave()
         if self._threads == 0:
             self._delivery.close()
             # A record or the first repeat of one came between the last look and leaving.

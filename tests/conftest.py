@@ -11,21 +11,20 @@ from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
 from eventlog_handlers import lifecycle
 
-_SERVERS = {
-    "test_servers",
-    "test_django",
-    "test_flask",
-    "test_examples",
-    "test_readme",
-    "test_cloudwatch_moto",
-}
+# Other people's servers and whole applications, the stand-in's own strictness, and faults of the services,
+# none of which depends on the interpreter: run on the default Python only.
+_NOT_CORE = (
+    "test_servers", "test_django", "test_flask", "test_examples", "test_readme", "test_cloudwatch_moto",
+    "test_console_", "test_cli", "test_faults", "test_security", "test_redaction", "test_benchmarks",
+    "test_estimate",
+)  # fmt: skip
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.stem in _SERVERS:
-            item.add_marker(pytest.mark.servers)
+        if not item.path.stem.startswith(_NOT_CORE):
+            item.add_marker(pytest.mark.core)
 
 
 def pytest_sessionfinish() -> None:

@@ -349,14 +349,14 @@ class BufferMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.leased)
     @rule(data=st.data())
     def ack(self, data):
-        lease = self.leased.pop(data.draw(st.sampled_from(sorted(self.leased))))
+        lease = self.leased.pop(data.draw(st.sampled_from(list(self.leased))))
         self.buffer.ack([lease])
         del self.held[lease.event.id]
 
     @precondition(lambda self: self.leased)
     @rule(data=st.data(), delay=st.sampled_from([0.0, 0.5, 3.0]))
     def nack(self, data, delay):
-        self.buffer.nack(self.leased.pop(data.draw(st.sampled_from(sorted(self.leased)))), delay)
+        self.buffer.nack(self.leased.pop(data.draw(st.sampled_from(list(self.leased)))), delay)
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 5.0]))
     def wait(self, seconds):

@@ -675,7 +675,7 @@ def test_p23_flush_within_flush_from_a_signal_handler(eventlog_console):
 
 
 def test_p24_a_process_that_was_stopped_goes_on_where_it_stood(eventlog_console):
-    """SIGSTOP, the service drops the idle connection, SIGCONT: everything arrives."""
+    """SIGSTOP, SIGCONT: what waited and what comes after arrive."""
     script = (
         "log.error('before')\nassert handler.flush(20)\nlog.error('waiting')\nprint('ready')\n"
         "os.kill(os.getpid(), signal.SIGSTOP)\nlog.error('after')\nassert handler.flush(20), law()\nlaw()\n"

@@ -168,8 +168,9 @@ def test_p08_when_a_process_daemonises_the_child_adopts_what_the_parent_left(tmp
                 os._exit(0)
             os.close(parents_end)
             os.read(alive, 1)  # returns when the parent is gone
-            own = spool(place)
-            assert own.adopt() == 10
+            signal.alarm(20)
+            while not (own := spool(place)).adopt():
+                time.sleep(0.01)  # the kernel is still closing its other files
             print(len(own))
             """,
         )

@@ -42,7 +42,9 @@ def prepare(directory: Path) -> None:
     finally:
         os.close(descriptor)
     if status.st_uid != os.geteuid():
-        raise UnusableError(f"{directory} belongs to user {status.st_uid}, not to {os.geteuid()}")
+        raise UnusableError(
+            f"{directory} belongs to user {status.st_uid}, not to {os.geteuid()}: name a new directory in it"
+        )
     if status.st_mode & 0o022:
         raise UnusableError(f"others may write in {directory}: chmod 700 it")
 

@@ -177,8 +177,9 @@ def repair_wal(path: Path, *, first_page: bytes | None = None) -> bool:
     """Make SQLite read a WAL to its last commit although bytes in it were changed; True if they were.
 
     SQLite stops in silence at the first frame whose checksum is wrong, whatever was committed after it. Here
-    checksums are made anew up to the last commit of this WAL; what is wrong inside a page shows in its rows.
-    *first_page* takes the place of every copy of page 1.
+    checksums are made anew up to the last commit that is itself sound, for what follows that one is what a
+    process was writing when it was killed. What is wrong inside a page shows in its rows. *first_page* takes
+    the place of every copy of page 1.
     """
     try:
         wal = bytearray(path.read_bytes())
@@ -188,17 +189,17 @@ def repair_wal(path: Path, *, first_page: bytes | None = None) -> bool:
     if not frames:
         return False
     order, is_right = _repair_header(wal, frames)
-    salts = wal[16:24]
-    commits = [
-        start
-        for start in frames
-        if wal[start + 8 : start + 16] == salts and wal[start + 4 : start + 8] != bytes(4)
-    ]
+    sound = [start for start in frames if _is_sound(wal, start, order)]
+    commits = [start for start in sound if _word(wal, start + 4)]
     if not commits:
         return False  # nothing was ever committed to it
+    last = commits[-1]
+    is_right = is_right and sum(start <= last for start in sound) == 1 + frames.index(last)
+    if is_right and first_page is None:
+        return False
     pages = max(_word(wal, start + 4) for start in commits)
     running = _word(wal, 24), _word(wal, 28)
-    for start in range(_WAL_HEADER_BYTES, commits[-1] + 1, _FRAME_BYTES):
+    for start in range(_WAL_HEADER_BYTES, last + 1, _FRAME_BYTES):
         body = slice(start + _FRAME_HEADER_BYTES, start + _FRAME_BYTES)
         if first_page is not None and _word(wal, start) == 1:
             wal[body] = first_page
@@ -206,13 +207,19 @@ def repair_wal(path: Path, *, first_page: bytes | None = None) -> bool:
             # A page number past the end is read by nobody; 0 would end the WAL here.
             struct.pack_into(">I", wal, start, pages + 1)
         running = _checksum(wal[start : start + 8] + wal[body], running, order)
-        tail = salts + struct.pack(">2I", *running)
-        if wal[start + 8 : start + _FRAME_HEADER_BYTES] != tail:
-            wal[start + 8 : start + _FRAME_HEADER_BYTES] = tail
-            is_right = False
-    if not is_right:
-        path.write_bytes(wal)
+        wal[start + 8 : start + _FRAME_HEADER_BYTES] = wal[16:24] + struct.pack(">2I", *running)
+    path.write_bytes(wal)
     return not is_right
+
+
+def _is_sound(wal: bytearray, start: int, order: str) -> bool:
+    """Whether the frame is as it was written, going by the checksum written in the frame before it."""
+    if wal[start + 8 : start + 16] != wal[16:24]:
+        return False  # of an older generation of this WAL, or damaged
+    before = 24 if start == _WAL_HEADER_BYTES else start - _FRAME_BYTES + 16
+    frame = wal[start : start + 8] + wal[start + _FRAME_HEADER_BYTES : start + _FRAME_BYTES]
+    made = _checksum(frame, (_word(wal, before), _word(wal, before + 4)), order)
+    return made == (_word(wal, start + 16), _word(wal, start + 20))
 
 
 def _repair_header(wal: bytearray, frames: range) -> tuple[str, bool]:

@@ -295,7 +295,7 @@ class SpoolBuffer:
 
     def _make_room(self, newcomer: Row, evicted: list[Evicted]) -> bool:
         """Evict until *newcomer* fits; False if it is the one to give way."""
-        if newcomer.size > self._content_bytes:
+        if newcomer.size > min(self._content_bytes, self._capacity_bytes):
             return False
         if self._rows_bytes + newcomer.size > self._capacity_bytes:
             self._commit()  # what goes to the file needs no room here
@@ -415,7 +415,8 @@ class SpoolBuffer:
         if row is not None:
             return row
         try:
-            assert self._file is not None  # noqa: S101 - what isn't in memory is in the file
+            if self._file is None:
+                raise DamagedError("no file")
             return self._file.read(seq)
         except DamagedError as error:
             self._replace_file(f"the spool is damaged ({error})")
@@ -448,8 +449,6 @@ class SpoolBuffer:
         Afterwards nothing held is in the old file any more, whatever else fails.
         """
         old, self._file = self._file, None
-        if old is None:
-            return
         now = self._clock()
         if now < self._replaced_at + self._pause_seconds + _LOOK_SECONDS:
             self._pause(f"{why}; events wait in memory")  # the new one fares no better
@@ -470,12 +469,15 @@ class SpoolBuffer:
         self._commit()
         if lost:
             self._tell(f"lost {now}", f"{lost} event(s) in the spool were past reading")
-        old.quarantine()
+        if old is not None:
+            old.quarantine()
 
-    def _rescue(self, old: SpoolFile, place: Place) -> bool:
+    def _rescue(self, old: SpoolFile | None, place: Place) -> bool:
         """Take one event from a file that failed; False if it is past reading."""
         seq = place.key
         try:
+            if old is None:
+                raise DamagedError("no file")
             row = old.read(seq)
         except Exception:  # whatever SQLite makes of the damage
             self._attempts.pop(seq, None)

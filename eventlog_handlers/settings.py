@@ -488,7 +488,7 @@ def _limits(options: Mapping[str, Any], pace: Mapping[str, float]) -> _Limits:
         raise SettingsError(
             "burst belongs to a pace: give requests_per_second or requests_per_minute with it"
         )
-    if "budget_reserve" in options and not has_budget:
+    if options.get("budget_reserve", 0.1) != 0.1 and not has_budget:
         raise SettingsError(
             "budget_reserve belongs to a budget: give max_events_per_hour or max_events_per_day with it"
         )

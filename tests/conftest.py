@@ -16,7 +16,7 @@ from eventlog_handlers import lifecycle
 _NOT_CORE = (
     "test_servers", "test_django", "test_flask", "test_examples", "test_readme", "test_cloudwatch_moto",
     "test_console_", "test_cli", "test_faults", "test_security", "test_redaction", "test_benchmarks",
-    "test_estimate",
+    "test_estimate", "test_storms_docs",
 )  # fmt: skip
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")
 

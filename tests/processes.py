@@ -17,7 +17,11 @@ CONFIG = {
     "disable_existing_loggers": False,
     "handlers": {
         "cms": {"class": "eventlog_handlers.CMSHandler", "requests_per_second": None},
-        "guance": {"class": "eventlog_handlers.GuanceHandler", "requests_per_minute": None, "aggregate_seconds": None},
+        "guance": {
+            "class": "eventlog_handlers.GuanceHandler",
+            "requests_per_minute": None,
+            "aggregate_seconds": None,
+        },
         "cloudwatch": {"class": "eventlog_handlers.CloudWatchEventsHandler"},
     },
     "root": {"level": "DEBUG", "handlers": ["cms", "guance", "cloudwatch"]},

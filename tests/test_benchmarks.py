@@ -8,10 +8,7 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-import pytest
 from processes import ROOT, environment
-
-pytestmark = pytest.mark.servers
 
 
 def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path) -> None:

@@ -212,6 +212,11 @@ def test_the_defaults_in_the_tables_are_the_code_s(heading):
     for name, default, _ in rows(section(heading), "option"):
         if name == "`level`":
             assert handlers.GuanceHandler(api_key="x").level == ast.literal_eval(default.strip("`"))
+        elif default.startswith(("CMS ", "Guance ")):  # "CMS `10`, else `None`"
+            service, value = default.split(",")[0].split()
+            of_its_own = OPTIONS[f"{service}Handler"][1]
+            given = {name.strip("`"): ast.literal_eval(value.strip("`"))}
+            assert of_its_own(given, CREDENTIALS) == of_its_own({}, CREDENTIALS), name
         else:
             given = {name.strip("`"): ast.literal_eval(default.strip("`"))}
             assert make(given, CREDENTIALS) == without, name
@@ -233,7 +238,7 @@ def test_the_table_of_stats_is_complete():
         name for row in rows(section("How to read stats()"), "key") for name in re.findall(r"`(\w+)`", row[0])
     ]
 
-    assert sorted(named) == sorted(worker.stats())
+    assert sorted(named) == sorted([*worker.stats(), "dry_run"])
 
 
 LOG_A_RICH_RECORD = """

@@ -25,7 +25,6 @@ RULES = dict(re.findall(r"<!-- rule: (\w+) -->\n```json\n(.*?)```", PAGE, re.DOT
 BUS = "logs"
 REPEATS = 150
 
-pytestmark = pytest.mark.servers
 
 MATCHED = {
     # message, or what begins it: which rules

@@ -268,8 +268,10 @@ def test_p12_djangos_runserver_sends_when_it_reloads_and_when_it_is_stopped(even
     ) as server:
         server.wait_for_port()
         before = {server.get(f"/log/before{number}") for number in range(5)}
-        project.write_text(project.read_text() + "# changed\n")
-        os.utime(project, (time.time() + 10, time.time() + 10))
+        changed = tmp_path / "changed"
+        changed.write_text(project.read_text() + "# changed\n")
+        os.utime(changed, (time.time() + 10, time.time() + 10))
+        changed.replace(project)  # in one step: two changes are two reloads
         eventually(lambda: server.try_get("/log/nothing") not in {None, *before}, "a new process")
         after = {server.get(f"/log/after{number}") for number in range(5)}
 

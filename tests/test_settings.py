@@ -219,7 +219,7 @@ REFUSED = [
     ("cloudwatch", {"share": 2}, ["share divides a pace or a budget"]),
     ("cms", {"max_events_per_hour": 0}, ["max_events_per_hour takes a whole number from 1"]),
     ("cms", {"max_events_per_day": 1.5}, ["max_events_per_day takes a whole number"]),
-    ("cms", {"budget_reserve": 0.1}, ["budget_reserve belongs to a budget"]),
+    ("cms", {"budget_reserve": 0.2}, ["budget_reserve belongs to a budget"]),
     (
         "cms",
         {"budget_reserve": 1, "max_events_per_day": 9},

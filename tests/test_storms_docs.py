@@ -22,7 +22,7 @@ from eventlog_handlers.sinks.cloudwatch import CloudWatchEventsSink
 
 PAGE = (Path(__file__).parent.parent / "docs" / "storms.md").read_text()
 RULES = dict(re.findall(r"<!-- rule: (\w+) -->\n```json\n(.*?)```", PAGE, re.DOTALL))
-BUS = "logs"
+BUS = "storms"
 REPEATS = 150
 
 

@@ -318,6 +318,7 @@ class Worker:
                     self._leave()
         if self._threads == 0:
             self._delivery.close()
+            self._ledger.rest()
             if self._captures:  # a record came between the last look and leaving
                 self._rouse()
 
@@ -452,6 +453,7 @@ class Worker:
     def say_what_is_left(self) -> None:
         """Tell on stderr what the end of the process loses; once for the same number."""
         pending = self._ledger.pending()
+        self._ledger.rest()
         if pending and pending != self._said_left:
             self._said_left = pending
             why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""

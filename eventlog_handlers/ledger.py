@@ -115,6 +115,11 @@ class Ledger:
             self._added += self.buffer.adopt()
             self._count_lost()
 
+    def rest(self) -> None:
+        """Let go of what the buffer has outside the process; the next record takes it up again."""
+        with self.lock:
+            self.buffer.close()
+
     def acknowledge(self, lease: Lease) -> None:
         """The service has it."""
         with self.lock:

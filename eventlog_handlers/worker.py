@@ -354,6 +354,7 @@ class Worker:
                     self._leave()
         if self._threads == 0:
             self._delivery.close()
+            self._ledger.rest()
             # A record or the first repeat of one came between the last look and leaving.
             if self._captures or (self.folds is not None and self.folds.roughly_open()):
                 self._rouse()
@@ -488,12 +489,18 @@ class Worker:
         return settled
 
     def say_what_is_left(self) -> None:
-        """Tell on stderr what the end of the process loses; once for the same number."""
+        """Tell on stderr what the end of the process leaves or loses; once for the same number."""
         pending = self._ledger.pending()
-        if pending and pending != self._said_left:
-            self._said_left = pending
-            why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
-            self._self_log.say(f"{pending} event(s) not delivered when the process ended{why}")
+        self._ledger.rest()
+        if not pending or pending == self._said_left:
+            return
+        self._said_left = pending
+        kept = min(pending, self._ledger.buffer.state().get("in_file", 0))
+        why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
+        if kept:
+            self._self_log.say(f"{kept} event(s) stay in the spool for the next process{why}")
+        if pending > kept:
+            self._self_log.say(f"{pending - kept} event(s) not delivered when the process ended{why}")
 
     def roughly_pending(self) -> int:
         """How many events wait, without a lock: the garbage collector may call in the midst of anything."""

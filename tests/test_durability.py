@@ -157,6 +157,7 @@ def test_p01_what_exceeds_the_exit_timeout_stays_in_the_spool(console_later, tmp
         console=url,
     )
     assert ended.returncode == 0, ended.stderr
+    assert "eventlog_handlers: CMSHandler: 40 event(s) stay in the spool for the next process" in ended.stderr
 
     with console_later:
         later = run(LATER, preamble=preamble(tmp_path / "spool"), console=url)

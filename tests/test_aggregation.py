@@ -625,7 +625,7 @@ def test_500_exceptions_in_a_second_are_two_calls_and_another_error_gets_through
 
     events = eventlog_console.events()
     assert settled
-    assert [event.title for event in before] == ["order failed", "the till is on fire"]
+    assert {event.title for event in before} == {"order failed", "the till is on fire"}
     assert sorted(_counts(events)) == [1, 1, 499]
     assert (stats["accepted"], stats["delivered"], stats["aggregated"]) == (501, 3, 498)
     summary = next(event for event in events if _counts([event]) == [499])

@@ -441,3 +441,33 @@ def test_b05_flush_returns_on_time_when_the_service_never_answers():
         )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["CMSHandler", "GuanceHandler", "CloudWatchEventsHandler"])
+def test_p07_a_first_request_imports_nothing_that_a_fork_could_cut_in_half(eventlog_console, name):
+    """Modules and codecs come with the adapter, whose making holds off forks; none comes later."""
+    done = run(
+        f"""
+        from eventlog_handlers import {name}
+        from eventlog_handlers.sinks import http
+        make = http._new_adapter
+        def noting():
+            adapter = make()
+            noting.modules = set(sys.modules)
+            return adapter
+        http._new_adapter = noting
+        handler = {name}()
+        logger = logging.Logger("shop")
+        logger.addHandler(handler)
+        try:
+            {{}}["sku"]
+        except KeyError:
+            logger.exception("failed")
+        assert handler.flush(30), handler.stats()
+        print(sorted(set(sys.modules) - noting.modules))
+        """,
+        console=eventlog_console.url.replace("127.0.0.1", "localhost"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"

@@ -180,6 +180,9 @@ class HttpClient:
 
 
 def _new_adapter() -> HTTPAdapter:
+    """With all that a first request would import, for the caller holds off forks while this imports."""
+    import encodings.idna  # noqa: F401 - what a host's name is looked up with
+
     from requests.adapters import HTTPAdapter
 
     class Adapter(HTTPAdapter):

@@ -11,6 +11,7 @@ success and of what to repeat. PutCustomEvent's own table says that any code can
 
 from __future__ import annotations
 
+import codecs
 import enum
 import html
 import json
@@ -208,7 +209,8 @@ def _is_without_events(code: str, message: str) -> bool:
 
 def _parts(body: bytes) -> tuple[str, str, str]:
     """Code, Message and RequestId of an answer in JSON or XML; "" for what is not there."""
-    text = body.decode("utf-8-sig", "replace").strip()
+    # Not by the codec utf-8-sig: it would be imported here, and a child forked meanwhile never gets it whole.
+    text = body.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").strip()
     if text.startswith("<"):
         found = {
             name: html.unescape(match[1].strip())

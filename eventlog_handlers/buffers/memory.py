@@ -11,7 +11,7 @@ from eventlog_handlers.buffers.queues import Place, Queues
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.events import JSON, Event, Lease
 
-_EVENT_OVERHEAD_BYTES = 1_200  # tuple, ids and small fields of one event, measured with tracemalloc
+_EVENT_OVERHEAD_BYTES = 1_200  # one event without its texts: 1,030 by tracemalloc on CPython 3.11
 
 
 class _Entry:

@@ -81,7 +81,8 @@ def passed_on(url: str) -> dict[str, set[str]]:
     events.create_event_bus(Name=BUS)
     queues = {}
     for name, pattern in {**RULES, "all": '{"account": [{"prefix": ""}]}'}.items():
-        queues[name] = sqs.create_queue(QueueName=f"storms-{name}")["QueueUrl"]  # moto's state is the process's
+        # Names of its own: what moto holds is the process's, other tests' queues too.
+        queues[name] = sqs.create_queue(QueueName=f"storms-{name}")["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=queues[name], AttributeNames=["QueueArn"])
         events.put_rule(Name=name, EventBusName=BUS, EventPattern=pattern)
         target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}

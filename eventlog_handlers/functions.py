@@ -1,7 +1,8 @@
 """For functions whose process is frozen between two calls: AWS Lambda, Alibaba Cloud Function Compute.
 
 What such a function logs must be sent before it returns. Afterwards its threads stand still until the next
-call, minutes later or never: no thread and no exit hook of ours could do it then.
+call, minutes later or never: no thread and no exit hook of ours could do it then. And many processes may
+be thawed from one frozen image (Lambda's SnapStart), so that each call begins with randomness of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from eventlog_handlers import lifecycle
+from eventlog_handlers import entropy, lifecycle
 from eventlog_handlers.errors import SettingsError
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -37,6 +38,7 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
+                entropy.reseed()
                 try:
                     return await function(*args, **kwargs)
                 finally:
@@ -46,6 +48,7 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
+                entropy.reseed()
                 try:
                     return function(*args, **kwargs)
                 finally:

@@ -24,6 +24,7 @@ from eventlog_handlers.aggregation import quick_key
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
+from eventlog_handlers.entropy import random_bits
 from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.events import Event
 from eventlog_handlers.jsonable import FATAL
@@ -44,6 +45,7 @@ from eventlog_handlers.worker import Worker
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_getpid = os.getpid
 _native_start = _thread.start_new_thread
 _pacers: weakref.WeakValueDictionary[tuple[str, ...], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
@@ -123,7 +125,9 @@ class EventHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
-        folds = self._folds
+        worker, folds = self._worker, self._folds
+        if worker.pid != _getpid():  # asked once a record, before anything of this process is touched
+            worker.after_fork_in_child()
         if folds is not None:
             try:
                 quick = quick_key(record)
@@ -131,9 +135,9 @@ class EventHandler(logging.Handler):
                 raise
             except BaseException:  # a misshapen record; what is wrong is told below
                 quick = None
-            if self._worker.repeats(record, quick, self.formatter):
+            if folds.repeats(record, quick, self.formatter):
                 return
-        id_bits = _random_bits()
+        id_bits = random_bits()
         try:
             captured = capture(record, id_bits=id_bits, formatter=self.formatter)
         except FATAL:
@@ -317,7 +321,7 @@ class _Renderer:
             lost_by_reason=loss.by_reason,
             fingerprint="eventlog_handlers lost events",
         )
-        return render(capture(record, id_bits=_random_bits()), self._who, level_map=self._level_map)
+        return render(capture(record, id_bits=random_bits()), self._who, level_map=self._level_map)
 
 
 def _pacer(destination: _Destination, pipeline: PipelineSettings) -> Pacer | None:
@@ -360,11 +364,6 @@ def _make_buffer(pipeline: PipelineSettings, destination: _Destination, self_log
 
 def _digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
-
-
-def _random_bits() -> int:
-    """128 of them, from the system: no generator of ours that two forked children would share."""
-    return int.from_bytes(os.urandom(16), "big")
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:

@@ -1,7 +1,7 @@
 """The only owner of threads: takes captures in, has them rendered and delivered, waits, flushes, stops.
 
-One event's way: ``repeats`` (any thread, no lock) -> ``submit`` -> intake -> ``step`` [render, Buffer.put] ->
-lease -> batch -> Sink.send -> one Outcome per event -> ack, nack or drop.
+One event's way: ``submit`` (any thread, no lock) -> intake -> ``step`` [render, Buffer.put] -> lease -> batch
+-> Sink.send -> one Outcome per event -> ack, nack or drop.
 
 Which side may touch what. The caller's side, inside ``emit``, touches the intake, the folds, ``_wake``,
 ``_wake_at`` and, without waiting, ``_starting``; it takes no lock that another thread may hold. Everything
@@ -11,7 +11,6 @@ else is the worker's side and stands under the ledger's lock.
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import threading
 from collections.abc import Callable
@@ -19,10 +18,11 @@ from queue import Empty, SimpleQueue  # by name: green or real, as our locks are
 from typing import Any
 
 from eventlog_handlers import lifecycle, own_traffic
-from eventlog_handlers.aggregation import Folds, Quick
+from eventlog_handlers.aggregation import Folds
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.delivery import LONG_AGO, Delivery, Idle
 from eventlog_handlers.diagnostics import Loss, SelfLog
+from eventlog_handlers.entropy import random_bits, reseed
 from eventlog_handlers.events import Event
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.ledger import Ledger, Ticket
@@ -39,11 +39,6 @@ _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refu
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself then, at most once between two attempts
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
-
-
-def _random_bits() -> int:
-    """128 of them, from the system: no generator of ours that two forked children would share."""
-    return int.from_bytes(os.urandom(16), "big")
 
 
 class _Flag(threading.local):
@@ -80,7 +75,7 @@ class Worker:
         report_loss: Callable[[Loss], Event],
         self_log: SelfLog | None = None,
         inline_seconds: float = _INLINE_SECONDS,
-        id_bits: Callable[[], int] = _random_bits,
+        id_bits: Callable[[], int] = random_bits,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -110,7 +105,8 @@ class Worker:
 
     def _new_life(self) -> None:
         """What a process, and again each forked child, starts with."""
-        self._pid = os.getpid()
+        self.pid = os.getpid()
+        """Whose life this is."""
         if self._ledger is not None:
             _parents_buffers.append(self._ledger.buffer)
         self._intake.clear()
@@ -153,7 +149,12 @@ class Worker:
         self._restarts = 0
 
     def after_fork_in_child(self) -> None:
-        """Start empty: the parent still owns what was buffered, its threads and its connections."""
+        """Start empty: the parent still owns what was buffered, its threads and its connections.
+
+        Python's hook calls this, and ``emit`` and ``flush`` where *pid* is another process's: uWSGI forks
+        without the hooks.
+        """
+        reseed()
         if self._pacer is not None:
             self._pacer.after_fork_in_child()
         self._new_life()
@@ -162,8 +163,6 @@ class Worker:
 
     def submit(self, captured: Capture) -> None:
         """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
-        if self._pid != os.getpid():  # uWSGI forks without Python's hooks
-            self.after_fork_in_child()
         if self._blocks:
             self._wait_for_room()
         self._captures.append(captured)
@@ -175,14 +174,6 @@ class Worker:
                 self._send_inline()
             if len(self._captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
-
-    def repeats(
-        self, record: logging.LogRecord, quick: Quick | None, formatter: logging.Formatter | None
-    ) -> bool:
-        """Whether *record* was counted as a repeat, so that nothing else is to be done with it."""
-        if self._pid != os.getpid():
-            self.after_fork_in_child()
-        return self.folds is not None and self.folds.repeats(record, quick, formatter)
 
     def _fold_opened(self) -> None:
         """Some fold has its first repeat to tell of: there must be a thread that sees its window's end."""
@@ -197,8 +188,6 @@ class Worker:
         Waits for other threads that are at the buffer. What logs within a commit of this very thread (a
         signal handler, a ``__del__``, the user's hook) takes the ordinary way.
         """
-        if self._pid != os.getpid():
-            self.after_fork_in_child()
         if self._ledger.is_in_use_here() or self._committing.active:
             self.submit(captured)
             return
@@ -448,7 +437,7 @@ class Worker:
 
         *urgent*, at the end of the process: a destination that rests after a failure is tried at once.
         """
-        if self._pid != os.getpid():
+        if self.pid != os.getpid():
             self.after_fork_in_child()
         ticket = self._ledger.open_ticket()
         if not ticket.finished:

@@ -14,7 +14,7 @@ from collections import Counter
 import pytest
 from processes import environment
 
-from eventlog_handlers import celery, lifecycle, sigterm
+from eventlog_handlers import celery, entropy, lifecycle, sigterm
 from eventlog_handlers.asgi import wrap
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.functions import flush_after
@@ -172,6 +172,26 @@ def test_flush_after_flushes_however_the_function_ends(flushes):
 
     assert double.__name__ == "double"
     assert flushes == [(0.5, False, True), (2.0, False, False), (1, False, True)]
+
+
+def test_p24_processes_thawed_from_one_image_make_ids_of_their_own(flushes):
+    """What was seeded before the image was taken is the same in each; so each call begins anew."""
+
+    @flush_after()
+    def call():
+        return entropy.random_bits()
+
+    @flush_after()
+    async def async_call():
+        return entropy.random_bits()
+
+    image = entropy._generator.getstate()
+    made = []
+    for begin in (call, call, lambda: asyncio.run(async_call()), lambda: asyncio.run(async_call())):
+        entropy._generator.setstate(image)
+        made.append(begin())
+
+    assert len(set(made)) == 4
 
 
 @pytest.mark.parametrize("timeout", [len, -1, "2", True, float("nan")])

@@ -48,7 +48,7 @@ class Till:
         record.__dict__.update(more)
         self.logged += 1
         quick = quick_key(record)
-        if self.worker.repeats(record, quick, None):
+        if self.worker.folds.repeats(record, quick, None):
             return False
         captured = capture(record, id_bits=self.logged)
         if not self.folds.admits(captured, quick):
@@ -472,7 +472,7 @@ def test_threads_lose_no_count_while_windows_close() -> None:
         while not is_over.is_set():
             record.msg = ("order %d failed", "other %d failed")[logged[index] % 7 == 0]
             quick = quick_key(record)
-            if not till.worker.repeats(record, quick, None):
+            if not till.worker.folds.repeats(record, quick, None):
                 captured = capture(record, id_bits=index << 64 | logged[index])
                 if till.folds.admits(captured, quick):
                     till.worker.submit(captured)

@@ -19,7 +19,10 @@ LAYERS = [
         "jsonable", "mapping", "retry", "redaction", "settings", "tracebacks", "wire", "credentials",
         "schemas",
     },
-    {"sinks", "buffers", "diagnostics", "observer", "pacing", "intake", "lifecycle", "sigterm", "incidents"},
+    {
+        "sinks", "buffers", "diagnostics", "entropy", "incidents", "intake", "lifecycle", "observer",
+        "pacing", "sigterm",
+    },
     {"ledger"},
     {"delivery"},
     {"worker"},

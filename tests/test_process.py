@@ -245,6 +245,8 @@ def test_p07_forked_children_send_theirs_and_none_of_the_parents(eventlog_consol
         {f"parent {number}" for number in range(FORKS + 1)}
         | {f"child {number} {letter}" for number in range(FORKS) for letter in "ab"},
     )
+    ids = {event.body["Content"].rpartition("event_id")[2] for event in eventlog_console.events("cms")}
+    assert len(ids) == 3 * FORKS + 1  # none has inherited the other's randomness
 
 
 CHILDREN = """

@@ -1,0 +1,26 @@
+"""The random bits that event ids are made of. Imports nothing of ours.
+
+From a generator in this process and not from the system each time: ``os.urandom`` gives up the GIL, and a
+thread that gave it up among busy ones waits for milliseconds to get it back. It is seeded by the system and
+again in each forked child, for two processes must never make the same ids. Ids are unique, not secret.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+
+_generator = random.Random()  # noqa: S311 - not for cryptography
+_bits = _generator.getrandbits
+
+
+def random_bits() -> int:
+    """128 of them. Safe in any thread and signal handler: one indivisible step of the interpreter."""
+    return _bits(128)
+
+
+reseed = _generator.seed
+"""Begin anew from the system's randomness; forks that Python is told of do so by themselves."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=reseed)

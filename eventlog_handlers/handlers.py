@@ -367,12 +367,18 @@ def _digest(text: str) -> str:
 
 
 def _start_thread(run: Callable[[], None], name: str) -> None:
+    def live() -> None:
+        try:
+            run()
+        finally:
+            lifecycle.fork_gate.ends()
+
     if _thread.start_new_thread is _native_start:
-        threading.Thread(target=run, name=name, daemon=True).start()
+        threading.Thread(target=live, name=name, daemon=True).start()
     else:
         # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
         # the whole program. In a real one they are what they seem.
-        _native_start(run, ())
+        _native_start(live, ())
 
 
 def _is_installed(module: str) -> bool:

@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -50,6 +51,7 @@ _hooked_pid: int | None = None
 _IMPORT_SECONDS = (
     5.0  # a fork waits no longer than that: whoever imports may be waiting for the forking thread
 )
+_ENDING_POLL_SECONDS = 0.0005
 _fork_waited = False
 _exiting = False
 _past_hooks = False
@@ -64,20 +66,31 @@ monotonic: Callable[[], float] = (
 """Seconds of the system's monotonic clock, in the one form that freezegun and time-machine don't reach."""
 
 
+def _is_alive(thread_id: int) -> bool:
+    """Whether this process has a thread of this native id, as far as can be told."""
+    return os.path.exists(f"/proc/self/task/{thread_id}")  # noqa: PTH110 - pathlib would slow each start
+
+
 class ForkGate:
     """Holds off forks while one of our threads is where a child of this moment would be stuck for ever.
 
     A thread that imports leaves a half-made module and a lock nobody releases; one inside OpenSSL (hashing,
     signing, making a TLS context) leaves OpenSSL's own locks held. Any number of threads may be inside; the
     forking thread waits for them, GATE_SECONDS at most, for they may in turn be waiting for it.
+
+    A thread that has used OpenSSL takes one of these locks once more while it ends, after its last line of
+    Python. So whoever ends says so, and a fork waits until the system knows that thread no more (on Linux;
+    elsewhere nobody can tell).
     """
 
     GATE_SECONDS = 5.0
+    ENDING_SECONDS = 1.0
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.RLock())
         self._inside = 0
         self._forking = 0
+        self._ending: deque[int] = deque(maxlen=64)
 
     @contextlib.contextmanager
     def no_fork(self) -> Iterator[Callable[[], None]]:
@@ -101,11 +114,16 @@ class ForkGate:
         finally:
             leave()
 
+    def ends(self) -> None:
+        """This thread is about to end."""
+        self._ending.append(threading.get_native_id())
+
     def before_fork(self) -> None:
         """Wait until nobody is inside, and let nobody in."""
         with self._changed:
             self._forking += 1
             self._changed.wait_for(lambda: not self._inside, self.GATE_SECONDS)
+        self._wait_for_the_ending()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
@@ -116,6 +134,14 @@ class ForkGate:
     def after_fork_in_child(self) -> None:
         """Open it anew: its lock and those inside it are the parent's."""
         self.__init__()  # type: ignore[misc]  # the object stays, for others hold it
+
+    def _wait_for_the_ending(self) -> None:
+        deadline = monotonic() + self.ENDING_SECONDS
+        for thread_id in tuple(self._ending):
+            while _is_alive(thread_id) and monotonic() < deadline:
+                time.sleep(_ENDING_POLL_SECONDS)
+            with contextlib.suppress(ValueError):  # another thread forks too
+                self._ending.remove(thread_id)
 
 
 fork_gate = ForkGate()

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -742,3 +743,68 @@ def test_p26_without_the_gil_threads_lose_nothing(eventlog_console):
 
     assert done.returncode == 0, done.stderr
     assert len(arrived(eventlog_console)) == 2_000
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="nothing here tells of another's threads")
+def test_p07_a_fork_waits_until_a_thread_that_ends_is_gone():
+    """While it ends, after its last line of Python, OpenSSL takes a lock that no child would see open."""
+    gate = lifecycle.ForkGate()
+    has_said_so, may_end, forked = threading.Event(), threading.Event(), threading.Event()
+
+    def end() -> None:
+        gate.ends()
+        has_said_so.set()
+        may_end.wait(30)
+
+    def fork() -> None:
+        gate.before_fork()
+        forked.set()
+
+    ending, forking = threading.Thread(target=end), threading.Thread(target=fork)
+    looks: list[int] = []
+    is_alive = lifecycle._is_alive
+
+    def look(thread_id: int) -> bool:
+        looks.append(thread_id)
+        if len(looks) == 3:
+            may_end.set()
+        alive = is_alive(thread_id)
+        assert not (alive and forked.is_set())
+        return alive
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lifecycle, "_is_alive", look)
+        ending.start()
+        has_said_so.wait(30)
+        forking.start()
+        forking.join(30)
+        ending.join(30)
+
+    assert forked.is_set()
+    assert len(looks) > 3
+    assert set(looks) == {ending.native_id}
+    gate.after_fork_in_parent()
+    gate.before_fork()  # it is remembered no longer
+    assert len(looks) > 3
+
+
+def test_p07_each_thread_of_ours_says_when_it_ends(eventlog_console):
+    """Else the gate has nobody to wait for."""
+    done = run(
+        """
+        from eventlog_handlers import lifecycle
+        said = []
+        lifecycle.fork_gate.ends = lambda: said.append(threading.current_thread().name)
+        log.error("one")
+        from eventlog_handlers import flush
+        assert flush(20)
+        logging.shutdown()  # parks: the threads end now
+        deadline = time.monotonic() + 20
+        while any(thread.name.startswith("eventlog-") for thread in threading.enumerate()):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert {name.partition("-")[0] for name in said} == {"eventlog"} and len(said) >= 3, said
+        """,
+        console=eventlog_console.url,
+    )
+    assert done.returncode == 0, done.stderr

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
+from functools import partial
 
 _generator = random.Random()  # noqa: S311 - not for cryptography
-_bits = _generator.getrandbits
 
-
-def random_bits() -> int:
-    """128 of them. Safe in any thread and signal handler: one indivisible step of the interpreter."""
-    return _bits(128)
-
+random_bits: Callable[[], int] = partial(_generator.getrandbits, 128)
+"""128 of them. Safe in any thread and signal handler: one indivisible step of the interpreter."""
 
 reseed = _generator.seed
 """Begin anew from the system's randomness; forks that Python is told of do so by themselves."""

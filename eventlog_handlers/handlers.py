@@ -126,7 +126,14 @@ class EventHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
         worker, folds = self._worker, self._folds
-        if worker.pid != _getpid():  # asked once a record, before anything of this process is touched
+        try:
+            # logging has asked the system for it; where the record is another process's, we ask again.
+            is_here = record.process == worker.pid
+        except FATAL:
+            raise
+        except BaseException:
+            is_here = False
+        if not is_here and _getpid() != worker.pid:  # uWSGI forks without Python's hooks
             worker.after_fork_in_child()
         if folds is not None:
             try:
@@ -139,7 +146,7 @@ class EventHandler(logging.Handler):
                 return
         id_bits = random_bits()
         try:
-            captured = capture(record, id_bits=id_bits, formatter=self.formatter)
+            captured = capture(record, id_bits, self.formatter)
         except FATAL:
             raise
         except BaseException as error:

@@ -18,6 +18,7 @@ import copy
 import logging
 import sys
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import islice
 from math import isfinite
 from types import TracebackType
@@ -97,11 +98,10 @@ class Capture(NamedTuple):
 
 
 _NO_SPAN = (None, None)
+_NO_NAMES: list[str] = []
 
 
-def capture(
-    record: logging.LogRecord, *, id_bits: int, formatter: logging.Formatter | None = None
-) -> Capture:
+def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatter | None = None) -> Capture:
     """Take from *record* what an event needs. For the thread that logs; about a microsecond if it is plain.
 
     *id_bits* are 128 random bits, the event's id to be. *formatter* makes the message, on a copy of the
@@ -111,13 +111,14 @@ def capture(
     reading, for which there is ``degraded``.
     """
     fields = record.__dict__
-    names = [*fields]
-    more = names[_STANDARD_COUNT:]
-    if more:
-        del names[_STANDARD_COUNT:]
+    names, more = [*fields], _NO_NAMES
+    is_standard = names == _STANDARD
+    if not is_standard:
+        more = names[_STANDARD_COUNT:]
+        is_standard = names[:_STANDARD_COUNT] == _STANDARD
     if (
         formatter is not None
-        or names != _STANDARD
+        or not is_standard
         or type(record) is not _LogRecord
         or type(fields["msg"]) is not str
         or type(fields["levelno"]) is not int
@@ -129,20 +130,30 @@ def capture(
             record, id_bits, lambda: _thorough(record, dict(fields), id_bits, formatter)
         )
     msg, args = fields["msg"], fields["args"]
-    if (
-        more
-        or fields["exc_info"] is not None
-        or fields["exc_text"] is not None
-        or not _is_deferrable(msg, args)
-    ):
-        return _once_within_itself(record, id_bits, lambda: _straight(record, fields.copy(), more, id_bits))
-    return _new(
-        Capture,
-        (
-            fields["levelno"], id_bits, fields.copy(), None, msg, bool(args),
-            None, None, "", _NO_SPAN, (), 1, None,
-        ),
-    )  # fmt: skip
+    if fields["exc_info"] is None and fields["exc_text"] is None and _is_deferrable(msg, args):
+        extras = _plain_already(fields, more) if more else None
+        if extras is not None or not more:
+            return _new(
+                Capture,
+                (
+                    fields["levelno"], id_bits, fields.copy(), None, msg, bool(args),
+                    extras, None, "", _NO_SPAN, (), 1, None,
+                ),
+            )  # fmt: skip
+    return _once_within_itself(record, id_bits, lambda: _straight(record, fields.copy(), more, id_bits))
+
+
+def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
+    """The extras called *more*, if they can be kept as they are; None if some would have to be converted."""
+    extras: dict[str, Any] = {}
+    for name in more:
+        value = fields[name]
+        kind = type(value)
+        if kind not in ATOMS or (kind is str and len(value) > MAX_STRING) or type(name) is not str:
+            return None
+        if name not in _NOT_EXTRA:
+            extras[name] = value
+    return extras if len(extras) <= MAX_ITEMS else None
 
 
 def _once_within_itself(record: logging.LogRecord, id_bits: int, read: Callable[[], Capture]) -> Capture:
@@ -461,15 +472,27 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
 def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
     defects = list(captured.defects)
     fields = captured.fields
-    extras = dict(captured.extras or {})
-    steering = {name: Plain(defects).of(extras.pop(name), name) for name in STEERING if name in extras}
-    attributes = _attributes(extras, defects) if extras else {}
+    steering: dict[str, JSON] = {}
+    attributes: dict[str, JSON] = {}
+    if captured.extras:
+        extras = dict(captured.extras)
+        steering = {name: Plain(defects).of(extras.pop(name), name) for name in STEERING if name in extras}
+        attributes = _attributes(extras, defects)
     message = captured.message
     if message is None:
         message = _part(lambda: _late_message(fields, defects), captured.template, "message", defects)
-    exception = _part(lambda: _exception_text(captured.exception), None, "exception", defects)
+    exception = captured.exception
+    if isinstance(exception, tracebacks.Link):
+        link = exception
+        exception = _part(lambda: tracebacks.render(link), None, "exception", defects)
     logger = _named(fields.get("name"), "root", "logger", defects)
     function = _named(fields.get("funcName"), "", "function", defects)
+    code = Code(
+        _named(fields.get("pathname"), "", "file", defects),
+        _number(fields.get("lineno")),
+        function,
+        _named(fields.get("module"), "", "module", defects),
+    )
     trace_id, span_id = captured.span
     return Event(
         id=_uuid4(captured.id_bits),
@@ -480,21 +503,11 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         logger=logger,
         message=encodable(shorten(message, MAX_MESSAGE)),
         template=encodable(shorten(captured.template, MAX_TEMPLATE)),
-        fingerprint=_part(
-            lambda: _fingerprint(captured, steering.get("fingerprint"), logger, function),
-            fingerprints.digest("message", logger, function),
-            "fingerprint",
-            defects,
-        ),
+        fingerprint=_fingerprint(captured, steering.get("fingerprint"), logger, function, defects),
         exception=exception,
         stack=encodable(captured.stack),
         attributes=attributes,
-        code=Code(
-            file=_named(fields.get("pathname"), "", "file", defects),
-            line=_number(fields.get("lineno")),
-            function=function,
-            module=_named(fields.get("module"), "", "module", defects),
-        ),
+        code=code,
         thread_id=_number(fields.get("thread")),
         thread_name=_named(fields.get("threadName"), "", "thread name", defects),
         process_id=_number(fields.get("process")),
@@ -523,12 +536,10 @@ def problem_of(captured: Capture) -> tuple[Any, ...]:
     extras = captured.extras or {}
     logger = _named(captured.fields.get("name"), "root", "logger", defects)
     function = _named(captured.fields.get("funcName"), "", "function", defects)
-    fingerprint = _part(
-        lambda: _fingerprint(captured, Plain(defects).of(extras.get("fingerprint"), ""), logger, function),
-        fingerprints.digest("message", logger, function),
-        "fingerprint",
-        defects,
-    )
+    chosen = extras.get("fingerprint")
+    if chosen is not None:
+        chosen = Plain(defects).of(chosen, "")
+    fingerprint = _fingerprint(captured, chosen, logger, function, defects)
     return (
         captured.level,
         fingerprint,
@@ -563,26 +574,29 @@ def _late_message(fields: dict[str, Any], defects: list[str]) -> str:
         return _unformatted(fields["msg"], fields["args"], error, defects)
 
 
-def _exception_text(exception: tracebacks.Link | ExceptionText | None) -> ExceptionText | None:
-    return tracebacks.render(exception) if isinstance(exception, tracebacks.Link) else exception
-
-
-def _fingerprint(captured: Capture, chosen: JSON, logger: str, function: str) -> str:
-    if chosen is not None:
-        return fingerprints.chosen(chosen if isinstance(chosen, str) else repr(chosen))
-    exception = captured.exception
-    types: tuple[str, ...] = ()
-    if isinstance(exception, tracebacks.Link):
-        types = tuple(tracebacks.types(exception))
-        search_path = tuple(entry for entry in sys.path if type(entry) is str)
-        found = fingerprints.of_exception(types, tracebacks.places(exception), search_path)
-        if found is not None:
-            return found
-    elif exception is not None:
-        types = exception.chain
-    return fingerprints.of_message(
-        logger, captured.template, function, has_arguments=captured.has_arguments, types=types
-    )
+def _fingerprint(captured: Capture, chosen: JSON, logger: str, function: str, defects: list[str]) -> str:
+    try:
+        if chosen is not None:
+            return fingerprints.chosen(chosen if isinstance(chosen, str) else repr(chosen))
+        exception = captured.exception
+        if exception is None:
+            return fingerprints.of_message(
+                logger, captured.template, function, has_arguments=captured.has_arguments
+            )
+        if not isinstance(exception, tracebacks.Link):
+            types = exception.chain
+        else:
+            types = tuple(tracebacks.types(exception))
+            search_path = tuple(entry for entry in sys.path if type(entry) is str)
+            found = fingerprints.of_exception(types, tracebacks.places(exception), search_path)
+            if found is not None:
+                return found
+        return fingerprints.of_message(
+            logger, captured.template, function, has_arguments=captured.has_arguments, types=types
+        )
+    except Exception as error:
+        note(defects, f"fingerprint: {name_of(type(error))} while rendered")
+        return fingerprints.digest("message", logger, function)
 
 
 def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defects: list[str]) -> str:
@@ -592,11 +606,16 @@ def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defec
         note(defects, f"event_status: {shorten(str(wanted), 80)!r} is none of {', '.join(STATUSES)}")
     if level_map and level_map.get(level) in STATUSES:
         return level_map[level]
-    return next((status for least, status in _STATUS_FROM if level >= least), "info")
+    for least, status in _STATUS_FROM:
+        if level >= least:
+            return status
+    return "info"
 
 
 def _time(created: object, defects: list[str]) -> float:
     """Seconds since the epoch within what can be written as a date; anything else is clamped and quoted."""
+    if type(created) is float and 0 <= created <= LATEST_TIME:
+        return created
     try:
         seconds = float(created)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -613,9 +632,18 @@ def _named(value: object, default: str, what: str, defects: list[str]) -> str:
     """A field that should be text; *default* where it is None or empty."""
     if value is None:
         return default
-    if type(value) is not str:
-        note(defects, f"{what}: is no text but {name_of(type(value))}")
-    return encodable(shorten(text_of(value, defects, what), MAX_TEMPLATE)) or default
+    if type(value) is str:
+        return (_name(value) if len(value) <= _SHORT else _fitted(value)) or default
+    note(defects, f"{what}: is no text but {name_of(type(value))}")
+    return _fitted(text_of(value, defects, what)) or default
+
+
+def _fitted(text: str) -> str:
+    return encodable(shorten(text, MAX_TEMPLATE))
+
+
+_SHORT = 200  # characters; longer ones are not remembered
+_name = lru_cache(maxsize=2_048)(_fitted)  # a program's loggers, functions, files and threads are few
 
 
 def _number(value: object) -> int:

@@ -165,14 +165,15 @@ class Worker:
         """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
         if self._blocks:
             self._wait_for_room()
-        self._captures.append(captured)
+        captures = self._captures
+        captures.append(captured)
         if self._closed and lifecycle.past_exit_hooks():
             self._flush_late()
-        elif len(self._captures) >= self._wake_at:
+        elif len(captures) >= self._wake_at:
             if not self._rouse() and self._may_send_inline:
                 self._may_send_inline = False
                 self._send_inline()
-            if len(self._captures) > self.settings.capacity:
+            if len(captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
 
     def _fold_opened(self) -> None:

@@ -36,8 +36,9 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from eventlog_handlers import dialects, fingerprints, tracebacks
+from eventlog_handlers.captures import STEERING, Capture, capture
 from eventlog_handlers.jsonable import ATOMS, FATAL, MAX_STRING
-from eventlog_handlers.mapping import STEERING, Capture, capture, problem_of
+from eventlog_handlers.mapping import problem_of
 
 MAX_WINDOW_SECONDS = 900.0
 MAX_FOLDS = 1_024

@@ -23,13 +23,15 @@ from eventlog_handlers import lifecycle, settings, sigterm
 from eventlog_handlers.aggregation import quick_key
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
+from eventlog_handlers.captures import Capture, capture, degraded
 from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
 from eventlog_handlers.entropy import random_bits
 from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.events import Event
+from eventlog_handlers.identities import identity
 from eventlog_handlers.jsonable import FATAL
 from eventlog_handlers.ledger import Ticket
-from eventlog_handlers.mapping import Capture, capture, degraded, identity, render
+from eventlog_handlers.mapping import render
 from eventlog_handlers.own_traffic import mark
 from eventlog_handlers.pacing import Pacer
 from eventlog_handlers.redaction import redactor

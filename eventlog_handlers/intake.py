@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from eventlog_handlers.mapping import Capture
+from eventlog_handlers.captures import Capture
 
 
 class Intake:

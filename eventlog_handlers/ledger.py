@@ -13,10 +13,10 @@ from typing import Any
 
 from eventlog_handlers.aggregation import Folds
 from eventlog_handlers.buffers import Buffer, Evicted
+from eventlog_handlers.captures import Capture
 from eventlog_handlers.diagnostics import Counters, Losses, level_name
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.intake import Intake
-from eventlog_handlers.mapping import Capture
 from eventlog_handlers.observer import Reports
 
 

@@ -16,8 +16,10 @@ from typing import Any
 
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
+from eventlog_handlers.captures import Capture
 from eventlog_handlers.events import DELIVERED, Code, Event, Limits, Outcome, Payload
-from eventlog_handlers.mapping import Capture, Identity, render
+from eventlog_handlers.identities import Identity
+from eventlog_handlers.mapping import render
 from eventlog_handlers.settings import PipelineSettings
 from eventlog_handlers.sinks import Sink
 from eventlog_handlers.worker import Worker

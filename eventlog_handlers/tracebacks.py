@@ -6,7 +6,7 @@ in the worker; reading source lines (through ``linecache``) and drawing carets i
 
 Byte for byte: the reference is ``traceback.format_exception`` of the running interpreter, through whose
 formatter the text is made. It differs on purpose only where an exception is monstrous: past the bounds below
-a line says what was left out. What does not belong here: finding an exception in a record (mapping.py).
+a line says what was left out. What does not belong here: finding an exception in a record (captures.py).
 """
 
 from __future__ import annotations

@@ -20,13 +20,13 @@ from typing import Any
 from eventlog_handlers import lifecycle, own_traffic
 from eventlog_handlers.aggregation import Folds
 from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.captures import Capture
 from eventlog_handlers.delivery import LONG_AGO, Delivery, Idle
 from eventlog_handlers.diagnostics import Loss, SelfLog
 from eventlog_handlers.entropy import random_bits, reseed
 from eventlog_handlers.events import Event
 from eventlog_handlers.intake import Intake
 from eventlog_handlers.ledger import Ledger, Ticket
-from eventlog_handlers.mapping import Capture
 from eventlog_handlers.observer import Reports
 from eventlog_handlers.pacing import Pacer
 from eventlog_handlers.settings import PipelineSettings

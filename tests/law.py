@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from eventlog_handlers import lifecycle
-from eventlog_handlers.mapping import capture
+from eventlog_handlers.captures import capture
 from eventlog_handlers.worker import Worker
 
 

@@ -23,7 +23,8 @@ from shop import open_shop
 import eventlog_handlers
 from eventlog_handlers import aggregation
 from eventlog_handlers.aggregation import Folds, quick_key
-from eventlog_handlers.mapping import capture, problem_of
+from eventlog_handlers.captures import capture
+from eventlog_handlers.mapping import problem_of
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
 
 

@@ -19,13 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eventlog_handlers import aggregation
+from eventlog_handlers.captures import capture
 from eventlog_handlers.cli import main
 from eventlog_handlers.estimate.problems import problem_of, read_traceback
 from eventlog_handlers.estimate.records import TRACEBACK, Reader, Record
 from eventlog_handlers.estimate.report import Estimate, run, text
 from eventlog_handlers.estimate.services import SERVICES
 from eventlog_handlers.estimate.windows import Folding, Sent, next_window, window_after_quiet
-from eventlog_handlers.mapping import capture
 from eventlog_handlers.testing import ManualClock
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z

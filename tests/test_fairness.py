@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from law import assert_law
 
 from eventlog_handlers.buffers.queues import Place, Queues, Turns
-from eventlog_handlers.mapping import capture
+from eventlog_handlers.captures import capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker, settle
 
 OPERATIONS = st.lists(

@@ -20,9 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog_handlers import mapping
+from eventlog_handlers import messages
+from eventlog_handlers.captures import Capture, capture, degraded
 from eventlog_handlers.events import Event
-from eventlog_handlers.mapping import Capture, Identity, capture, degraded, identity, render
+from eventlog_handlers.identities import Identity, identity
+from eventlog_handlers.mapping import render
 
 WHO = Identity(service="shop", env="test", host="web-1", tags={"team": "pay"})
 ID = 0x0123456789ABCDEF0123456789ABCDEF
@@ -337,7 +339,7 @@ def test_a_huge_message_is_cut_when_captured() -> None:
     ]
 
     for each in captured:
-        assert sum(len(str(part)) for part in each) < 3 * mapping.MAX_MESSAGE
+        assert sum(len(str(part)) for part in each) < 3 * messages.MAX_MESSAGE
     assert "[cut: 50000000 characters in all]" in render(captured[1], WHO).message
 
 

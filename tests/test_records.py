@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 from shop import Shop, open_shop
 
 import eventlog_handlers
-from eventlog_handlers import mapping, tracebacks
+from eventlog_handlers import mapping, messages, tracebacks
 from eventlog_handlers.events import STATUSES, Event
 
 SERVICES = ("cms", "guance", "cloudwatch")
@@ -784,4 +784,4 @@ def test_r14_a_wish_to_stop_passes_formatter_and_filter(shop: Shop, stop: type[B
 
 def test_bounds_are_those_the_documents_tell() -> None:
     """What is cut, and where."""
-    assert (mapping.MAX_MESSAGE, tracebacks.MAX_STACKTRACE_BYTES) == (262_144, 262_144)
+    assert (messages.MAX_MESSAGE, tracebacks.MAX_STACKTRACE_BYTES) == (262_144, 262_144)

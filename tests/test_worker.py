@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from eventlog_handlers.captures import Capture, capture
 from eventlog_handlers.errors import (
     MisconfiguredError,
     RefusedError,
@@ -14,7 +15,6 @@ from eventlog_handlers.errors import (
     TransientError,
 )
 from eventlog_handlers.events import DELIVERED, Disposition, Event, Outcome
-from eventlog_handlers.mapping import Capture, capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
 
 RETRY = Outcome(Disposition.RETRY, "InternalFailure")

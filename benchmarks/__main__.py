@@ -1,7 +1,7 @@
 """Our handlers beside their peers, on loopback, in one run.
 
     python -m benchmarks [--only caller,start] [--adapters cms,watchtower] [--quick] [--rounds 9]
-                         [--json figures.json] [--chart docs/caller.svg]
+                         [--json figures.json] [--chart docs/caller.svg] [--page docs/benchmarks.md]
 
 The peers come with ``pip install -e '.[bench]'``; those that are not installed are left out. Ratios hold on a
 busy machine, microseconds only on a quiet one.
@@ -10,11 +10,17 @@ busy machine, microseconds only on a quiet one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import platform
+import re
 import sys
+import time
 from collections.abc import Sequence
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from benchmarks import chart, measures, report
 from benchmarks.adapters import NAMES, load, missing
@@ -31,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="SVG of the part caller")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="Markdown of all parts")
     given = parser.parse_args(arguments)
     for kind, asked, known in (("part", given.only, measures.PARTS), ("adapter", given.adapters, NAMES)):
         if unknown := sorted(set(asked) - set(known)):
@@ -52,16 +59,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in given.only:
         parts[part] = measures.PARTS[part](names, sizes, _say)
         print(report.table(part, parts[part]), flush=True)
+    about = _about(sys.argv[1:] if arguments is None else arguments)
     if given.json:
-        about = {
-            "python": platform.python_version(),
-            "machine": platform.platform(),
-            "sizes": sizes._asdict(),
-        }
-        given.json.write_text(json.dumps({**about, "parts": parts}, indent=1) + "\n", "utf-8")
+        given.json.write_text(
+            json.dumps({**about, "sizes": sizes._asdict(), "parts": parts}, indent=1) + "\n", "utf-8"
+        )
+    if given.page:
+        given.page.write_text(report.page(parts, about), "utf-8")
     if given.chart:
         given.chart.write_text(chart.draw(parts["caller"]), "utf-8")
     return 0
+
+
+def _about(arguments: Sequence[str]) -> dict[str, Any]:
+    """What was measured, where and how."""
+    asked: list[str] = []
+    with contextlib.suppress(metadata.PackageNotFoundError):  # run from a checkout that is not installed
+        asked = [line for line in metadata.requires("eventlog-handlers") or () if 'extra == "bench"' in line]
+    names = sorted({re.split(r"[^\w-]", line)[0] for line in asked} | {"boto3", "orjson", "requests"})
+    versions = {}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return {
+        "command": " ".join(["python -m benchmarks", *arguments]),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": versions,
+    }
 
 
 def _words(text: str) -> list[str]:

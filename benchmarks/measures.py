@@ -115,7 +115,7 @@ def _burst(case: str, sizes: Sizes) -> int:
     if case == "commit":
         return max(40, sizes.burst // 4)
     if case == "threads":
-        return 8 * sizes.burst  # long enough for the interpreter to switch between them
+        return 16 * sizes.burst  # long enough for the interpreter to switch between them
     return sizes.burst
 
 
@@ -273,7 +273,7 @@ def start(names: Sequence[str], sizes: Sizes, say: Say) -> list[Row]:
             title = "eventlog_handlers" if name in OURS else load(name).title
             subjects[title] = ", ".join(load(name).needs)
             if name in OURS:
-                subjects["eventlog_handlers.CMSHandler"] = "eventlog_handlers.handlers"
+                subjects["CMSHandler from it"] = "eventlog_handlers.handlers"
     imports: dict[str, list[tuple[float, float]]] = defaultdict(list)
     made: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     three = []

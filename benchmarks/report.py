@@ -1,8 +1,8 @@
-"""Rows of plain values as a table for the terminal. Pure."""
+"""Rows of plain values as a table for the terminal, or as a page in Markdown. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -23,6 +23,43 @@ def table(title: str, rows: Sequence[dict[str, Any]]) -> str:
         group = this
         lines.append(_line(line, widths, numeric))
     return "\n".join(lines if rows else [f"\n{title}: nothing to measure"])
+
+
+_EXPLAINED = {
+    "caller": (
+        "What a logging call takes in the thread that makes it. `x Null` is the median of the rounds' ratios "
+        "to the same call on `logging.NullHandler` in the same round; `least` and `most` are their spread."
+    ),
+    "end-to-end": (
+        "From the first logging call until the loopback service has the last record. A floor is the plainest "
+        "loop that sends the same requests with the same client library: no record, mapping, limits, retries "
+        "or accounting. The services differ, so a row says more beside its floor than beside a peer: "
+        "watchtower writes to CloudWatch Logs, 10,000 records a call, where `PutEvents` takes 10."
+    ),
+    "start": "In a fresh process each time.",
+    "down": "Nobody listens any more. The peers that end soon have dropped what they held.",
+    "growth": "Whether an event costs the same however many there are.",
+}
+
+
+def page(parts: Mapping[str, Sequence[dict[str, Any]]], about: Mapping[str, Any]) -> str:
+    """All tables of one run as Markdown; *about* names what was measured, and where."""
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `{about['command']}`, not by hand: CPython {about['python']}, {about['machine']}, "
+        f"{about['cpus']} CPUs, {about['date']}. Ratios hold on other machines, microseconds on none.",
+        "",
+        ", ".join(f"{name} {version}" for name, version in about["versions"].items()) + ".",
+    ]
+    for title, rows in parts.items():
+        lines += ["", f"## {title}", "", _EXPLAINED[title], ""]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        numeric = [any(isinstance(row.get(column), int | float) for row in rows) for column in columns]
+        lines.append(f"| {' | '.join(columns)} |")
+        lines.append(f"| {' | '.join('--:' if right else ':--' for right in numeric)} |")
+        lines += [f"| {' | '.join(_text(row.get(column)) for column in columns)} |" for row in rows]
+    return "\n".join(lines) + "\n"
 
 
 def _text(value: Any) -> str:

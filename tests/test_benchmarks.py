@@ -12,11 +12,11 @@ from processes import ROOT, environment
 
 
 def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path) -> None:
-    """A tiny run prints a table for each part asked for, and writes JSON and a chart."""
-    figures, chart = tmp_path / "figures.json", tmp_path / "chart.svg"
+    """A tiny run prints a table for each part asked for, and writes JSON, a chart and a page."""
+    figures, chart, page = tmp_path / "figures.json", tmp_path / "chart.svg", tmp_path / "page.md"
     command = [sys.executable, "-m", "benchmarks", "--tiny", "--only", "caller,end-to-end,down,growth"]
     command += ["--adapters", "null,queue_listener,cms,guance,cloudwatch"]
-    command += ["--json", str(figures), "--chart", str(chart)]
+    command += ["--json", str(figures), "--chart", str(chart), "--page", str(page)]
 
     done = subprocess.run(
         command, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
@@ -31,6 +31,11 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
     assert {row["lost"] for row in parts["end-to-end"]} == {0}
     assert all(row["events/s"] > 0 for row in parts["growth"])
     assert ElementTree.fromstring(chart.read_text("utf-8")).tag.endswith("svg")
+    written = page.read_text("utf-8")
+    for part in parts:
+        assert f"\n## {part}\n" in written
+    assert written.count("| CMSHandler |") >= 4
+    assert "requests " in written.split("##")[0]
 
 
 def test_a_word_the_benchmark_does_not_know_is_refused() -> None:

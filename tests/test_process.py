@@ -208,7 +208,7 @@ def test_p21_one_record_makes_one_request_per_service_with_root_at_debug(eventlo
 FORKS = 12
 
 
-@pytest.mark.parametrize("way", ["os.fork", "fork without Python's hooks"])
+@pytest.mark.parametrize("way", ["os.fork", "fork without Python's hooks", "and records without a process"])
 def test_p07_forked_children_send_theirs_and_none_of_the_parents(eventlog_console, way):
     """The parent still owns what it buffered; each child has a life, a thread and connections of its own."""
     fork = "os.fork()"
@@ -221,6 +221,7 @@ def test_p07_forked_children_send_theirs_and_none_of_the_parents(eventlog_consol
         f"""
         import ctypes
         from eventlog_handlers import flush
+        logging.logProcesses = {way != "and records without a process"}
         log.error("parent 0")
         assert flush(20)
         children = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from eventlog_handlers.errors import (
@@ -60,15 +61,14 @@ def encode(
     moment = cloudwatch_detail.utc(event.time)
     defects = list(event.defects)
     share = max_bytes // 8  # for each of the three beside Detail, so that at any cap most of it is Detail's
-    source_text = _source(expand(source, event), share)
+    source_text = _source(expand(source, event)[: 2 * _MAX_SOURCE], share)
     detail_type_text = _detail_type(event, detail_type, share)
     kept = _resources(resources if event.resources is None else event.resources, share, defects)
     around = _TIME_BYTES + utf8_size(source_text) + utf8_size(detail_type_text) + sum(map(utf8_size, kept))
-    detail = cloudwatch_detail.make(event, moment, defects)
-    text = cloudwatch_detail.to_text(detail)
+    text = cloudwatch_detail.make(event, moment, defects)
     size = utf8_size(text)
     if around + size > max_bytes:
-        text = cloudwatch_detail.to_text(cloudwatch_detail.shortened(detail, max_bytes - around))
+        text = cloudwatch_detail.shortened(text, max_bytes - around)
         size = utf8_size(text)
     entry: dict[str, Any] = {
         "Time": moment,  # an aware datetime costs boto3 half of what a string does
@@ -93,9 +93,10 @@ def entry_size(entry: Mapping[str, Any]) -> int:
     return (_TIME_BYTES if entry.get("Time") is not None else 0) + sum(map(utf8_size, texts))
 
 
+@lru_cache(maxsize=256)
 def _source(text: str, most_bytes: int) -> str:
     """1 to 256 characters, never starting with ``aws.`` in whatever case: those are AWS's own sources."""
-    text = _name(text[: 2 * _MAX_SOURCE]) or "app"
+    text = _name(text) or "app"
     if text.lower().startswith("aws."):
         text = f"app.{text}"
     return _limited(text, _MAX_SOURCE, most_bytes)
@@ -103,8 +104,13 @@ def _source(text: str, most_bytes: int) -> str:
 
 def _detail_type(event: Event, template: str | None, most_bytes: int) -> str:
     text = event.detail_type or (expand(template, event) if template else "")
-    text = _name(text[: 2 * _MAX_DETAIL_TYPE]) or ("Log Exception" if event.exception else "Log Record")
-    return _limited(text, _MAX_DETAIL_TYPE, most_bytes)
+    otherwise = "Log Exception" if event.exception else "Log Record"
+    return _limited_type(text[: 2 * _MAX_DETAIL_TYPE], otherwise, most_bytes)
+
+
+@lru_cache(maxsize=256)
+def _limited_type(text: str, otherwise: str, most_bytes: int) -> str:
+    return _limited(_name(text) or otherwise, _MAX_DETAIL_TYPE, most_bytes)
 
 
 def _resources(resources: Iterable[str], most_bytes: int, defects: list[str]) -> list[str]:

@@ -9,14 +9,16 @@ of signed 64 bits) and opentelemetry.io/docs/specs/semconv for the names.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
-from json import JSONEncoder
+from functools import lru_cache
 from typing import Any
 
-from eventlog_handlers.events import Event
+from eventlog_handlers.events import Code, Event
+from eventlog_handlers.jsontext import compact, quoted
 from eventlog_handlers.wire.text import cut, utf8_size
 
 SCHEMA = "urn:eventlog-handlers:detail-1"
@@ -27,14 +29,6 @@ _MAX_INT, _MIN_INT = 2**63 - 1, -(2**63)
 
 # Lone surrogates have no UTF-8; U+FFFE and U+FFFF are refused by SQS, the commonest target.
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
-
-# ensure_ascii would make two to six bytes of what the size formula counts as one to four.
-_dump = JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
-
-
-def to_text(detail: Mapping[str, Any]) -> str:
-    """*detail* as compact JSON, in characters that have a UTF-8 form."""
-    return sendable(_dump(detail))
 
 
 def utc(seconds: float) -> datetime:
@@ -56,66 +50,85 @@ def sendable(text: str) -> str:
     return text if text.isascii() else _UNSENDABLE.sub("\ufffd", text)
 
 
-def make(event: Event, moment: datetime, defects: list[str]) -> dict[str, Any]:
-    """The keys in the order a reader wants them. In step with ``schemas/detail-1.json``."""
-    code, exception = event.code, event.exception
-    detail: dict[str, Any] = {
-        "schema": SCHEMA,
-        "event": {"id": event.id, "name": event.event_name} if event.event_name else {"id": event.id},
-        "time": _iso(moment),
-        "level": event.level_name,
-        "severity_number": severity_number(event.level),
-        "status": event.status,
-        "message": event.message,
-        "message_template": event.template,
-        "logger": event.logger,
-        "exception": exception
-        and {
-            "type": exception.type,
-            "message": exception.message,
-            "stacktrace": exception.stacktrace,
-            "chain": list(exception.chain),
-        },
-        "stack": event.stack,
+def make(event: Event, moment: datetime, defects: Sequence[str]) -> str:
+    """``Detail`` as compact JSON, in characters that have a UTF-8 form.
+
+    The keys stand in the order a reader wants them. In step with ``schemas/detail-1.json``.
+    """
+    time = _iso(moment)
+    text = f'{{"schema":"{SCHEMA}","event":{{"id":{quoted(event.id)}'
+    if event.event_name:
+        text += f',"name":{quoted(event.event_name)}'
+    text += f'}},"time":"{time}",{_severity(event.level_name, event.level, event.status)}'
+    text += f',"message":{quoted(event.message)}'
+    if event.template:
+        text += f',"message_template":{quoted(event.template)}'
+    text += f',"logger":{quoted(event.logger)}'
+    if event.exception:
+        kind, words, stacktrace, chain = event.exception
+        text += f',"exception":{{"type":{quoted(kind)},"message":{quoted(words)}'
+        text += f',"stacktrace":{quoted(stacktrace)},"chain":[{",".join(map(quoted, chain))}]}}'
+    if event.stack:
+        text += f',"stack":{quoted(event.stack)}'
+    origin = _origin(
+        event.code,
+        event.thread_id,
+        event.thread_name,
+        event.process_id,
+        event.host,
+        event.service,
+        event.env,
+    )
+    text += f",{origin}"
+    if event.trace_id:
+        text += f',"trace_id":{quoted(event.trace_id)}'
+    if event.span_id:
+        text += f',"span_id":{quoted(event.span_id)}'
+    text += f',"fingerprint":{quoted(event.fingerprint)},"count":{_int64(event.count)}'
+    if event.tags:
+        text += f',"tags":{compact(dict(event.tags))}'
+    if event.attributes:
+        extra = {str(key): _plain(value) for key, value in event.attributes.items()}
+        text += f',"extra":{compact(extra)}'
+    if defects:
+        text += f',"defects":{compact(defects)}'
+    if event.first_time is not None:
+        text += f',"first_time":"{_iso(utc(event.first_time))}","last_time":"{time}"'
+    return sendable(f"{text}}}")
+
+
+@lru_cache(maxsize=64)
+def _severity(level_name: str, level: int, status: str) -> str:
+    severity = {"level": level_name, "severity_number": severity_number(level), "status": status}
+    return compact(severity)[1:-1]
+
+
+@lru_cache(maxsize=512)
+def _origin(
+    code: Code,
+    thread_id: int,
+    thread_name: str,
+    process_id: int,
+    host: str,
+    service: str,
+    env: str | None,
+) -> str:
+    """What one log call's events share, without the braces."""
+    origin = {
         "code": {
             "file": {"path": code.file},
             "line": {"number": _int64(code.line)},
             "function": {"name": code.function},
             "module": {"name": code.module},
         },
-        "thread": {"id": _int64(event.thread_id), "name": event.thread_name},
-        "process": {"pid": _int64(event.process_id)},
-        "host": {"name": event.host},
-        "service": {"name": event.service},
-        "deployment": {"environment": event.env} if event.env else None,
-        "trace_id": event.trace_id,
-        "span_id": event.span_id,
-        "fingerprint": event.fingerprint,
-        "count": _int64(event.count),
-        "tags": dict(event.tags),
-        "extra": {str(key): _plain(value) for key, value in event.attributes.items()},
-        "defects": defects,
+        "thread": {"id": _int64(thread_id), "name": thread_name},
+        "process": {"pid": _int64(process_id)},
+        "host": {"name": host},
+        "service": {"name": service},
     }
-    if event.first_time is not None:
-        detail["first_time"] = _iso(utc(event.first_time))
-        detail["last_time"] = detail["time"]
-    for key in _OPTIONAL:
-        if not detail[key]:
-            del detail[key]
-    return detail
-
-
-_OPTIONAL = (
-    "message_template",
-    "exception",
-    "stack",
-    "deployment",
-    "trace_id",
-    "span_id",
-    "tags",
-    "extra",
-    "defects",
-)
+    if env:
+        origin["deployment"] = {"environment": env}
+    return compact(origin)[1:-1]
 
 
 def severity_number(level: int) -> int:
@@ -195,18 +208,21 @@ _MARK_BYTES = 64  # kept free in a cut collection for the mark that counts what 
 _WHOLE_BYTES = 256  # what a part of a cut collection may take, however many there are: a few whole, no crumbs
 
 
-def shortened(detail: dict[str, Any], room: int) -> dict[str, Any]:
-    """*detail*, changed in place, in at most *room* bytes of JSON, if the keys themselves take no more.
+def shortened(detail: str, room: int) -> str:
+    """*detail* in at most *room* bytes, if the keys themselves take no more. It is and stays JSON.
 
     The room is shared as water fills a vessel: what is short stays whole, the long ones get an equal share of
     the rest. So a huge extra doesn't cost the traceback a line.
     """
-    detail["truncated"] = True
+    return compact(_shortened(json.loads(detail) | {"truncated": True}, room))
+
+
+def _shortened(detail: dict[str, Any], room: int) -> dict[str, Any]:
     places = [(*place, tail) for path, tail in _MAY_BE_CUT if (place := _place(detail, path))]
     sizes = [_inner_size(holder[key]) for holder, key, _ in places]
     room_inside = room - (_size(detail) - sum(sizes))
     if room_inside < 0 and len(detail) > len(_ESSENTIAL):
-        return shortened({key: detail[key] for key in _ESSENTIAL}, room)
+        return _shortened({key: detail[key] for key in _ESSENTIAL}, room)
     share = _share(sizes, room_inside)
     for (holder, key, tail), size in zip(places, sizes, strict=True):
         if size > share:
@@ -239,7 +255,7 @@ def _share(sizes: Sequence[int], room: int) -> int:
 
 def _size(value: Any) -> int:
     """Bytes of *value* as JSON. Adds up: a dict's is two, and for each pair key, colon, value and a comma."""
-    return utf8_size(_dump(value))
+    return utf8_size(compact(value))
 
 
 def _inner_size(value: Any) -> int:

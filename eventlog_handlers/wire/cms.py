@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from eventlog_handlers.events import Event, Limits, Payload
@@ -21,7 +22,7 @@ from eventlog_handlers.wire.cms_answers import decode
 from eventlog_handlers.wire.cms_content import clock_text, encoded_size, json_content, text_content
 from eventlog_handlers.wire.signing import percent
 from eventlog_handlers.wire.template import expand
-from eventlog_handlers.wire.text import cut, one_line
+from eventlog_handlers.wire.text import cut, plain_line
 
 if TYPE_CHECKING:
     from eventlog_handlers.credentials import Credentials
@@ -49,8 +50,7 @@ _EPOCH = datetime(1970, 1, 1)
 def name_of(event: Event, template: str) -> str:
     """The EventName of *event*: what the log call asked for, else *template*; one line, never empty."""
     for candidate in (event.event_name, expand(template, event), event.logger):
-        name = _named(candidate)
-        if name:
+        if candidate and (name := _named(candidate)):
             return name
     return "log"
 
@@ -73,11 +73,10 @@ def encode(
     """
     notes: list[str] = []
     room = min(LIMITS.request_bytes, max_bytes or LIMITS.request_bytes)
-    name = cut(_named(event_name) or "log", max(room // 3, 9), size=encoded_size)
     time, told = clock_text(event.time)
     if not told:
         notes.append(f"the event's time {event.time!r} was sent as {time}")
-    fields = [f"EventName={percent(name)}", f"Time={percent(time)}"]
+    fields = [_name_field(event_name, max(room // 3, 9)), f"Time={time.replace('+', '%2B')}"]
     group = (event.group_id or group_id or "").strip()
     if group.isascii() and group.isdigit() and len(group) <= _GROUP_ID_DIGITS:
         fields.insert(1, f"GroupId={group}")
@@ -91,8 +90,13 @@ def encode(
     return Payload(event, tuple(fields), sum(map(len, fields)) + _FIELD_OVERHEAD * len(fields))
 
 
-def _named(text: str | None) -> str:
-    name = " ".join(one_line(text or "").split())
+@lru_cache(maxsize=256)
+def _name_field(event_name: str, most_bytes: int) -> str:
+    return f"EventName={percent(cut(_named(event_name) or 'log', most_bytes, size=encoded_size))}"
+
+
+def _named(text: str) -> str:
+    name = plain_line(text)
     return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
 
 

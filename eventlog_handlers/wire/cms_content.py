@@ -6,18 +6,21 @@ an event stands in it. What is too long is cut fairly: small parts stay whole, l
 
 from __future__ import annotations
 
-import json
 import re
-import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from json import JSONEncoder
+from operator import attrgetter
 from typing import Any
 
 from eventlog_handlers.events import Event
+from eventlog_handlers.jsontext import scalar
+from eventlog_handlers.wire.signing import UNRESERVED
 from eventlog_handlers.wire.text import clean, cut, one_line
 
-_UNRESERVED = (string.ascii_letters + string.digits + "-_.~").encode()
 _TRACEBACK_TAIL = 0.6  # of the room: the last frames and the error itself say most
+_MOST_BYTES = 12  # of one character once it is percent-encoded
 _JSON_ESSENTIALS = ("level", "message", "logger", "event_id")
 _JSON_LEAVES_RAW = re.compile("[\x7f-\x9f\ufeff\ud800-\udfff]")
 
@@ -29,7 +32,7 @@ LAST_MILLISECOND = 253_402_300_799_999
 def encoded_size(text: str) -> int:
     """Bytes of *text* once percent-encoded; adds up over concatenation. A quick twin of ``percent``."""
     raw = text.encode("utf-8", "replace")
-    return len(raw) + 2 * len(raw.translate(None, _UNRESERVED))
+    return len(raw) + 2 * len(raw.translate(None, UNRESERVED))
 
 
 def clock_text(time: float) -> tuple[str, bool]:
@@ -46,31 +49,43 @@ def clock_text(time: float) -> tuple[str, bool]:
     except ValueError:  # not a number
         wanted = -1
     shown = min(max(wanted, 0), LAST_MILLISECOND)
-    moment = _EPOCH + timedelta(milliseconds=shown)
-    return f"{moment:%Y%m%dT%H%M%S}.{shown % 1000:03d}+0000", shown == wanted
+    return f"{_second_text(shown // 1000)}.{shown % 1000:03d}+0000", shown == wanted
+
+
+@lru_cache(maxsize=64)
+def _second_text(seconds: int) -> str:
+    return f"{_EPOCH + timedelta(seconds=seconds):%Y%m%dT%H%M%S}"
 
 
 def text_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
     """Level and message, exception, stack, attributes, circumstances, id; at most *max_bytes* encoded."""
-    parts = (
-        # each with the share of its room that goes to its end if it has to be cut
-        (f"{event.level_name} {event.message}".strip(" "), 0.0),
-        (_stacktrace(event), _TRACEBACK_TAIL),
-        (event.stack, _TRACEBACK_TAIL),
-        (_lines(event.attributes), 0.0),
-        (_lines(_circumstances(event, notes)), 0.5),
-        (f"event_id: {event.id}", 0.0),
-    )
-    kept = [(clean(part), tail) for part, tail in parts if part]
-    whole = "\n".join(part for part, _ in kept)
-    if encoded_size(whole) <= max_bytes:
+    parts = _parts(event, notes)
+    whole = "\n".join([part for part, _ in parts])
+    if len(whole) * _MOST_BYTES <= max_bytes or encoded_size(whole) <= max_bytes:
         return whole
-    line_breaks = encoded_size("\n") * (len(kept) - 1)
-    rooms = fair_shares([encoded_size(part) for part, _ in kept], max_bytes - line_breaks)
+    line_breaks = encoded_size("\n") * (len(parts) - 1)
+    rooms = fair_shares([encoded_size(part) for part, _ in parts], max_bytes - line_breaks)
     shortened = (
-        cut(part, room, size=encoded_size, tail=tail) for (part, tail), room in zip(kept, rooms, strict=True)
+        cut(part, room, size=encoded_size, tail=tail) for (part, tail), room in zip(parts, rooms, strict=True)
     )
     return "\n".join(part for part in shortened if part)
+
+
+def _parts(event: Event, notes: Sequence[str]) -> list[tuple[str, float]]:
+    """What text_content joins, each with the share of its room that goes to its end if it has to be cut."""
+    parts = []
+    if head := f"{event.level_name} {event.message}".strip(" "):
+        parts.append((clean(head), 0.0))
+    for frames in (_stacktrace(event), event.stack):
+        if frames:
+            parts.append((clean(frames), _TRACEBACK_TAIL))
+    if event.attributes:
+        parts.append((_lines(event.attributes), 0.0))
+    circumstances = _origin_lines(_origin_of(event))
+    if particulars := _lines(_particulars(event, notes)):
+        circumstances = f"{circumstances}\n{particulars}"
+    parts += [(circumstances, 0.5), (f"event_id: {clean(event.id)}", 0.0)]
+    return parts
 
 
 def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
@@ -82,7 +97,7 @@ def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
     if event.exception is not None:
         fields["exception"] = {"type": event.exception.type, "message": event.exception.message}
     fields |= {"stacktrace": _stacktrace(event), "stack": event.stack, "attributes": dict(event.attributes)}
-    fields |= {**_circumstances(event, notes), "event_id": event.id}
+    fields |= {**_origin(_origin_of(event)), **_particulars(event, notes), "event_id": event.id}
     fields = {
         name: clean(value) if isinstance(value, str) else value for name, value in fields.items() if value
     }
@@ -122,18 +137,33 @@ def _stacktrace(event: Event) -> str:
     return event.exception.stacktrace or f"{event.exception.type}: {event.exception.message}"
 
 
-def _circumstances(event: Event, notes: Sequence[str]) -> dict[str, Any]:
-    """What surrounds the event; what is empty is left out."""
-    code = event.code
+_origin_of = attrgetter("logger", "code", "status", "service", "env", "host", "process_id", "thread_name")
+
+
+@lru_cache(maxsize=512)
+def _origin_lines(origin: tuple[Any, ...]) -> str:
+    return _lines(_origin(origin))
+
+
+def _origin(origin: tuple[Any, ...]) -> dict[str, Any]:
+    """Where the event comes from, which one log call's events share; what is empty is left out."""
+    logger, code, status, service, env, host, pid, thread = origin
     fields: dict[str, Any] = {
-        "logger": event.logger,
+        "logger": logger,
         "code": f"{code.file}:{code.line} in {code.function}",
-        "status": event.status,
-        "service": event.service,
-        "env": event.env,
-        "host": event.host,
-        "pid": event.process_id,
-        "thread": event.thread_name,
+        "status": status,
+        "service": service,
+        "env": env,
+        "host": host,
+        "pid": pid,
+        "thread": thread,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _particulars(event: Event, notes: Sequence[str]) -> dict[str, Any]:
+    """What else is known of the event; what is empty is left out."""
+    fields: dict[str, Any] = {
         "trace_id": event.trace_id,
         "span_id": event.span_id,
         "fingerprint": event.fingerprint,
@@ -147,17 +177,25 @@ def _circumstances(event: Event, notes: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _lines(fields: Any) -> str:
-    return "\n".join(f"{one_line(name)}: {_shown(value)}" for name, value in fields.items())
+def _lines(fields: Mapping[str, Any]) -> str:
+    """A line for each field, clean as ``clean`` makes it."""
+    return "\n".join([f"{one_line(name)}: {_shown(value)}" for name, value in fields.items()])
 
 
 def _shown(value: Any) -> str:
     """A value on one line: text that needs no quotes without them, everything else as JSON."""
-    return value if isinstance(value, str) and value.isprintable() else _json(value)
+    if isinstance(value, str) and value.isprintable():
+        return value
+    return scalar(value) or _json(value)
+
+
+_dump = JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    text = _dump(value)
+    if text.isprintable():
+        return text
     return _JSON_LEAVES_RAW.sub(_json_escape, text)
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime, timedelta, timezone
-from json.encoder import encode_basestring
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,10 +23,11 @@ from eventlog_handlers.errors import (
     TooLargeError,
     TransientError,
 )
-from eventlog_handlers.events import DELIVERED, JSON, Disposition, Event, Limits, Outcome, Payload
+from eventlog_handlers.events import DELIVERED, JSON, Code, Disposition, Event, Limits, Outcome, Payload
+from eventlog_handlers.jsontext import quoted, scalar
 from eventlog_handlers.wire.answers import printable, retry_after
 from eventlog_handlers.wire.template import expand
-from eventlog_handlers.wire.text import clean, cut, one_line, utf8_size
+from eventlog_handlers.wire.text import clean, cut, one_line, plain_line, utf8_size
 
 PATH = "/api/v1/events/create"
 LIMITS = Limits(1, 1_000_000)
@@ -42,6 +43,11 @@ ATTRIBUTE_BYTES = 2048
 RESERVED_TAGS = frozenset(
     {"date", "time", "time_us", "timestamp", "create_time", "status", "source", "title", "message"}
     | {"dimension_tags", "check_value", "workspace_uuid", "workspace_name", "extra_data"}
+)
+_REPEATING = ("logger", "level", "exc_type", "file", "func", "host", "pid", "service", "env", "fingerprint")
+_OUR_TAGS = frozenset(
+    {*_REPEATING, "event_uid", "emitter", "trace_id", "span_id", "event_name", "repeat_count"}
+    | {"first_time", "last_time"}
 )
 _NOT_IN_A_NAME = re.compile("[^A-Za-z0-9_]")
 _ILLEGAL_START = re.compile("_|df_|[0-9]|$", re.IGNORECASE)
@@ -66,50 +72,40 @@ def encode(
     limit = min(LIMITS.request_bytes, LIMITS.request_bytes if max_bytes is None else max_bytes)
     sections = _sections(event)
     wanted = min(max_message_bytes, 1024, 256 + sum(map(len, sections.values())))
-    for fields in _frames(event, origin, title):
-        room = limit - len(_to_json({**fields, "message": ""}))
+    for frame in _frames(event, origin, title):
+        room = limit - utf8_size(frame) - len(',"message":""}')
         if room >= wanted:
             break
     message = _message(event, sections, min(max_message_bytes, room))
-    body = _to_json({**fields, "message": message} if message else fields)
-    return Payload(event, body, len(body))
+    body = f'{frame},"message":{quoted(message)}}}' if message else f"{frame}}}"
+    encoded = body.encode()
+    return Payload(event, encoded, len(encoded))
 
 
-def _frames(event: Event, origin: str, title: str) -> Iterator[dict[str, JSON]]:
-    """All fields but the message, from the fullest to the smallest that can still be told apart."""
-    required: dict[str, JSON] = {
-        # Milliseconds, rounded down; the thousandth undoes what a float loses of 1700000000.123.
-        "date": math.floor(event.time * 1000 + 0.001),
-        "status": event.status,
-    }
+def _frames(event: Event, origin: str, title: str) -> Iterator[str]:
+    """JSON of all but the message, not closed, from the fullest to the smallest that can be told apart."""
+    # Milliseconds, rounded down; the thousandth undoes what a float loses of 1700000000.123.
+    required = f'{{"date":{math.floor(event.time * 1000 + 0.001)},"status":{quoted(event.status)}'
     title_text = _title(title, event)
-    origin_text = cut(_one_plain_line(expand(origin, event)), TAG_VALUE_BYTES)
-    named: dict[str, JSON] = {**required, "title": title_text}
+    origin_text = cut(plain_line(expand(origin, event)), TAG_VALUE_BYTES)
+    named = f'{required},"title":{quoted(title_text)}'
     if origin_text:
-        named["origin"] = origin_text
-    smallest: dict[str, JSON] = {"event_uid": event.id}
-    yield {**named, "customTags": {**_tags(event)}}
-    yield {**named, "customTags": {**_tags(event._replace(attributes={}))}}
-    yield {**named, "customTags": smallest}
-    yield {**required, "title": cut(title_text, 64, size=_json_size), "customTags": smallest}
-
-
-def _to_json(fields: Mapping[str, JSON]) -> bytes:
-    return json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+        named += f',"origin":{quoted(origin_text)}'
+    smallest = f'{{"event_uid":{quoted(event.id)}}}'
+    yield f'{named},"customTags":{_tags(event, event.attributes)}'
+    yield f'{named},"customTags":{_tags(event, {})}'
+    yield f'{named},"customTags":{smallest}'
+    yield f'{required},"title":{quoted(cut(title_text, 64, size=_json_size))},"customTags":{smallest}'
 
 
 def _json_size(text: str) -> int:
     """Bytes of *text* inside a JSON string."""
-    return utf8_size(encode_basestring(text)) - 2
-
-
-def _one_plain_line(text: str) -> str:
-    return " ".join(one_line(text).split())
+    return utf8_size(quoted(text)) - 2
 
 
 def _title(template: str, event: Event) -> str:
     """One plain line; never empty, which the service refuses. Of repeats it says how many, and when."""
-    text = _one_plain_line(expand(template, event)) or _one_plain_line(event.logger) or event.status
+    text = plain_line(expand(template, event)) or plain_line(event.logger) or event.status
     room = TITLE_CHARACTERS
     repeated = ""
     if event.count > 1:
@@ -119,38 +115,48 @@ def _title(template: str, event: Event) -> str:
     return ((text if len(text) <= room else text[: max(room - 1, 0)] + "…") + repeated)[:TITLE_CHARACTERS]
 
 
-def _tags(event: Event) -> dict[str, str]:
-    """What to filter by: our own names first, then the handler's tags, then the attributes, flattened."""
-    ours: dict[str, JSON] = {
-        "event_uid": event.id,
-        "emitter": "eventlog_handlers",
-        "logger": event.logger,
-        "level": event.level_name,
-        "exc_type": event.exception and event.exception.type,
-        "file": event.code.file,
-        "func": event.code.function,
-        "host": event.host,
-        "pid": event.process_id,
-        "service": event.service,
-        "env": event.env,
-        "fingerprint": event.fingerprint,
-        "trace_id": event.trace_id,
-        "span_id": event.span_id,
-        "event_name": event.event_name,
-        "repeat_count": event.count if event.count > 1 else None,
-        "first_time": None if event.first_time is None else _utc(event.first_time),
-        "last_time": None if event.first_time is None else _utc(event.time),
-    }
-    tags: dict[str, str] = {}
-    for name, value in ours.items():
-        if text := _tag_value(value):
-            tags[name] = text
-    for name, value in (*_flattened(event.tags), *_flattened(event.attributes)):
-        if len(tags) == TAG_COUNT:
+def _tags(event: Event, attributes: Mapping[str, JSON]) -> str:
+    """What to filter by, as JSON: our own names, then the handler's tags, then *attributes*, flattened."""
+    exception, code = event.exception, event.code
+    members = _members({"event_uid": event.id})
+    members += _repeating_members(
+        event.logger,
+        event.level_name,
+        exception and exception.type,
+        code.file,
+        code.function,
+        event.host,
+        event.process_id,
+        event.service,
+        event.env,
+        event.fingerprint,
+    )
+    members += _members(
+        {"trace_id": event.trace_id, "span_id": event.span_id, "event_name": event.event_name}
+    )
+    if event.count > 1:
+        members += _members({"repeat_count": event.count})
+    if event.first_time is not None:
+        members += _members({"first_time": _utc(event.first_time), "last_time": _utc(event.time)})
+    taken: set[str] = set()
+    for name, value in (*_flattened(event.tags), *_flattened(attributes)):
+        if len(members) == TAG_COUNT:
             break
         if text := _tag_value(value):
-            tags[_tag_name(name, tags, ours)] = text
-    return tags
+            taken.add(unused := _unused(_legal_name(name), taken))
+            members.append(f'"{unused}":{quoted(text)}')
+    return f"{{{','.join(members)}}}"
+
+
+@lru_cache(maxsize=512)
+def _repeating_members(*values: JSON) -> tuple[str, ...]:
+    """Those of _REPEATING, which one log call's events share."""
+    return ('"emitter":"eventlog_handlers"', *_members(dict(zip(_REPEATING, values, strict=True))))
+
+
+def _members(tags: Mapping[str, JSON]) -> list[str]:
+    """*tags* that have a value, each as a member of a JSON object."""
+    return [f'"{name}":{quoted(text)}' for name, value in tags.items() if (text := _tag_value(value))]
 
 
 def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, JSON]]:
@@ -161,11 +167,17 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
             yield f"{prefix}{name}", value
 
 
-def _tag_name(name: str, taken: Mapping[str, str], ours: Mapping[str, JSON]) -> str:
-    """A name the service takes and nobody has yet."""
+@lru_cache(maxsize=512)
+def _legal_name(name: str) -> str:
+    """*name* as the service takes it, apart from its length."""
     legal = _NOT_IN_A_NAME.sub("_", name)
-    if _ILLEGAL_START.match(legal) or legal in RESERVED_TAGS or legal in ours:
+    if _ILLEGAL_START.match(legal) or legal in RESERVED_TAGS or legal in _OUR_TAGS:
         legal = f"ext_{legal}"
+    return legal
+
+
+def _unused(legal: str, taken: Set[str]) -> str:
+    """*legal*, cut, or with the first number that makes it one that nobody has yet."""
     free, number = legal[:TAG_NAME_BYTES], 1
     while free in taken:
         number += 1
@@ -177,11 +189,17 @@ def _tag_value(value: JSON) -> str:
     """One line; "" for what has no value."""
     if value is None:
         return ""
-    return cut(_one_plain_line(_as_text(value)), TAG_VALUE_BYTES)
+    text = plain_line(_as_text(value))
+    return text if len(text) <= TAG_VALUE_BYTES // 4 else cut(text, TAG_VALUE_BYTES)
+
+
+_dump_for_readers = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def _as_text(value: JSON) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, str):
+        return value
+    return scalar(value) or _dump_for_readers(value)
 
 
 # --- Its message, in Markdown ------------------------------------------------------------------------------
@@ -190,6 +208,8 @@ def _as_text(value: JSON) -> str:
 _SUMMARY_BYTES = 512
 _TAIL = {"exception": 0.6, "stack": 0.6, "message": 0.3, "attributes": 0.0, "defects": 0.0}
 """The share of a cut section's room that its end gets: a traceback ends with what matters most."""
+_MOST_JSON_BYTES = 6
+"""Of one character in a JSON string."""
 _LEAST_BYTES = 160
 """A section that would get less is left out."""
 
@@ -197,8 +217,10 @@ _LEAST_BYTES = 160
 def _sections(event: Event) -> dict[str, str]:
     """The fenced parts by name, in the order they are shown; only those with something in them."""
     attributes = "\n".join(
-        f"{one_line(name)}: {cut(_as_text(value), ATTRIBUTE_BYTES)}"
-        for name, value in event.attributes.items()
+        [
+            f"{one_line(name)}: {cut(_as_text(value), ATTRIBUTE_BYTES)}"
+            for name, value in event.attributes.items()
+        ]
     )
     fits_the_summary = utf8_size(event.message) <= _SUMMARY_BYTES and len(event.message.splitlines()) <= 1
     sections = {
@@ -218,15 +240,14 @@ def _message(event: Event, sections: Mapping[str, str], room: int) -> str:
     as HTML, ``__init__`` turn bold, and a link be clickable. The fence is longer than any run of backticks
     inside, so no text can end it.
     """
-    first_line = next((line for line in event.message.splitlines() if line.strip()), "")
+    first_line = next(filter(str.strip, event.message.splitlines()), "")
     summary = f"{_NOT_A_WORD.sub(' ', event.level_name)} {_span(first_line, _SUMMARY_BYTES)}".strip()
-    where = f"{event.code.file}:{event.code.line} in {event.code.function}"
-    footer = f"{_span(event.logger, 128)} {_span(where, 256)}".strip()
+    footer = _place(event.logger, event.code)
     if event.count > 1:
         footer += f", {event.count} times" + (f" since {_utc(event.first_time)}" if event.first_time else "")
     footer += f"\n\nid {event.id}"
     whole = _joined(summary, map(_fenced, sections.values()), footer)
-    if _json_size(whole) <= room:
+    if len(whole) * _MOST_JSON_BYTES <= room or _json_size(whole) <= room:
         return whole
 
     for kept in range(len(sections), 0, -1):  # the order is also that of importance
@@ -240,6 +261,11 @@ def _message(event: Event, sections: Mapping[str, str], room: int) -> str:
             return _joined(summary, map(_fenced, cuts), note + footer)
     bare = _joined(summary, (), _left_out(list(sections)) + footer)
     return bare if _json_size(bare) <= room else cut(f"id {event.id}", max(room, 0), size=_json_size)
+
+
+@lru_cache(maxsize=512)
+def _place(logger: str, code: Code) -> str:
+    return f"{_span(logger, 128)} {_span(f'{code.file}:{code.line} in {code.function}', 256)}".strip()
 
 
 def _joined(summary: str, blocks: Iterable[str], footer: str) -> str:
@@ -261,11 +287,13 @@ def _shares(sizes: Mapping[str, int], room: int) -> dict[str, int]:
 
 def _tamed(text: str) -> str:
     """*text* without endless runs of backticks, which would need an endless fence."""
+    if "`" not in text:
+        return text
     return _TOO_MANY_BACKTICKS.sub(lambda run: f"[{len(run[0])} backticks]", text)
 
 
 def _longest_run(text: str) -> int:
-    return max(map(len, _BACKTICKS.findall(text)), default=0)
+    return max(map(len, _BACKTICKS.findall(text)), default=0) if "`" in text else 0
 
 
 def _fenced(text: str) -> str:
@@ -275,7 +303,7 @@ def _fenced(text: str) -> str:
 
 def _span(text: str, max_bytes: int) -> str:
     """*text* as one line of inline code, at most *max_bytes* of it; "" for nothing."""
-    line = cut(_tamed(_one_plain_line(text)), max_bytes)
+    line = cut(_tamed(plain_line(text)), max_bytes)
     if not line:
         return ""
     run = _longest_run(line)

@@ -20,6 +20,7 @@ from eventlog_handlers.buffers.salvage import Orphan
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.buffers.spoolfile import DamagedError, Row, SpoolFile
 from eventlog_handlers.events import Event, Lease
+from eventlog_handlers.jsontext import compact, use_orjson
 from eventlog_handlers.lifecycle import fork_gate
 
 CAP_BYTES = 64 << 20
@@ -31,9 +32,8 @@ _IDLE_SECONDS = 10.0  # an empty file is deleted then
 _PAUSE_SECONDS = (5.0, 60.0)  # before the file is tried again after a failure: at first, at most
 _ADOPT_SECONDS = 180.0  # between two looks for files of dead processes
 _ADOPT_SLICE_SECONDS = 0.05  # of adoption at a time, under the owner's lock
+_encode_anything = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 _FULL = ("database or disk is full", "database is locked", "database table is locked")
-
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=repr).encode
 
 
 class SpoolBuffer:
@@ -390,6 +390,7 @@ class SpoolBuffer:
         try:
             directory.prepare(self._directory)
             self._names.sweep()
+            use_orjson()
             self._file = self._new_file()
         except UnusableError as error:
             self._pause(f"no spool, so events wait in memory: {error}")
@@ -629,11 +630,16 @@ def _first_items(rows: dict[int, Row]) -> list[tuple[int, Row]]:
 
 def _json(event: Event) -> bytes:
     """The event as JSON; one that a user's hook made unfit for it is stripped of what it may have added."""
+    fields = _fields(event)
     try:
-        text = _encode(_fields(event))
-    except Exception as error:
-        defect = f"attributes left out: {type(error).__name__} in the spool"
-        text = _encode(_fields(event._replace(attributes={}, tags={}, defects=(*event.defects, defect))))
+        text = compact(fields)
+    except Exception:
+        try:
+            text = _encode_anything(fields)
+        except Exception as error:
+            defect = f"attributes left out: {type(error).__name__} in the spool"
+            bare = event._replace(attributes={}, tags={}, defects=(*event.defects, defect))
+            text = compact(_fields(bare))
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -24,6 +24,7 @@ from eventlog_handlers.errors import (
     TransientError,
 )
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
+from eventlog_handlers.jsontext import use_orjson
 from eventlog_handlers.lifecycle import fork_gate
 from eventlog_handlers.sinks.http import HttpClient
 from eventlog_handlers.wire import cloudwatch as wire
@@ -142,6 +143,7 @@ class CloudWatchEventsSink:
             with fork_gate.no_fork():
                 import boto3
 
+                use_orjson()
                 self._session = boto3.Session()
         if self._settings.access_key_id is None and self._session.get_credentials() is None:
             self._session = self._settings.session  # ours would not look into changed files again

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import logging
 import string
-import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -244,12 +243,14 @@ def proxies(value: Any) -> Mapping[str, str] | None:
 
 
 def endpoint(name: str, value: object, options: Mapping[str, Any], *, path: bool) -> str:
+    from urllib.parse import urlsplit  # no default address needs it
+
     url = text(name, value)
     if not url.isascii() or not url.isprintable() or " " in url:
         raise SettingsError(f"{name} holds a blank, a line break or a character outside ASCII: copy it anew")
     url = url.rstrip("/")
     try:
-        parts = urllib.parse.urlsplit(url)
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise SettingsError(f"{name} is no URL: give one such as https://host or https://host:port") from None

@@ -7,8 +7,7 @@ environment is read, is the sink's affair. No message formed here holds a value 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 
@@ -31,13 +30,15 @@ _REMEDY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """An access key, with the token of a temporary one. Only the key's id shows in a repr."""
 
     access_key_id: str
-    access_key_secret: str = field(repr=False)
-    security_token: str | None = field(default=None, repr=False)
+    access_key_secret: str
+    security_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(access_key_id={self.access_key_id!r})"
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:

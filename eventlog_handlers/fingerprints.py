@@ -10,7 +10,11 @@ import os
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from hashlib import blake2b
+
+try:
+    from _blake2 import blake2b  # hashlib would load OpenSSL with it
+except ImportError:  # not CPython
+    from hashlib import blake2b
 
 Place = tuple[str, str]
 """A file's name and the function in it, as a code object gives them."""

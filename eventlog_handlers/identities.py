@@ -6,12 +6,11 @@ arguments and host name, which the caller does.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
 _UNNAMED = ("", "-", "-c", "-m")  # sys.argv[0] where Python was given no script
-_SCRIPT_SUFFIX = re.compile(r"(\.pyz?w?|\.exe|-script)$", re.IGNORECASE)
+_SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz", ".pyzw", ".exe", "-script")
 
 
 class Identity(NamedTuple):
@@ -53,6 +52,8 @@ def identity(
 
 
 def _resource(text: str) -> dict[str, str]:
+    if not text:
+        return {}
     from urllib.parse import unquote
 
     attributes: dict[str, str] = {}
@@ -74,7 +75,9 @@ def _program(argv0: str) -> str:
     if argv0 in _UNNAMED:
         return "python"
     parts = argv0.replace("\\", "/").rstrip("/").split("/")
-    name = _SCRIPT_SUFFIX.sub("", parts[-1])
+    name = parts[-1]
+    suffix = next((suffix for suffix in _SCRIPT_SUFFIXES if name.lower().endswith(suffix)), "")
+    name = name[: len(name) - len(suffix)]
     if name == "__main__" and len(parts) > 1:
         name = parts[-2]
     return name or "python"

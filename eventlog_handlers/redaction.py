@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from eventlog_handlers.events import JSON, Event
 from eventlog_handlers.fingerprints import masked
 from eventlog_handlers.jsonable import unused
+from eventlog_handlers.patterns import lazy
 
 REDACTED = "[redacted]"
 
@@ -56,8 +57,8 @@ ABOUT = frozenset(
 )  # fmt: skip
 """A name whose last word is one of these tells something about a secret, not the secret: ``token_type``."""
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
-_STRONG = re.compile(
+_WORD = lazy(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
+_STRONG = lazy(
     "|".join(
         [
             *(part.replace("_", "_?") for part in SECRET_PARTS),
@@ -66,8 +67,8 @@ _STRONG = re.compile(
         ]
     )
 )
-_WEAK = re.compile(f"(?:{'|'.join(WEAK_ENDS)})s?_|_(?:{'|'.join(WEAK_WORDS)})s?_")
-_HAS_BLANKS = re.compile("(?:authorization|cookie)_$")
+_WEAK = lazy(f"(?:{'|'.join(WEAK_ENDS)})s?_|_(?:{'|'.join(WEAK_WORDS)})s?_")
+_HAS_BLANKS = lazy("(?:authorization|cookie)_$")
 
 # ---- forms
 
@@ -84,7 +85,7 @@ _FORMS = (
     _Form(
         ("-----begin",),
         # Broken off, it ends where no key goes on: at a quote, a bracket, an ellipsis.
-        re.compile(
+        lazy(
             r"(-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY[A-Z ]{0,10}-----)(?=[\w+/=\s\\:,.-]{16})"
             r"[\w+/=\s\\:,.]*(?:-(?!-)[\w+/=\s\\:,.]*)*(-----END [A-Z0-9 ]{0,60}-----)?"
         ),
@@ -92,26 +93,26 @@ _FORMS = (
     ),
     _Form(
         ("eyj",),
-        re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*){1,3}", re.ASCII),
+        lazy(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*){1,3}", re.ASCII),
         REDACTED,
     ),
     _Form(
         # docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-prefixes, looked up
         # 2026-11-20: AKIA access key, ASIA temporary access key, ABIA service bearer token, ACCA credential.
         ("akia", "asia", "abia", "acca"),
-        re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
+        lazy(r"(?<![A-Za-z0-9])(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])"),
         REDACTED,
     ),
     _Form(
         # An Alibaba Cloud AccessKey id, of a RAM user or from STS.
         ("ltai", "sts."),
-        re.compile(r"(?<![A-Za-z0-9.])(?:LTAI[A-Za-z0-9]{12,}|STS\.[A-Za-z0-9]{16,})"),
+        lazy(r"(?<![A-Za-z0-9.])(?:LTAI[A-Za-z0-9]{12,}|STS\.[A-Za-z0-9]{16,})"),
         REDACTED,
     ),
     _Form(
         ("bearer", "basic"),
         # Not "basic authentication": what follows has a digit, an inner capital or a padding.
-        re.compile(
+        lazy(
             r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)([ \t]{1,3})"
             r"(?=[a-zA-Z._~+/-]{0,200}(?:[0-9=]|(?<=[a-z])[A-Z]))[\w.~+/=-]{6,}"
         ),
@@ -120,13 +121,13 @@ _FORMS = (
     _Form(
         ("://",),
         # Up to the last @: a password may hold one unescaped. A port is no password.
-        re.compile(r"""(://[^\s/:@"'<>]{0,100}:)(?!\d{1,5}(?:[/?#"'\s]|$)|\[redacted\]@)[^\s"'<>]{1,200}@"""),
+        lazy(r"""(://[^\s/:@"'<>]{0,100}:)(?!\d{1,5}(?:[/?#"'\s]|$)|\[redacted\]@)[^\s"'<>]{1,200}@"""),
         rf"\1{REDACTED}@",
     ),
     _Form(
         ("signature=",),
         # A signed URL is a key to what it names.
-        re.compile(r"([?&](?:X-Amz-)?Signature=)(?!\[redacted\])[^&\s\"'<>]+"),
+        lazy(r"([?&](?:X-Amz-)?Signature=)(?!\[redacted\])[^&\s\"'<>]+"),
         rf"\1{REDACTED}",
     ),
 )
@@ -137,34 +138,34 @@ _STEMS = (
 )  # fmt: skip
 """Each secret's name holds one of these in lower case."""
 
-_REST_OF_NAME = re.compile(
+_REST_OF_NAME = lazy(
     r"""(?P<rest>[\w-]{0,40})(?P<quote>\\?["'])?\]?"""
     r"""[ \t]{0,3}(?:=>|=(?![=>])|(?P<colon>:(?![:=/])))[ \t]{0,3}"""
 )
 _LONGEST_HEAD = 60  # characters of a name before its stem
-_OPENED = re.compile(r"""[bBrRuUfF]{0,2}(\\?["'])""")
+_OPENED = lazy(r"""[bBrRuUfF]{0,2}(\\?["'])""")
 _INSIDE = {
-    '"': re.compile(r'[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*'),
-    "'": re.compile(r"[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*"),
-    '\\"': re.compile(r'[^"\\\r\n]*'),
-    "\\'": re.compile(r"[^'\\\r\n]*"),
+    '"': lazy(r'[^"\\\r\n]*(?:\\.[^"\\\r\n]*)*'),
+    "'": lazy(r"[^'\\\r\n]*(?:\\.[^'\\\r\n]*)*"),
+    '\\"': lazy(r'[^"\\\r\n]*'),
+    "\\'": lazy(r"[^'\\\r\n]*"),
 }
-_CONTAINER = re.compile(r"[\[({]([^\])}\r\n]*)")
-_BARE = re.compile(r"""[^\s"'&,;]+""")
-_LINE = re.compile(r"""(?:(?:bearer|basic|token)[ \t]{1,3}([^\s"',;]+)|([^\r\n"']+))""", re.I)
-_FLAG = re.compile(r"""(?<![\w-])--([A-Za-z][\w-]{1,40})["']?,?[ \t]{1,3}["']?(?!-)([^\s"',\]]+)""")
+_CONTAINER = lazy(r"[\[({]([^\])}\r\n]*)")
+_BARE = lazy(r"""[^\s"'&,;]+""")
+_LINE = lazy(r"""(?:(?:bearer|basic|token)[ \t]{1,3}([^\s"',;]+)|([^\r\n"']+))""", re.I)
+_FLAG = lazy(r"""(?<![\w-])--([A-Za-z][\w-]{1,40})["']?,?[ \t]{1,3}["']?(?!-)([^\s"',\]]+)""")
 _CLOSING = ")]}>"
-_PLACEHOLDER = re.compile(r"%(?:\(\w{1,60}\))?[-+#0-9.]{0,8}[a-zA-Z]|\{[\w.!:]{0,60}\}|\*{3,}")
+_PLACEHOLDER = lazy(r"%(?:\(\w{1,60}\))?[-+#0-9.]{0,8}[a-zA-Z]|\{[\w.!:]{0,60}\}|\*{3,}")
 _NO_SECRETS = frozenset(
     [
         "none", "null", "nil", "true", "false", "undefined", "str", "bytes", "int", "bool", "object", "any",
         "optional", "required", "missing",
     ]
 )  # fmt: skip
-_FRAME = re.compile(r'[ |]*File "[^\n]*", line \d+')
+_FRAME = lazy(r'[ |]*File "[^\n]*", line \d+')
 _LONGEST_LINE = 2_000  # looked back at for a traceback's line
 _WITHIN = 200  # characters of a value that may tell that it is none
-_PERSON = re.compile(r"[^\s@]{1,200}@[^\s@]{1,200}")
+_PERSON = lazy(r"[^\s@]{1,200}@[^\s@]{1,200}")
 
 _TEXTS = ("message", "template", "logger", "thread_name", "event_name", "group_id", "detail_type")
 
@@ -190,7 +191,7 @@ class Redactor:
         own = [words for words in own if words]
         # Between any two characters, for a program may split words otherwise than the user.
         spelled = "|".join("_?".join(map(re.escape, "".join(words))) for words in own)
-        self._own = re.compile(f"_(?:{spelled})s?_" if spelled else r"(?!)")
+        self._own = re.compile(f"_(?:{spelled})s?_") if spelled else None
         joined = (joint.join(words) for words in own for joint in ("", "_", "-"))
         self._stems = tuple(dict.fromkeys([*_STEMS, *joined]))
         self._kind = lru_cache(maxsize=4096)(self._read)
@@ -262,7 +263,7 @@ class Redactor:
     def _read(self, name: str) -> _Kind | None:
         words = _WORD.findall(name[:300])
         read = f"_{'_'.join(words).lower()}_"
-        if self._own.search(read):
+        if self._own is not None and self._own.search(read):
             return _Kind(True, False, False)
         if not words or words[-1].lower() in ABOUT:
             return None
@@ -334,7 +335,7 @@ class Redactor:
 
 @lru_cache(maxsize=16)
 def redactor(names: tuple[str, ...] = ()) -> Redactor:
-    """The Redactor of these names, made once: it holds no state, and its patterns take a while to compile."""
+    """The Redactor of these names, made once: it holds no state, and its names take a while to compile."""
     return Redactor(names)
 
 

@@ -13,11 +13,11 @@ PACKAGE = Path(__file__).parent.parent / "eventlog_handlers"
 
 LAYERS = [
     # Lowest first: a module may import from its own row and those above it in this list.
-    {"_version", "celery", "errors", "events", "own_traffic", "secret"},
+    {"_version", "celery", "errors", "events", "own_traffic", "patterns", "secret"},
     {
-        "aggregation", "batching", "budget", "checks", "dialects", "dsn", "fingerprints", "identities",
-        "jsonable", "mapping", "retry", "redaction", "settings", "tracebacks", "wire", "credentials",
-        "schemas",
+        "aggregation", "batching", "budget", "captures", "checks", "dialects", "dsn", "fingerprints",
+        "identities", "jsonable", "jsontext", "mapping", "messages", "retry", "redaction", "settings",
+        "tracebacks", "wire", "credentials", "schemas",
     },
     {
         "sinks", "buffers", "diagnostics", "entropy", "incidents", "intake", "lifecycle", "observer",
@@ -160,14 +160,51 @@ assert not opened, opened
 
 
 def test_importing_the_package_alone_loads_almost_nothing() -> None:
-    """`import eventlog_handlers` brings no module of ours but the package itself."""
-    script = """
-import sys
-import eventlog_handlers
-ours = sorted(name for name in sys.modules if name.startswith("eventlog_handlers."))
-assert ours == ["eventlog_handlers._version"], ours
+    """`import eventlog_handlers` brings no module of ours but the package itself, and not even typing."""
+    brought = modules_brought_by("import eventlog_handlers")
+
+    assert {name for name in brought if name.startswith("eventlog_handlers.")} == {
+        "eventlog_handlers._version"
+    }
+    assert "typing" not in brought
+
+
+UNWANTED = {
+    "requests", "urllib3", "boto3", "botocore", "sqlite3", "ssl", "http.client", "email.parser", "pathlib",
+    "urllib.request", "asyncio", "multiprocessing", "tempfile", "dataclasses", "inspect", "ast", "dis",
+    "decimal", "difflib",
+}  # fmt: skip
+"""Client libraries, what only a request, an option or a refusal needs, and what is slower than all of it."""
+
+
+def test_importing_a_handler_loads_no_heavy_module() -> None:
+    """So that a program that never logs an event hardly pays for the handler it configured."""
+    assert UNWANTED & modules_brought_by("from eventlog_handlers import CMSHandler") == set()
+
+
+def test_constructing_handlers_with_their_usual_addresses_loads_no_heavy_module_either() -> None:
+    """Nor compiles what only the worker's thread needs."""
+    brought = modules_brought_by(
+        """
+from eventlog_handlers import CMSHandler, GuanceHandler, patterns
+three = CMSHandler(access_key_id="a", access_key_secret="b"), GuanceHandler(api_key="a")
+assert not [made for made in patterns._made if "search" in vars(made)]
 """
-    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    )
+    assert UNWANTED & brought == set()
+
+
+def modules_brought_by(script: str) -> set[str]:
+    """What a fresh interpreter has more after *script* than before; orjson apart, which brings some of it."""
+    before = "import sys; sys.modules['orjson'] = None; before = set(sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{before}\n{script}\nprint(*set(sys.modules) - before)"],
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    return set(done.stdout.split())
 
 
 def test_the_public_names_are_these() -> None:

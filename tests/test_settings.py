@@ -362,6 +362,22 @@ def test_the_stand_in_never_gets_real_credentials_nor_real_events_another_addres
     assert cloudwatch.proxies == {}  # or botocore would ask the environment's proxy for this machine
 
 
+# --- frozen ------------------------------------------------------------------------------------------------
+
+
+def test_settings_are_made_by_name_and_then_stay():
+    """A misspelt name is refused, what was not given is the usual value, and nothing is set afterwards."""
+    made = settings.PipelineSettings(batch_size=7)
+
+    assert (made.batch_size, made.capacity, made.tags) == (7, 10_000, {})
+    with pytest.raises(TypeError, match="PipelineSettings has no capcity"):
+        settings.PipelineSettings(batch_size=7, capcity=5)
+    with pytest.raises(AttributeError, match="capacity is frozen"):
+        made.capacity = 5
+    with pytest.raises(TypeError):
+        made.tags["team"] = "shop"
+
+
 # --- DSNs --------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -196,7 +195,7 @@ def make(gateway: Gateway) -> Iterator[Callable[..., Kit]]:
         )
         warnings: list[str] = []
         sink = CMSSink(
-            replace(settings, **changes),
+            CMSSettings(**{**vars(settings), **changes}),
             clock=clock,
             wall_clock=lambda: NOW,
             nonce=lambda: uuid.uuid4().hex,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -197,6 +196,8 @@ def _host(endpoint: str) -> str:
 
 
 def _date(answer: Answer) -> float | None:
+    from email.utils import parsedate_to_datetime  # in memory by the first answer
+
     try:
         moment = parsedate_to_datetime(answer.headers.get("date", ""))
         return moment.timestamp()

@@ -8,30 +8,24 @@ What a call can meet below HTTP becomes
     TransientError      dns, connect, tls (handshake cut off), proxy (ailing), timeout, reset, http (no HTTP);
                         ambiguous once a byte of the request was sent
 
-whose texts are made here: those of requests hold the URL's query, and its exceptions carry the headers, so
-none of them is chained.
+whose texts are made in network.py: those of requests hold the URL's query, and its exceptions carry the
+headers, so none of them is chained.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
-import re
-import socket
-import ssl
 from collections.abc import Callable, Mapping
-from http.client import IncompleteRead
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from eventlog_handlers._version import __version__
-from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
+from eventlog_handlers.errors import SinkError, TransientError
 from eventlog_handlers.lifecycle import fork_gate
-from eventlog_handlers.sinks.deadline import Call, here, timed
+from eventlog_handlers.sinks.deadline import Call, here
 
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
+
+    from eventlog_handlers.sinks.network import Route
 
 MAX_ANSWER_BYTES = 65_536
 _HEADERS = {
@@ -40,9 +34,7 @@ _HEADERS = {
     "Accept": "*/*",
     "Connection": "keep-alive",
 }
-_MAX_KEPT_CONNECTIONS = 16
 _MAX_ROUTES = 64
-_REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 class Answer(NamedTuple):
@@ -53,14 +45,6 @@ class Answer(NamedTuple):
     """Names in lower case; the values of a repeated header are joined by ", "."""
     body: bytes
     """As sent, never decompressed; at most MAX_ANSWER_BYTES, the rest is not read."""
-
-
-class _Route(NamedTuple):
-    """How to get to one URL, looked up once."""
-
-    url: str
-    proxies: dict[str, str]
-    verify: str | bool
 
 
 class HttpClient:
@@ -89,7 +73,7 @@ class HttpClient:
         self._ca_bundle = ca_bundle
         self._clock = clock
         self._adapter: HTTPAdapter | None = None
-        self._routes: dict[str, _Route] = {}
+        self._routes: dict[str, Route] = {}
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
         """Send *body* and give the answer back, within *timeout* seconds in all (name resolution excepted).
@@ -147,7 +131,9 @@ class HttpClient:
         except SinkError:
             raise
         except Exception as error:  # requests lets a plain OSError through, and more
-            failure = _translate(error, call, _place(url))
+            from eventlog_handlers.sinks.network import translate
+
+            failure = translate(error, call, url)
         finally:
             del here.call
         raise failure  # out of the handler, or its __context__ would lead to the request and its keys
@@ -160,44 +146,20 @@ class HttpClient:
                 )  # two threads may each make one; the loser's closes with its call
         return self._adapter
 
-    def _find_route(self, url: str) -> _Route:
-        from requests import Request
-        from requests.utils import get_environ_proxies
+    def _find_route(self, url: str) -> Route:
+        from eventlog_handlers.sinks.network import find_route
 
-        proxies = self._proxies
-        if proxies is None:
-            proxies = {} if _is_loopback(url) else get_environ_proxies(url)
-        bundle = self._ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-        if bundle and not Path(bundle).exists():
-            raise MisconfiguredError(
-                "tls", f"no CA bundle at {bundle}: look at ca_bundle, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
-            )
-        prepared = Request("POST", url).prepare()
+        found = find_route(url, self._proxies, self._ca_bundle)
         if len(self._routes) >= _MAX_ROUTES:  # somebody's URLs vary; forget them rather than grow
             self._routes = {}
-        route = self._routes[url] = _Route(str(prepared.url), dict(proxies), bundle or True)
-        return route
+        self._routes[url] = found
+        return found
 
 
 def _new_adapter() -> HTTPAdapter:
-    """With all that a first request would import, for the caller holds off forks while this imports."""
-    import encodings.idna  # noqa: F401 - what a host's name is looked up with
+    from eventlog_handlers.sinks.network import new_adapter
 
-    from requests.adapters import HTTPAdapter
-
-    class Adapter(HTTPAdapter):
-        """Every pool it makes, a proxy's too, obeys the deadline of the call. Retries nothing."""
-
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            timed(self.poolmanager)
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            known = proxy in self.proxy_manager
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            return manager if known else timed(manager)
-
-    return Adapter(pool_connections=4, pool_maxsize=_MAX_KEPT_CONNECTIONS, max_retries=0)
+    return new_adapter()
 
 
 def _read(status: int, raw: Any) -> Answer:
@@ -217,89 +179,3 @@ def _read(status: int, raw: Any) -> Answer:
     else:
         raw.release_conn()
     return Answer(status, headers, body[:MAX_ANSWER_BYTES])
-
-
-def _place(url: str) -> str:
-    """Host and port of *url*, without what may be secret in it: user, path and query."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    except ValueError:
-        return "an impossible URL"
-    return f"{parts.hostname}:{port}"
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _translate(error: Exception, call: Call, place: str) -> SinkError:
-    """Say in our words what went wrong; *call* tells how far it had come."""
-    causes = _causes(error)
-    if call.has_sent:
-        return _translate_after_sending(causes, place)
-    return _translate_before_sending(error, causes, place)
-
-
-def _translate_after_sending(causes: list[BaseException], place: str) -> SinkError:
-    for kinds, code, text in (
-        ((TimeoutError,), "timeout", "no whole answer in time from"),
-        (
-            (ConnectionError, ssl.SSLError, IncompleteRead),
-            "reset",
-            "connection lost before the whole answer of",
-        ),
-    ):
-        if any(isinstance(cause, kinds) for cause in causes):
-            return TransientError(code, f"{text} {place}", ambiguous=True)
-    return TransientError("http", f"what answered was not HTTP, or broken, at {place}", ambiguous=True)
-
-
-def _translate_before_sending(error: Exception, causes: list[BaseException], place: str) -> SinkError:
-    from requests.exceptions import InvalidProxyURL, InvalidSchema, SSLError
-
-    def first(*kinds: type[BaseException]) -> BaseException | None:
-        return next((cause for cause in causes if isinstance(cause, kinds)), None)
-
-    if first(TimeoutError):
-        return TransientError("timeout", f"no connection in time to {place}")
-    if first(socket.gaierror):
-        return TransientError("dns", f"no address known for {place}, or for the proxy before it")
-    refusal = next(filter(None, (_REFUSED_BY_PROXY.search(str(cause)) for cause in causes)), None)
-    if refusal:
-        kind = MisconfiguredError if refusal[1].startswith("4") else TransientError
-        return kind("proxy", f"the proxy before {place} answers {refusal[1]}")
-    if first(ssl.SSLError, SSLError):
-        if first(ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError, ConnectionError):
-            return TransientError("tls", f"handshake cut off by {place}")
-        unverified = first(ssl.SSLCertVerificationError)
-        reason = getattr(unverified, "verify_message", "") or getattr(first(ssl.SSLError), "reason", None)
-        reason = reason or "its certificate is not valid for this name"
-        return MisconfiguredError("tls", f"{place} is not trusted ({reason}): look at endpoint and ca_bundle")
-    if isinstance(error, (InvalidProxyURL, InvalidSchema)):
-        hint = "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY (a SOCKS proxy needs pip install requests[socks])"
-        return MisconfiguredError("proxy", f"no way to {place}: look at endpoint, proxies, {hint}")
-    failed = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-    if failed is not None:
-        return TransientError("connect", f"no connection to {place}: {failed.strerror}")
-    if isinstance(error, ValueError):
-        return MisconfiguredError(
-            "request", f"can't be sent to {place}: a URL or header, maybe a key, holds impossible characters"
-        )
-    return TransientError("unexpected", f"{type(error).__name__} on the way to {place}")
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """*error* and what it was made from, by every road requests and urllib3 use, nearest first."""
-    found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting and len(found) < 20:
-        cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and not any(cause is known for known in found):
-            found.append(cause)
-            waiting += [cause.__cause__, cause.__context__, getattr(cause, "reason", None), *cause.args]
-    return found

@@ -1,0 +1,95 @@
+"""What may be given to each handler, by name and type; read by type checkers, and for the names alone by us.
+
+Without ``from __future__ import annotations``: a TypedDict compiles each annotation that is text.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from eventlog_handlers.events import Event
+
+WhenFull = Literal["drop_lowest", "drop_newest", "drop_oldest", "block"]
+Durability = Literal["staged", "commit"]
+
+
+class CommonOptions(TypedDict, total=False):
+    """What every handler takes; the meaning of each is in the README's table and at ``PipelineSettings``."""
+
+    service: str | None
+    env: str | None
+    tags: Mapping[str, str]
+    capacity: int
+    capacity_bytes: int
+    when_full: WhenFull
+    batch_size: int | None
+    flush_interval: float
+    timeout: float | Sequence[float]
+    exit_timeout: float
+    max_age: float
+    concurrency: int
+    before_send: Callable[["Event"], "Event | None"] | str | None
+    level_map: Mapping[str | int, str] | None
+    redact: bool | Sequence[str]
+    aggregate_seconds: float | None
+    spool: str | None
+    durability: Durability
+    observer: object
+    flush_on_sigterm: bool
+    requests_per_second: float | None
+    requests_per_minute: float | None
+    burst: int
+    share: int
+    max_events_per_hour: int | None
+    max_events_per_day: int | None
+    budget_reserve: float
+    dry_run: bool
+    proxies: Mapping[str, str] | None
+    ca_bundle: str | None
+    allow_insecure: bool
+
+
+class CMSOptions(CommonOptions, total=False):
+    """``CMSHandler``'s own options."""
+
+    region: str
+    endpoint: str | None
+    access_key_id: str | None
+    access_key_secret: str | None
+    security_token: str | None
+    credentials: object
+    group_id: str | int | None
+    event_name: str
+    signature: Literal["v1", "v3"]
+    content_format: Literal["text", "json"]
+    max_content_bytes: int
+
+
+class GuanceOptions(CommonOptions, total=False):
+    """``GuanceHandler``'s own options."""
+
+    site: str
+    endpoint: str | None
+    api_key: str | None
+    origin: str
+    title: str
+    max_message_bytes: int
+
+
+class CloudWatchEventsOptions(CommonOptions, total=False):
+    """``CloudWatchEventsHandler``'s own options."""
+
+    region_name: str | None
+    event_bus_name: str | None
+    endpoint_url: str | None
+    source: str
+    detail_type: str | None
+    resources: Sequence[str]
+    session: object
+    client: object
+    max_request_bytes: int
+
+
+CMS_OPTIONS = frozenset(CMSOptions.__annotations__)
+GUANCE_OPTIONS = frozenset(GuanceOptions.__annotations__)
+CLOUDWATCH_OPTIONS = frozenset(CloudWatchEventsOptions.__annotations__)

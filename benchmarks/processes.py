@@ -28,7 +28,9 @@ def environment() -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if "proxy" not in name.lower() and not name.startswith(("EVENTLOG_", "OTEL_", "SENTRY_", "AWS_"))
+        if "proxy" not in name.lower()
+        and not name.startswith(("EVENTLOG_", "OTEL_", "SENTRY_", "AWS_"))
+        and name != "PYTHONDONTWRITEBYTECODE"  # an installed package is compiled once, not at each start
     }
     return {
         **kept,

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import _thread
-import hashlib
 import itertools
 import logging
 import os
 import random
-import socket
 import sys
 import threading
 import time
-import uuid
 import warnings
 import weakref
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventlog_handlers import lifecycle, settings, sigterm
+from eventlog_handlers import lifecycle, settings
 from eventlog_handlers.aggregation import quick_key
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
 
 _getpid = os.getpid
 _native_start = _thread.start_new_thread
-_pacers: weakref.WeakValueDictionary[tuple[str, ...], Pacer] = weakref.WeakValueDictionary()
+_pacers: weakref.WeakValueDictionary[tuple[str, str, Secret], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
@@ -99,6 +96,8 @@ class EventHandler(logging.Handler):
         self._folds = self._worker.folds
         self._take_in = self._worker.commit if pipeline.durability == "commit" else self._worker.submit
         if pipeline.flush_on_sigterm:
+            from eventlog_handlers import sigterm
+
             sigterm.install()
         super().__init__(level)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
@@ -211,7 +210,7 @@ class CMSHandler(EventHandler):
                 own,
                 clock=lifecycle.monotonic,
                 wall_clock=time.time,
-                nonce=lambda: uuid.uuid4().hex,
+                nonce=lambda: os.urandom(16).hex(),
                 warn=self_log.say,
             )
 
@@ -296,7 +295,7 @@ class _Renderer:
             pipeline.tags,
             environ=os.environ,
             argv0=sys.argv[0] if sys.argv else "",
-            hostname=socket.gethostname(),
+            hostname=_hostname(),
         )
 
     def __call__(self, captured: Capture) -> Event | None:
@@ -337,8 +336,8 @@ def _pacer(destination: _Destination, pipeline: PipelineSettings) -> Pacer | Non
     """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
     if pipeline.requests_per_second is None or pipeline.dry_run:
         return None
-    key = destination.key.reveal() if isinstance(destination.key, Secret) else destination.key
-    name = (destination.service, destination.endpoint, _digest(key))
+    key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
+    name = (destination.service, destination.endpoint, key)
     pacer = _pacers.get(name)
     if pacer is None:
         pacer = Pacer(pipeline.requests_per_second, pipeline.burst, pipeline.window)
@@ -372,6 +371,8 @@ def _make_buffer(pipeline: PipelineSettings, destination: _Destination, self_log
 
 
 def _digest(text: str) -> str:
+    import hashlib
+
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
@@ -390,10 +391,21 @@ def _start_thread(run: Callable[[], None], name: str) -> None:
         _native_start(live, ())
 
 
-def _is_installed(module: str) -> bool:
-    import importlib.util
+def _hostname() -> str:
+    if hasattr(os, "uname"):  # what the socket module says, which takes a while to import
+        return os.uname().nodename
+    import socket
 
-    return module in sys.modules or importlib.util.find_spec(module) is not None
+    return socket.gethostname()
+
+
+def _is_installed(module: str) -> bool:
+    if module in sys.modules:
+        return True
+    try:
+        return any(finder.find_spec(module, None) for finder in sys.meta_path)
+    except ImportError:
+        return False
 
 
 def _named(error: BaseException) -> str:

@@ -5,7 +5,9 @@ Imported with the first call, while forks wait: no handler needs it before.
 
 from __future__ import annotations
 
+import email.utils  # noqa: F401 - what answers are read with
 import encodings.idna  # noqa: F401 - what a host's name is looked up with
+import html  # noqa: F401 - what answers are read with
 import ipaddress
 import os
 import re

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import codecs
 import enum
-import html
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ from eventlog_handlers.errors import (
     TransientError,
 )
 from eventlog_handlers.events import DELIVERED, Outcome
+from eventlog_handlers.patterns import lazy
 from eventlog_handlers.wire.answers import printable, retry_after
 
 LONGEST_PAUSE_SECONDS = 120.0
@@ -70,7 +70,7 @@ class _Rule(NamedTuple):
 
 
 def _rule(codes: str, kind: Kind, advice: str = "") -> _Rule:
-    return _Rule(re.compile(codes), kind, advice)
+    return _Rule(lazy(codes), kind, advice)
 
 
 _CODES = (
@@ -111,7 +111,7 @@ _CODES = (
     _rule(r"ResourceNotFound.*|4\d\d", Kind.REFUSED, "possibly an unknown group_id; "),
 )
 
-_NO_EVENTS = re.compile(r"\bEventInfo\b(?![.\[\d]).*\bmandatory\b", re.DOTALL)
+_NO_EVENTS = lazy(r"\bEventInfo\b(?![.\[\d]).*\bmandatory\b", re.DOTALL)
 """What is missing is the list of events, not a field of one of them, which would be EventInfo.3.Content."""
 _NOT_THE_SERVICE = "this is not the service's answer, check endpoint and proxies; "
 
@@ -137,9 +137,9 @@ _STATUSES: tuple[tuple[range, Kind, Kind, str], ...] = (
     ),
 )
 
-_QUOTED_REQUEST = re.compile(r"[\s,;:.]*(the )?(server )?string\s?to\s?sign.*", re.DOTALL | re.IGNORECASE)
-_QUOTED_HASH = re.compile(r"\[ACS3-HMAC-SHA256\s+([0-9a-f]{64})\]")
-_TIME_LEFT = re.compile(r"TimeLeft:\s*([0-9]+)")
+_QUOTED_REQUEST = lazy(r"[\s,;:.]*(the )?(server )?string\s?to\s?sign.*", re.DOTALL | re.IGNORECASE)
+_QUOTED_HASH = lazy(r"\[ACS3-HMAC-SHA256\s+([0-9a-f]{64})\]")
+_TIME_LEFT = lazy(r"TimeLeft:\s*([0-9]+)")
 
 
 def verdict(
@@ -212,6 +212,8 @@ def _parts(body: bytes) -> tuple[str, str, str]:
     # Not by the codec utf-8-sig: it would be imported here, and a child forked meanwhile never gets it whole.
     text = body.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").strip()
     if text.startswith("<"):
+        import html
+
         found = {
             name: html.unescape(match[1].strip())
             for name in ("Code", "Message", "RequestId")

@@ -6,7 +6,6 @@ import _thread
 import itertools
 import logging
 import os
-import random
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.captures import Capture, capture, degraded
 from eventlog_handlers.diagnostics import Loss, SelfLog, level_name
-from eventlog_handlers.entropy import random_bits
+from eventlog_handlers.entropy import random_bits, random_fraction
 from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.events import Event
 from eventlog_handlers.identities import identity
@@ -88,7 +87,7 @@ class EventHandler(logging.Handler):
             pacer=_pacer(destination, pipeline),
             clock=lifecycle.monotonic,
             wall_clock=time.time,
-            rand=random.random,  # reseeded by the interpreter in forked children
+            rand=random_fraction,
             start_thread=_start_thread,
             report_loss=renderer.report_loss,
             self_log=self_log,

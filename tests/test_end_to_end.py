@@ -6,6 +6,7 @@ import json
 import logging
 import logging.config
 import os
+import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -217,6 +218,19 @@ def test_a_frozen_clock_in_a_users_test_hangs_nothing(eventlog_console, handlers
     assert settled
     assert_all_delivered(handlers)
     assert {event.body["Time"] for event in eventlog_console.events("cms")} == {"20010203T040506.000+0000"}
+
+
+def test_the_applications_random_numbers_are_left_alone(eventlog_console, handlers):
+    """A simulation with a seed repeats itself, whatever is logged and retried beside it."""
+    eventlog_console.script.fail_entries("try again", code="InternalFailure", times=3)
+    before = random.getstate()
+
+    for number in range(30):
+        log.error("try again %d", number)
+    assert eventlog_handlers.flush(60)
+
+    assert random.getstate() == before
+    assert handlers["cloudwatch"].stats()["retried"] == 3
 
 
 def test_before_send_may_change_an_event_or_drop_it(eventlog_console):

@@ -18,7 +18,7 @@ random_bits: Callable[[], int] = partial(_generator.getrandbits, 128)
 """128 of them. Safe in any thread and signal handler: one indivisible step of the interpreter."""
 
 random_fraction = _generator.random
-"""From 0 to 1. The ``random`` module's own is the application's, which may have seeded it to repeat itself."""
+"""From 0 to 1. The ``random`` module's own is the application's, which may have seeded it for a purpose."""
 
 reseed = _generator.seed
 """Begin anew from the system's randomness; forks that Python is told of do so by themselves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from eventlog_handlers.events import Batch, Lease, Limits, Payload
@@ -48,3 +49,13 @@ def due_in(
     if waiting >= batch_size or waiting_bytes >= request_bytes:
         return 0.0
     return max(0.0, interval - since_last)
+
+
+def useful_senders(seconds: float, busy_seconds: float) -> int:
+    """How many threads can send to some use where a request took *seconds*, *busy_seconds* of them work.
+
+    As many as fit into the time in which one only waits for the service. Any more would wait for each other's
+    turn at the interpreter, which makes each event dearer. Of N that wait for nothing else each takes N times
+    as long as it works: hence one less.
+    """
+    return max(1, math.ceil(seconds / busy_seconds) - 1)

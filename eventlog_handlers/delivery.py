@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
 from eventlog_handlers import retry
-from eventlog_handlers.batching import batches, due_in, halves
+from eventlog_handlers.batching import batches, due_in, halves, useful_senders
 from eventlog_handlers.budget import Budget, Spent
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.diagnostics import Loss, SelfLog
@@ -35,6 +35,8 @@ LONG_AGO = float("-inf")
 _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm must not breed another
 _REFUSED_AT_ONCE = 256  # events without a budget that are dropped in one turn, under the ledger's lock
 _WARNING = 30
+_STUCK_SECONDS = 0.5  # after which a request no longer holds up others, however quick they were before
+_LEARNING = 0.2  # how much of what is known a single observation replaces
 
 
 class Idle(NamedTuple):
@@ -45,11 +47,19 @@ class Idle(NamedTuple):
     records: int
 
 
+class Turn(NamedTuple):
+    """What one sender has in hand, and since when."""
+
+    leases: list[Lease]
+    started_at: float
+
+
 class Delivery:
     """Leases events from the ledger's buffer and sees each to its end through the sink.
 
     *make_sink* is called before the first request. *report_loss* makes the event that tells what an outage or
-    a storm has cost, once the service takes events again. *many* is how many captures may pile up while
+    a storm has cost, once the service takes events again. *cpu_clock* gives the processor seconds of the
+    thread that asks, or 0 where nobody knows them. *many* is how many captures may pile up while
     nothing can be sent anyway.
     """
 
@@ -61,6 +71,7 @@ class Delivery:
         *,
         pacer: Pacer | None,
         clock: Callable[[], float],
+        cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],
         rand: Callable[[], float],
         self_log: SelfLog,
@@ -73,13 +84,15 @@ class Delivery:
         self._settings = settings
         self._pacer = pacer
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._wall_clock = wall_clock
         self._rand = rand
         self._self_log = self_log
         self._report_loss = report_loss
         self._many = many
         # The destination's state, under the ledger's lock.
-        self._senders = 0
+        self._under_way: list[float] = []  # since when, of each sender
+        self._useful_senders = float(settings.concurrency)
         self._last_send = LONG_AGO
         self._rest_until = LONG_AGO
         self._failures = 0  # failed requests in a row
@@ -107,15 +120,16 @@ class Delivery:
         if self._sink is not None:
             self._sink.close()
 
-    def plan(self) -> list[Lease] | Idle:
+    def plan(self) -> Turn | Idle:
         """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
         with self._ledger.lock:
             buffer, settings, now = self._ledger.buffer, self._settings, self._clock()
             ready_in = buffer.ready_in()
             if ready_in is None or ready_in > 0:
                 return Idle(ready_in, 1)
-            if self._senders >= self._senders_allowed():
-                return Idle(None, self._many)  # a sender looks again when it is done
+            if not self._may_send(now):
+                # A sender looks again when it is done, and somebody else in case it never is.
+                return Idle(_STUCK_SECONDS, self._many)
             if self._rest_until > now:
                 return Idle(self._rest_until - now, self._many)
             if self._budget is not None:
@@ -141,9 +155,9 @@ class Delivery:
             leases = buffer.lease(1 if self._held else settings.batch_size)
             if self._budget is not None:
                 leases = [lease for lease in leases if self._pays(self._budget, lease, now)]
-            self._senders += 1
+            self._under_way.append(now)
             self._last_send = now
-            return leases
+            return Turn(leases, now)
 
     def _drop_unaffordable(self, budget: Budget, now: float) -> bool:
         """Drop what would go next until one may; True if that isn't done yet.
@@ -213,10 +227,15 @@ class Delivery:
     def wants_another_sender(self) -> bool:
         """Whether more than a batch still waits and may go now."""
         with self._ledger.lock:
-            return (
-                self._senders < self._senders_allowed()
-                and self._ledger.buffer.ready() >= self._settings.batch_size
-            )
+            return self._may_send(self._clock()) and self._has_batch()
+
+    def wants_a_guard(self) -> bool:
+        """Whether more than a batch still waits, so that somebody should be there if a sender gets stuck."""
+        with self._ledger.lock:
+            return self._has_batch()
+
+    def _has_batch(self) -> bool:
+        return self._ledger.buffer.ready() >= self._settings.batch_size
 
     def hurry(self) -> None:
         """Try a destination that rests after a failure at once, for the process is about to end."""
@@ -233,12 +252,14 @@ class Delivery:
                 "last_error": self.last_error,
             }
 
-    def deliver(self, leases: Sequence[Lease], *, deadline: float | None = None) -> None:
+    def deliver(self, turn: Turn, *, deadline: float | None = None) -> None:
         """See leased events to acknowledgement, retry or a counted drop; all are settled or given back.
 
         More than one request goes out where the first is refused or too large. *deadline* (monotonic)
         shortens each request's timeout.
         """
+        started, worked = self._clock(), self._cpu_clock()
+        leases = turn.leases
         unsettled = {lease.key: lease for lease in leases}
         shortened: set[int] = set()
         try:
@@ -261,13 +282,23 @@ class Delivery:
         finally:
             # Must not fail: a lease neither settled nor given back would never be offered again.
             with self._ledger.lock:
-                self._senders -= 1
+                self._observe(self._clock() - started, self._cpu_clock() - worked)
+                self._under_way.remove(turn.started_at)
                 for lease in unsettled.values():
                     self._give_back(lease, 0.0, spent=False)
         self._tell_losses()
 
-    def _senders_allowed(self) -> int:
-        return 1 if self._failures else self._settings.concurrency
+    def _may_send(self, now: float) -> bool:
+        """Whether one more may send; who seems to be stuck counts only for the setting."""
+        if len(self._under_way) >= (1 if self._failures else self._settings.concurrency):
+            return False
+        moving = [started for started in self._under_way if now - started < _STUCK_SECONDS]
+        return len(moving) < round(self._useful_senders)
+
+    def _observe(self, seconds: float, busy_seconds: float) -> None:
+        if busy_seconds > 0:
+            useful = min(useful_senders(seconds, busy_seconds), self._settings.concurrency)
+            self._useful_senders += _LEARNING * (useful - self._useful_senders)
 
     def _unexpired(self, leases: Sequence[Lease], unsettled: dict[int, Lease]) -> list[Lease]:
         fresh = []

@@ -86,6 +86,7 @@ class EventHandler(logging.Handler):
             render=renderer,
             pacer=_pacer(destination, pipeline),
             clock=lifecycle.monotonic,
+            cpu_clock=time.thread_time,
             wall_clock=time.time,
             rand=random_fraction,
             start_thread=_start_thread,

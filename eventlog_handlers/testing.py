@@ -138,6 +138,7 @@ def make_worker(
     render_capture: Callable[[Capture], Event | None] | None = None,
     start_thread: Callable[[Callable[[], None], str], None] | None = None,
     rand: Callable[[], float] = lambda: 0.5,
+    cpu_clock: Callable[[], float] = lambda: 0.0,
     **settings: Any,
 ) -> Worker:
     """A worker around *sink* that starts no thread unless *start_thread* is given: drive it by ``step()``.
@@ -162,6 +163,7 @@ def make_worker(
         render=render_capture or (lambda captured: render(captured, who)),
         pacer=None,
         clock=clock,
+        cpu_clock=cpu_clock,
         wall_clock=clock,
         rand=rand,
         start_thread=start_thread or _refuse_threads,

@@ -56,7 +56,7 @@ class Worker:
     or into None where the user wants none of it, on the worker's thread. *start_thread(run, name)* starts a
     daemon thread or raises RuntimeError; without threads, ``flush`` does the work in its caller, and now and
     then a logging call does, for *inline_seconds* at most. *clock* gives monotonic, *wall_clock* epoch
-    seconds, *rand* a number from 0 to 1.
+    seconds, *cpu_clock* the processor seconds of the thread that asks, *rand* a number from 0 to 1.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Worker:
         render: Callable[[Capture], Event | None],
         pacer: Pacer | None,
         clock: Callable[[], float],
+        cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],
         rand: Callable[[], float],
         start_thread: Callable[[Callable[[], None], str], None],
@@ -85,6 +86,7 @@ class Worker:
         self._render = render
         self._pacer = pacer
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._wall_clock = wall_clock
         self._rand = rand
         self._start_thread = start_thread
@@ -135,6 +137,7 @@ class Worker:
             self.settings,
             pacer=self._pacer,
             clock=self._clock,
+            cpu_clock=self._cpu_clock,
             wall_clock=self._wall_clock,
             rand=self._rand,
             self_log=self._self_log,
@@ -288,7 +291,9 @@ class Worker:
         if isinstance(planned, Idle):
             self._ledger.reports.tell()
             return None if rendered else self._until_folds(planned)
-        if self._threads and self._delivery.wants_another_sender():
+        if self._threads and (
+            self._delivery.wants_another_sender() or (self._threads == 1 and self._delivery.wants_a_guard())
+        ):
             self._rouse()
         self._delivery.deliver(planned, deadline=deadline)
         self._ledger.reports.tell()

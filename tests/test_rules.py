@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers import own_traffic
-from eventlog_handlers.batching import batches, due_in, halves
+from eventlog_handlers.batching import batches, due_in, halves, useful_senders
 from eventlog_handlers.errors import MisconfiguredError, ThrottledError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Lease, Limits, Outcome, Payload
 from eventlog_handlers.pacing import Pacer
@@ -250,3 +250,20 @@ def test_the_mark_nests_and_goes():
         assert own_traffic.mark.active
 
     assert not own_traffic.mark.active
+
+
+@pytest.mark.parametrize(
+    ("seconds", "busy_seconds", "count"),
+    [
+        (0.0010, 0.0010, 1),  # the service answers at once
+        (0.0012, 0.0010, 1),
+        (0.0040, 0.0010, 3),  # four at once that only wait for each other: one less is enough
+        (0.0030, 0.0010, 2),
+        (0.0020, 0.0010, 1),
+        (0.0205, 0.0010, 20),  # 20 ms of network
+        (0.0, 0.0010, 1),  # a clock that was put back
+    ],
+)
+def test_senders_are_of_use_while_others_wait_for_the_service(seconds, busy_seconds, count):
+    """Where a request is all work, a second thread adds nothing but turns at the interpreter."""
+    assert useful_senders(seconds, busy_seconds) == count

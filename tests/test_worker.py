@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 
 import pytest
 
+from eventlog_handlers import lifecycle
 from eventlog_handlers.captures import Capture, capture
 from eventlog_handlers.errors import (
     MisconfiguredError,
@@ -444,4 +447,61 @@ def test_p17_a_worker_thread_that_is_broken_off_goes_on(error, monkeypatch):
 
     assert settled
     assert sorted(messages(sink.delivered), key=int) == [str(number) for number in range(20)]
+    assert_law(worker.stats())
+
+
+@pytest.mark.parametrize(("wait", "another"), [(0.0, False), (0.020, True)])
+def test_another_sender_comes_only_where_the_service_is_waited_for(wait, another):
+    """Learnt from requests: each of these is 1 ms of work and *wait* seconds of the service."""
+    clock, worked = ManualClock(), ManualClock()
+    wanted = []
+
+    class Working(ScriptedSink):
+        def send(self, payloads, *, timeout):
+            wanted.append(worker._delivery.wants_another_sender())
+            clock.advance(0.001 + wait)
+            worked.advance(0.001)
+            return super().send(payloads, timeout=timeout)
+
+    worker = make_worker(Working(), clock, cpu_clock=worked, concurrency=4)
+    for number in range(300):
+        worker.submit(captured(f"record {number}"))
+    for _ in range(20):
+        worker.step()
+
+    assert wanted[0]  # nothing is known yet: a service that hangs must not hold up the rest
+    assert wanted[-1] is another
+
+
+def test_a_request_that_hangs_after_quick_ones_does_not_hold_up_the_others():
+    """One sender was enough until now; a guard sees that it is stuck, and sends what waits."""
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    class Hanging(ScriptedSink):
+        def send(self, payloads, *, timeout):
+            if len(self.requests) == 30:
+                outcomes = super().send(payloads, timeout=timeout)
+                hangs.set()
+                goes_on.wait(60)
+                return outcomes
+            return super().send(payloads, timeout=timeout)
+
+    def start(run, name):
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    sink = Hanging()
+    worker = make_worker(
+        sink, lifecycle.monotonic, cpu_clock=time.thread_time, start_thread=start, concurrency=4
+    )
+    for number in range(600):
+        worker.submit(captured(f"record {number}"))
+    try:
+        assert hangs.wait(60)
+        deadline = lifecycle.monotonic() + 60
+        while worker.stats()["delivered"] < 590 and lifecycle.monotonic() < deadline:
+            time.sleep(0.01)
+        assert worker.stats()["delivered"] == 590
+    finally:
+        goes_on.set()
+    assert worker.flush(60)
     assert_law(worker.stats())

@@ -30,6 +30,7 @@ from eventlog_handlers.ledger import Ticket
 from eventlog_handlers.mapping import render
 from eventlog_handlers.own_traffic import mark
 from eventlog_handlers.pacing import Pacer
+from eventlog_handlers.patterns import compile_all
 from eventlog_handlers.redaction import redactor
 from eventlog_handlers.secret import Secret
 from eventlog_handlers.settings import PipelineSettings
@@ -94,7 +95,10 @@ class EventHandler(logging.Handler):
             self_log=self_log,
         )
         self._folds = self._worker.folds
-        self._take_in = self._worker.commit if pipeline.durability == "commit" else self._worker.submit
+        self._take_in = self._worker.submit
+        if pipeline.durability == "commit":
+            compile_all()  # events are rendered in the thread that logs
+            self._take_in = self._worker.commit
         if pipeline.flush_on_sigterm:
             from eventlog_handlers import sigterm
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from eventlog_handlers import checks
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.patterns import compile_all
 from eventlog_handlers.settings.values import MiB, PipelineSettings
 
 SPOOL_MAX_AGE_SECONDS = 48 * 3600.0
@@ -41,8 +40,6 @@ def pipeline_settings(
     dry_run = is_dry(options)
     if dry_run:  # delivering to nobody, it would empty a spool of what others still have to send
         spool, durability = None, "staged"
-    if durability == "commit":
-        compile_all()  # its events are rendered in the thread that logs
     default_max_age = 3600.0 if spool is None else SPOOL_MAX_AGE_SECONDS
     share = checks.integer("share", options.get("share", 1), 1, 10_000)
     per_second, burst, window = _pace(options, pace, share)

@@ -36,7 +36,7 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from eventlog_handlers import dialects, fingerprints, tracebacks
-from eventlog_handlers.captures import STEERING, Capture, capture
+from eventlog_handlers.captures import ARGS, CREATED, MSG, STEERING, Capture, capture
 from eventlog_handlers.jsonable import ATOMS, FATAL, MAX_STRING
 from eventlog_handlers.mapping import problem_of
 
@@ -110,12 +110,14 @@ class Fold:
         if untold == 0:
             return None
         occurrence, plain = self.occurrence, self.plain
-        fields = dict(occurrence.fields)
+        fields = list(occurrence.fields)
         if plain is not None and occurrence.message is None:
-            fields["msg"], fields["args"] = plain
+            fields[MSG], fields[ARGS] = plain
         first, last = sorted((self.first, self.last))  # the wall clock may have been put back
-        fields["created"] = last
-        return occurrence._replace(fields=fields, count=untold, first_time=first if untold > 1 else None)
+        fields[CREATED] = last
+        return occurrence._replace(
+            fields=tuple(fields), count=untold, first_time=first if untold > 1 else None
+        )
 
     def forget(self) -> None:
         """What was counted is somebody else's to tell."""
@@ -427,5 +429,5 @@ def _is_plain(args: object) -> bool:
 
 
 def _time_of(captured: Capture) -> float:
-    created = captured.fields.get("created")
+    created = captured.fields[CREATED]
     return created if type(created) is float else 0.0

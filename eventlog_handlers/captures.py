@@ -14,6 +14,7 @@ import logging
 import sys
 from collections.abc import Callable
 from itertools import islice
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -45,11 +46,17 @@ from eventlog_handlers.own_traffic import reading
 MAX_READING_DEPTH = 2
 """A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
 
-# The fields of a record straight from logging's hands, in order: with these and no others it has no extras.
-_STANDARD = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-_STANDARD_COUNT = len(_STANDARD)
+FIELDS = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""What a record straight from logging's hands has, in order: with these and no others it has no extras."""
+_COUNT = len(FIELDS)
+_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
+MSG, ARGS, CREATED = map(FIELDS.index, ("msg", "args", "created"))
+"""Where these stand among FIELDS."""
+_LEVELNO, _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(
+    FIELDS.index, ("levelno", "exc_info", "exc_text", "stack_info")
+)
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
-_NOT_EXTRA = frozenset(_STANDARD) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
+_NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
 _KEPT = (
     "name", "levelname", "pathname", "module", "lineno", "funcName",
     "created", "thread", "threadName", "process",
@@ -67,8 +74,8 @@ class Capture(NamedTuple):
 
     level: int
     id_bits: int
-    fields: dict[str, Any]
-    """The record's fields; only those in _KEPT are looked at, and ``msg`` and ``args`` if message is None."""
+    fields: tuple[Any, ...]
+    """The record's FIELDS; of these _KEPT are looked at, and ``msg`` and ``args`` if message is None."""
     message: str | None
     """The formatted message, if it had to be formatted at once."""
     template: str
@@ -88,6 +95,7 @@ class Capture(NamedTuple):
 
 _NO_SPAN = (None, None)
 _NO_NAMES: list[str] = []
+NO_FIELDS: tuple[Any, ...] = (None,) * _COUNT
 
 
 def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatter | None = None) -> Capture:
@@ -100,36 +108,39 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
     reading, for which there is ``degraded``.
     """
     fields = record.__dict__
-    names, more = [*fields], _NO_NAMES
-    is_standard = names == _STANDARD
-    if not is_standard:
-        more = names[_STANDARD_COUNT:]
-        is_standard = names[:_STANDARD_COUNT] == _STANDARD
+    more = _NO_NAMES
+    try:
+        values = _values(fields)
+    except KeyError:
+        values = NO_FIELDS
+    if len(fields) != _COUNT:
+        names = [*fields]
+        more = names[_COUNT:]
+        if names[:_COUNT] != FIELDS:
+            values = NO_FIELDS
+    msg, args, level = values[MSG], values[ARGS], values[_LEVELNO]
     if (
         formatter is not None
-        or not is_standard
         or type(record) is not _LogRecord
-        or type(fields["msg"]) is not str
-        or type(fields["levelno"]) is not int
-        or fields["stack_info"] is not None
+        or type(msg) is not str
+        or type(level) is not int
+        or values[_STACK_INFO] is not None
         or dialects.OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
-        return _once_within_itself(
-            record, id_bits, lambda: _thorough(record, dict(fields), id_bits, formatter)
-        )
-    msg, args = fields["msg"], fields["args"]
-    if fields["exc_info"] is None and fields["exc_text"] is None and is_deferrable(msg, args):
+        return _once_within_itself(_thorough, record, id_bits, dict(fields), formatter)
+    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and is_deferrable(msg, args):
         extras = _plain_already(fields, more) if more else None
         if extras is not None or not more:
             return _new(
                 Capture,
                 (
-                    fields["levelno"], id_bits, fields.copy(), None, msg, bool(args),
+                    level, id_bits, values, None, msg, bool(args),
                     extras, None, "", _NO_SPAN, (), 1, None,
                 ),
             )  # fmt: skip
-    return _once_within_itself(record, id_bits, lambda: _straight(record, fields.copy(), more, id_bits))
+    extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
+    return _once_within_itself(_straight, record, id_bits, values, extras)
 
 
 def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
@@ -145,45 +156,49 @@ def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | 
     return extras if len(extras) <= MAX_ITEMS else None
 
 
-def _once_within_itself(record: logging.LogRecord, id_bits: int, read: Callable[[], Capture]) -> Capture:
+def _once_within_itself(
+    read: Callable[..., Capture], record: logging.LogRecord, id_bits: int, *more: Any
+) -> Capture:
     """What *read* makes of the record; its summary where a value that is being printed logs itself again."""
     if reading.depth >= MAX_READING_DEPTH:
         return _summary(record, "logged while other records were being read, so its values were not", id_bits)
     reading.depth += 1
     try:
-        return read()
+        return read(record, id_bits, *more)
     finally:
         reading.depth -= 1
 
 
-def _straight(record: logging.LogRecord, fields: dict[str, Any], more: list[str], id_bits: int) -> Capture:
+def _straight(
+    record: logging.LogRecord, id_bits: int, values: tuple[Any, ...], extras: dict[str, Any] | None
+) -> Capture:
     """The short way for logging's own records with extras, an exception or arguments that may change.
 
-    *fields* is a copy of the record's, *more* the names that logging did not put there.
+    *values* are the record's FIELDS.
     """
     defects: list[str] = []
-    message = extras = exception = None
-    msg, args = fields["msg"], fields["args"]
+    message = exception = None
+    kept = list(values)
+    msg, args, exc_info, exc_text = values[MSG], values[ARGS], values[_EXC_INFO], values[_EXC_TEXT]
     if not is_deferrable(msg, args):
         message = shorten(own_message(record, msg, args, defects), MAX_MESSAGE)
         msg = shorten(msg, MAX_TEMPLATE)
-        fields["msg"] = fields["args"] = None
-    if more:
-        extras = _plain_extras({name: fields.pop(name) for name in more if name not in _NOT_EXTRA}, defects)
-    if fields["exc_info"] is not None or fields["exc_text"] is not None:
-        exception = _exception(fields["exc_info"], fields["exc_text"], defects)
-        fields["exc_info"] = None
+        kept[MSG] = kept[ARGS] = None
+    extras = _plain_extras(extras, defects) if extras else None
+    if exc_info is not None or exc_text is not None:
+        exception = _exception(exc_info, exc_text, defects)
+        kept[_EXC_INFO] = None
     return _new(
         Capture,
         (
-            fields["levelno"], id_bits, fields, message, msg, given(args),
+            values[_LEVELNO], id_bits, tuple(kept), message, msg, given(args),
             extras, exception, "", _NO_SPAN, tuple(defects), 1, None,
         ),
     )  # fmt: skip
 
 
 def _thorough(
-    record: logging.LogRecord, fields: dict[str, Any], id_bits: int, formatter: logging.Formatter | None
+    record: logging.LogRecord, id_bits: int, fields: dict[str, Any], formatter: logging.Formatter | None
 ) -> Capture:
     """The long way, for any record; *fields* is a copy of its own."""
     defects: list[str] = []
@@ -212,7 +227,7 @@ def _thorough(
     return Capture(
         level=_level(fields.get("levelno"), defects),
         id_bits=id_bits,
-        fields=kept,
+        fields=tuple(map(kept.get, FIELDS)),
         message=None if message is None else shorten(message, MAX_MESSAGE),
         template=shorten(template, MAX_TEMPLATE),
         has_arguments=said.has_arguments or given(said.args),
@@ -329,7 +344,7 @@ def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     return Capture(
         level=level if type(level) is int else 0,
         id_bits=id_bits,
-        fields={name: plain.get(name) for name in _KEPT},
+        fields=tuple(plain.get(name) if name in _KEPT else None for name in FIELDS),
         message=message
         if not given(fields.get("args")) or type(msg) is not str
         else f"{message} [args not read]",

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import isfinite
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from eventlog_handlers import fingerprints, tracebacks
-from eventlog_handlers.captures import STEERING, Capture
+from eventlog_handlers.captures import ARGS, FIELDS, MSG, NO_FIELDS, STEERING, Capture
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.identities import Identity
 from eventlog_handlers.jsonable import Plain, encodable, name_of, note, shorten, text_of
@@ -27,6 +28,16 @@ from eventlog_handlers.messages import MAX_MESSAGE, MAX_TEMPLATE, late_message
 LATEST_TIME = 253_402_300_799.0
 """The last second of the year 9999: later than that no service and no datetime can say."""
 
+_shown = itemgetter(
+    *map(
+        FIELDS.index,
+        (
+            "name", "levelname", "pathname", "module", "lineno", "funcName",
+            "created", "thread", "threadName", "process",
+        ),
+    )
+)  # fmt: skip
+_NAME, _FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 
 T = TypeVar("T")
@@ -42,7 +53,7 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
         return _rendered(captured, who, level_map)
     except Exception as error:
         blank = captured._replace(
-            fields={},
+            fields=NO_FIELDS,
             message=captured.message or captured.template,
             extras=None,
             exception=None,
@@ -53,7 +64,9 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
 
 def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
     defects = list(captured.defects)
-    fields = captured.fields
+    (
+        name, level_name, file, module, line, function_name, created, thread_id, thread_name, process_id,
+    ) = _shown(captured.fields)  # fmt: skip
     steering: dict[str, JSON] = {}
     attributes: dict[str, JSON] = {}
     if captured.extras:
@@ -62,25 +75,30 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         attributes = _attributes(extras, defects)
     message = captured.message
     if message is None:
-        message = _part(lambda: late_message(fields, defects), captured.template, "message", defects)
+        message = _part(
+            lambda: late_message(captured.fields[MSG], captured.fields[ARGS], defects),
+            captured.template,
+            "message",
+            defects,
+        )
     exception = captured.exception
     if isinstance(exception, tracebacks.Link):
         link = exception
         exception = _part(lambda: tracebacks.render(link), None, "exception", defects)
-    logger = _named(fields.get("name"), "root", "logger", defects)
-    function = _named(fields.get("funcName"), "", "function", defects)
+    logger = _named(name, "root", "logger", defects)
+    function = _named(function_name, "", "function", defects)
     code = Code(
-        _named(fields.get("pathname"), "", "file", defects),
-        _number(fields.get("lineno")),
+        _named(file, "", "file", defects),
+        _number(line),
         function,
-        _named(fields.get("module"), "", "module", defects),
+        _named(module, "", "module", defects),
     )
     trace_id, span_id = captured.span
     return Event(
         id=_uuid4(captured.id_bits),
-        time=_time(fields.get("created"), defects),
+        time=_time(created, defects),
         level=captured.level,
-        level_name=_named(fields.get("levelname"), f"Level {captured.level}", "level name", defects),
+        level_name=_named(level_name, f"Level {captured.level}", "level name", defects),
         status=_status(captured.level, level_map, steering.get("event_status"), defects),
         logger=logger,
         message=encodable(shorten(message, MAX_MESSAGE)),
@@ -90,9 +108,9 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         stack=encodable(captured.stack),
         attributes=attributes,
         code=code,
-        thread_id=_number(fields.get("thread")),
-        thread_name=_named(fields.get("threadName"), "", "thread name", defects),
-        process_id=_number(fields.get("process")),
+        thread_id=_number(thread_id),
+        thread_name=_named(thread_name, "", "thread name", defects),
+        process_id=_number(process_id),
         host=who.host,
         service=who.service,
         env=who.env,
@@ -116,8 +134,8 @@ def problem_of(captured: Capture) -> tuple[Any, ...]:
     """
     defects: list[str] = []
     extras = captured.extras or {}
-    logger = _named(captured.fields.get("name"), "root", "logger", defects)
-    function = _named(captured.fields.get("funcName"), "", "function", defects)
+    logger = _named(captured.fields[_NAME], "root", "logger", defects)
+    function = _named(captured.fields[_FUNCTION], "", "function", defects)
     chosen = extras.get("fingerprint")
     if chosen is not None:
         chosen = Plain(defects).of(chosen, "")

@@ -33,7 +33,10 @@ def is_deferrable(msg: object, args: object) -> bool:
         return args is None
     for value in args:
         kind = type(value)
-        if kind not in ATOMS or (kind is str and len(value) > MAX_STRING):
+        if kind is str:
+            if len(value) > MAX_STRING:
+                return False
+        elif kind not in ATOMS:
             return False
     return True
 
@@ -111,11 +114,11 @@ def _described(error: BaseException, defects: list[str]) -> str:
     return f"{name_of(type(error))}: {shorten(text_of(error, defects, 'error'), 200)}"
 
 
-def late_message(fields: dict[str, Any], defects: list[str]) -> str:
+def late_message(msg: object, args: Any, defects: list[str]) -> str:
     """The message as the record would have made it; through LogRecord, whose getMessage may be patched."""
     shown = _LogRecord.__new__(_LogRecord)
-    shown.msg, shown.args = fields["msg"], fields["args"]
+    shown.msg, shown.args = msg, args
     try:
         return text_of(shown.getMessage(), defects, "msg")
     except Exception as error:
-        return _unformatted(fields["msg"], fields["args"], error, defects)
+        return _unformatted(msg, args, error, defects)

@@ -26,6 +26,9 @@ from benchmarks import chart, measures, report
 from benchmarks.adapters import NAMES, load, missing
 
 
+_OF_THE_EXTRA = re.compile("extra == .bench.")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; returns the exit code."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.splitlines()[0])
@@ -75,7 +78,7 @@ def _about(arguments: Sequence[str]) -> dict[str, Any]:
     """What was measured, where and how."""
     asked: list[str] = []
     with contextlib.suppress(metadata.PackageNotFoundError):  # run from a checkout that is not installed
-        asked = [line for line in metadata.requires("eventlog-handlers") or () if 'extra == "bench"' in line]
+        asked = [line for line in metadata.requires("eventlog-handlers") or () if _OF_THE_EXTRA.search(line)]
     names = sorted({re.split(r"[^\w-]", line)[0] for line in asked} | {"boto3", "orjson", "requests"})
     versions = {}
     for name in names:

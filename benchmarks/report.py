@@ -37,8 +37,14 @@ _EXPLAINED = {
         "watchtower writes to CloudWatch Logs, 10,000 records a call, where `PutEvents` takes 10."
     ),
     "start": "In a fresh process each time.",
-    "down": "Nobody listens any more. The peers that end soon have dropped what they held.",
-    "growth": "Whether an event costs the same however many there are.",
+    "down": (
+        "Nobody listens any more. Who ends soon has dropped what it held; who is missing kept its caller "
+        "waiting for more than two minutes."
+    ),
+    "growth": (
+        'Whether an event costs the same however many there are, with `when_full="block"` and the usual room '
+        "for 10,000 events: a logging call waits for it a second at most, then the least severe event goes."
+    ),
 }
 
 

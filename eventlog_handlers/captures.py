@@ -66,6 +66,7 @@ STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type"
 
 _LogRecord = logging.LogRecord
 _modules = sys.modules
+_OTEL_API = dialects.OTEL_API
 _new = tuple.__new__
 
 
@@ -125,13 +126,13 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
         or type(msg) is not str
         or type(level) is not int
         or values[_STACK_INFO] is not None
-        or dialects.OTEL_API in _modules
+        or _OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
         return _once_within_itself(_thorough, record, id_bits, dict(fields), formatter)
     if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and is_deferrable(msg, args):
-        extras = _plain_already(fields, more) if more else None
-        if extras is not None or not more:
+        extras = None
+        if not more or (extras := _plain_already(fields, more)) is not None:
             return _new(
                 Capture,
                 (

@@ -25,7 +25,6 @@ from typing import Any
 from benchmarks import chart, measures, report
 from benchmarks.adapters import NAMES, load, missing
 
-
 _OF_THE_EXTRA = re.compile("extra == .bench.")
 
 

@@ -1,7 +1,7 @@
 """Our handlers beside their peers, on loopback, in one run.
 
     python -m benchmarks [--only caller,start] [--adapters cms,watchtower] [--quick] [--rounds 9]
-                         [--json figures.json] [--chart docs/caller.svg] [--page docs/benchmarks.md]
+                         [--json docs/benchmarks.json] [--chart docs/caller.svg] [--page docs/benchmarks.md]
 
 The peers come with ``pip install -e '.[bench]'``; those that are not installed are left out. Ratios hold on a
 busy machine, microseconds only on a quiet one.
@@ -37,14 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     size.add_argument("--quick", action="store_true", help="a twentieth of the records; some minutes")
     size.add_argument("--tiny", action="store_true", help="only shows that everything runs")
     parser.add_argument("--rounds", type=int)
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="parts not measured now are kept there")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="SVG of the part caller")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="Markdown of all parts")
+    parser.add_argument("--page", type=Path, metavar="FILE", help="Markdown of all parts, --json's too")
     given = parser.parse_args(arguments)
     for kind, asked, known in (("part", given.only, measures.PARTS), ("adapter", given.adapters, NAMES)):
         if unknown := sorted(set(asked) - set(known)):
             parser.error(f"no {kind} called {', '.join(unknown)}: there are {', '.join(known)}")
-    if given.chart and "caller" not in given.only:
+    runs: dict[str, dict[str, Any]] = {}
+    if given.json and given.json.exists():
+        runs = json.loads(given.json.read_text("utf-8"))
+    if given.chart and "caller" not in {*given.only, *runs}:
         parser.error("--chart draws the part caller: name it in --only")
 
     sizes = measures.QUICK if given.quick else measures.TINY if given.tiny else measures.FULL
@@ -57,19 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             names.append(name)
 
-    parts: dict[str, list[measures.Row]] = {}
+    about = {**_about(sys.argv[1:] if arguments is None else arguments), "sizes": sizes._asdict()}
     for part in given.only:
-        parts[part] = measures.PARTS[part](names, sizes, _say)
-        print(report.table(part, parts[part]), flush=True)
-    about = _about(sys.argv[1:] if arguments is None else arguments)
+        rows = measures.PARTS[part](names, sizes, _say)
+        print(report.table(part, rows), flush=True)
+        runs[part] = {**about, "rows": rows}
+    runs = {part: runs[part] for part in measures.PARTS if part in runs}
     if given.json:
-        given.json.write_text(
-            json.dumps({**about, "sizes": sizes._asdict(), "parts": parts}, indent=1) + "\n", "utf-8"
-        )
+        given.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
     if given.page:
-        given.page.write_text(report.page(parts, about), "utf-8")
+        given.page.write_text(report.page(runs), "utf-8")
     if given.chart:
-        given.chart.write_text(chart.draw(parts["caller"]), "utf-8")
+        given.chart.write_text(chart.draw(runs["caller"]["rows"]), "utf-8")
     return 0
 
 

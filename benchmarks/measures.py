@@ -16,6 +16,8 @@ from benchmarks.processes import Child, FailedError, Sink, running, running_sink
 Row = dict[str, Any]
 """One line of a table: plain values by column; also what the JSON holds."""
 Say = Callable[[str], None]
+Pair = tuple[dict[str, float], dict[str, float]]
+"""Figures of a handler, and of the NullHandler right before."""
 
 
 class Sizes(NamedTuple):
@@ -66,7 +68,7 @@ SINGLE = 10
 
 def caller(names: Sequence[str], sizes: Sizes, say: Say) -> list[Row]:
     """What a logging call costs, against the same call on a NullHandler in the same round."""
-    figures: dict[tuple[str, str], list[dict[str, float]]] = defaultdict(list)
+    figures: dict[tuple[str, str], list[Pair]] = defaultdict(list)
     with ExitStack() as stack:
         sink = stack.enter_context(running_sink())
         children: dict[tuple[str, str], Child] = {}
@@ -83,16 +85,20 @@ def caller(names: Sequence[str], sizes: Sizes, say: Say) -> list[Row]:
             say(f"caller, round {turn + 1} of {sizes.rounds}")
             for case in CASES:
                 for name, child in _in_turn(children, case, turn):
-                    figures[name, case].append(
-                        child.ask("calls", case=_call_of(case), count=_burst(case, sizes))
+                    # Right before each: a machine that runs at two speeds runs both at one of them.
+                    theirs = children[BASELINE, ""].ask(
+                        "calls", case=_call_of(case), count=_burst(case, sizes)
                     )
+                    mine = child.ask("calls", case=_call_of(case), count=_burst(case, sizes))
                     child.ask("flush")
+                    figures[name, case].append((mine, theirs))
+                    figures[BASELINE, case].append((theirs, theirs))
     rows = []
     for case, text in CASES.items():
-        for name in names:
-            measured = figures.get((name, case))
-            if measured:
-                rows.append(_caller_row(text, name, measured, figures[BASELINE, case]))
+        for name in (BASELINE, *names):
+            pairs = figures.pop((name, case), None)
+            if pairs:
+                rows.append(_caller_row(text, name, pairs))
     return rows
 
 
@@ -100,11 +106,9 @@ def _in_turn(children: dict[tuple[str, str], Child], case: str, turn: int) -> li
     """Who is measured in *case*; each round begins with another, none is always the one after a rest."""
     wanted = case if case in ("folded", "commit") else ""
     chosen = [
-        (name, child) for (name, variant), child in children.items() if variant == wanted or name == BASELINE
+        (name, child) for (name, variant), child in children.items() if variant == wanted and name != BASELINE
     ]
-    if all(name == BASELINE for name, _ in chosen):
-        return []
-    shift = turn % len(chosen)
+    shift = turn % max(1, len(chosen))
     return chosen[shift:] + chosen[:shift]
 
 
@@ -133,10 +137,9 @@ def _variants(name: str, stack: ExitStack) -> dict[str, dict[str, Any]]:
     return variants
 
 
-def _caller_row(
-    text: str, name: str, measured: list[dict[str, float]], baseline: list[dict[str, float]]
-) -> Row:
-    ratios = [mine["median"] / theirs["median"] for mine, theirs in zip(measured, baseline, strict=True)]
+def _caller_row(text: str, name: str, pairs: Sequence[Pair]) -> Row:
+    measured = [mine for mine, _ in pairs]
+    ratios = [mine["median"] / theirs["median"] for mine, theirs in pairs]
     medians = [figure["median"] for figure in measured]
     return {
         "case": text,

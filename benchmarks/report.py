@@ -28,7 +28,7 @@ def table(title: str, rows: Sequence[dict[str, Any]]) -> str:
 _EXPLAINED = {
     "caller": (
         "What a logging call takes in the thread that makes it. `x Null` is the median of the rounds' ratios "
-        "to the same call on `logging.NullHandler` in the same round; `least` and `most` are their spread."
+        "to the same call on `logging.NullHandler` right before; `least` and `most` are their spread."
     ),
     "end-to-end": (
         "From the first logging call until the loopback service has the last record. A floor is the plainest "
@@ -48,24 +48,23 @@ _EXPLAINED = {
 }
 
 
-def page(parts: Mapping[str, Sequence[dict[str, Any]]], about: Mapping[str, Any]) -> str:
-    """All tables of one run as Markdown; *about* names what was measured, and where."""
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Written by `{about['command']}`, not by hand: CPython {about['python']}, {about['machine']}, "
-        f"{about['cpus']} CPUs, {about['date']}. Ratios hold on other machines, microseconds on none.",
-        "",
-        ", ".join(f"{name} {version}" for name, version in about["versions"].items()) + ".",
-    ]
-    for title, rows in parts.items():
-        lines += ["", f"## {title}", "", _EXPLAINED[title], ""]
+def page(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """The tables of *runs*, by part, as Markdown, each with what it was measured by, on what and when."""
+    lines = ["# Benchmarks", "", "Written by the commands below, not by hand."]
+    lines += ["Ratios hold on other machines, microseconds on none."]
+    versions: dict[str, str] = {}
+    for title, run in runs.items():
+        versions |= run["versions"]
+        rows = run["rows"]
+        measured = f"`{run['command']}`, CPython {run['python']}, {run['cpus']} CPUs, {run['date']}."
+        lines += ["", f"## {title}", "", _EXPLAINED[title], "", measured, ""]
         columns = list(dict.fromkeys(column for row in rows for column in row))
         numeric = [any(isinstance(row.get(column), int | float) for row in rows) for column in columns]
         lines.append(f"| {' | '.join(columns)} |")
         lines.append(f"| {' | '.join('--:' if right else ':--' for right in numeric)} |")
         lines += [f"| {' | '.join(_text(row.get(column)) for column in columns)} |" for row in rows]
-    return "\n".join(lines) + "\n"
+    beside = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
+    return "\n".join([*lines, "", f"With {beside}."]) + "\n"
 
 
 def _text(value: Any) -> str:

@@ -23,7 +23,7 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
     )
 
     assert done.returncode == 0, done.stderr
-    parts = json.loads(figures.read_text("utf-8"))["parts"]
+    parts = {part: run["rows"] for part, run in json.loads(figures.read_text("utf-8")).items()}
     ours = {"CMSHandler", "GuanceHandler", "CloudWatchEventsHandler"}
     for part in ("caller", "end-to-end", "down"):
         assert ours < {row["adapter"] for row in parts[part]}, done.stderr
@@ -35,7 +35,20 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
     for part in parts:
         assert f"\n## {part}\n" in written
     assert written.count("| CMSHandler |") >= 4
-    assert "requests " in written.split("##")[0]
+    assert "requests " in written.splitlines()[-1]
+
+    done = subprocess.run(
+        [*command, "--only", "start"],
+        env=environment(),
+        cwd=ROOT,
+        capture_output=True,
+        timeout=110,
+        check=True,
+    )
+    again = json.loads(figures.read_text("utf-8"))
+    assert list(again) == ["caller", "end-to-end", "start", "down", "growth"]
+    assert again["caller"]["rows"] == parts["caller"]  # measured before, and kept
+    assert "\n## start\n" in page.read_text("utf-8")
 
 
 def test_a_word_the_benchmark_does_not_know_is_refused() -> None:

@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from benchmarks.adapters import BASELINE, OURS, load
-from benchmarks.adapters.cms import FOLDS
 from benchmarks.processes import Child, FailedError, Sink, running, running_sink, script
 
 Row = dict[str, Any]
@@ -128,12 +127,9 @@ def _variants(name: str, stack: ExitStack) -> dict[str, dict[str, Any]]:
     """The options a handler is made with, by the case they are for; "" is every other."""
     variants: dict[str, dict[str, Any]] = {"": {}}
     if name in OURS:
-        from eventlog_handlers.settings import CommonOptions
-
         spool = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         variants["commit"] = {"spool": spool, "durability": "commit"}
-        if FOLDS in CommonOptions.__annotations__:
-            variants["folded"] = {FOLDS: 60.0}
+        variants["folded"] = {"aggregate_seconds": 60.0}
     return variants
 
 

@@ -7,7 +7,6 @@ again in each forked child, for two processes must never make the same ids. Ids 
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +20,4 @@ random_fraction = _generator.random
 """From 0 to 1. The ``random`` module's own is the application's, which may have seeded it for a purpose."""
 
 reseed = _generator.seed
-"""Begin anew from the system's randomness; forks that Python is told of do so by themselves."""
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=reseed)
+"""Begin anew from the system's randomness, as every worker does in a forked child."""

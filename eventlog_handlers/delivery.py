@@ -224,18 +224,14 @@ class Delivery:
             self._paid.add(lease.key)
         self._ledger.give_back(lease, delay, spent=spent)
 
-    def wants_another_sender(self) -> bool:
-        """Whether more than a batch still waits and may go now."""
-        with self._ledger.lock:
-            return self._may_send(self._clock()) and self._has_batch()
+    def wants_another_thread(self, *, alone: bool) -> bool:
+        """Whether more than a batch still waits, and one more thread could send it now.
 
-    def wants_a_guard(self) -> bool:
-        """Whether more than a batch still waits, so that somebody should be there if a sender gets stuck."""
+        Or, if the one that asks is *alone*, should be there in case that one gets stuck.
+        """
         with self._ledger.lock:
-            return self._has_batch()
-
-    def _has_batch(self) -> bool:
-        return self._ledger.buffer.ready() >= self._settings.batch_size
+            has_batch = self._ledger.buffer.ready() >= self._settings.batch_size
+            return has_batch and (alone or self._may_send(self._clock()))
 
     def hurry(self) -> None:
         """Try a destination that rests after a failure at once, for the process is about to end."""

@@ -76,7 +76,6 @@ class Worker:
         report_loss: Callable[[Loss], Event],
         self_log: SelfLog | None = None,
         inline_seconds: float = _INLINE_SECONDS,
-        id_bits: Callable[[], int] = random_bits,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -98,7 +97,7 @@ class Worker:
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full)
         seconds = settings.aggregate_seconds
-        self.folds = None if seconds is None else Folds(seconds, clock, id_bits, self._fold_opened)
+        self.folds = None if seconds is None else Folds(seconds, clock, random_bits, self._fold_opened)
         """None where nothing is folded. Never rebound."""
         self._captures = self._intake.captures
         self._ledger: Ledger = None  # type: ignore[assignment]  # made by the next line, and again in a child
@@ -291,9 +290,7 @@ class Worker:
         if isinstance(planned, Idle):
             self._ledger.reports.tell()
             return None if rendered else self._until_folds(planned)
-        if self._threads and (
-            self._delivery.wants_another_sender() or (self._threads == 1 and self._delivery.wants_a_guard())
-        ):
+        if self._threads and self._delivery.wants_another_thread(alone=self._threads == 1):
             self._rouse()
         self._delivery.deliver(planned, deadline=deadline)
         self._ledger.reports.tell()

@@ -458,7 +458,7 @@ def test_another_sender_comes_only_where_the_service_is_waited_for(wait, another
 
     class Working(ScriptedSink):
         def send(self, payloads, *, timeout):
-            wanted.append(worker._delivery.wants_another_sender())
+            wanted.append(worker._delivery.wants_another_thread(alone=False))
             clock.advance(0.001 + wait)
             worked.advance(0.001)
             return super().send(payloads, timeout=timeout)

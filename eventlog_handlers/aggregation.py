@@ -36,9 +36,10 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from eventlog_handlers import dialects, fingerprints, tracebacks
-from eventlog_handlers.captures import ARGS, CREATED, MSG, STEERING, Capture, capture
-from eventlog_handlers.jsonable import ATOMS, FATAL, MAX_STRING
+from eventlog_handlers.captures import ARGS, CREATED, FIELDS, MSG, STEERING, Capture, capture
+from eventlog_handlers.jsonable import FATAL
 from eventlog_handlers.mapping import problem_of
+from eventlog_handlers.messages import MAX_TEMPLATE, are_plain
 
 MAX_WINDOW_SECONDS = 900.0
 MAX_FOLDS = 1_024
@@ -46,9 +47,7 @@ MAX_FOLDS = 1_024
 MAX_ALIASES = 2_048
 EXACT = 64
 FRESH_SECONDS = 0.1
-_MAX_TEMPLATE = 4_096
 
-_STANDARD_COUNT = len(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 _NOT_QUICK = frozenset(STEERING) | dialects.NEEDS_READING
 _has_digit = re.compile("[0-9]").search
 
@@ -58,6 +57,20 @@ Key: TypeAlias = tuple[Any, ...]
 Quick: TypeAlias = tuple[Key, list[CodeType]]
 """What tells a record's problem without reading the record in full, and the code objects whose ids are in
 that key: no others may get these ids while the key is in use."""
+
+
+def next_window(window: float, first: float) -> float:
+    """Seconds of the window after one of *window* seconds in which repeats came; *first* is the setting."""
+    return min(2 * window, max(MAX_WINDOW_SECONDS, first))
+
+
+def window_after_quiet(window: float, quiet_seconds: float, first: float) -> float:
+    """Seconds of a new window, *quiet_seconds* after one of *window* seconds ended without a repeat."""
+    window /= 2
+    while window > first and quiet_seconds >= window:
+        quiet_seconds -= window
+        window /= 2
+    return max(window, first)
 
 
 class Fold:
@@ -130,8 +143,8 @@ class Folds:
     """The table of one handler's folds.
 
     *window_seconds* is a fold's first window, *clock* gives monotonic seconds, *id_bits* the 128 random bits
-    of a summary's id. *on_open* is called, on the
-    caller's side, when a fold gets the first repeat that has to be told of.
+    of a summary's id. *on_open* is called, on the caller's side, when a fold gets the first repeat that has
+    to be told of.
     """
 
     def __init__(
@@ -182,9 +195,9 @@ class Folds:
         fields = record.__dict__
         created, args = fields["created"], fields["args"]
         number = self._count(fold, created)
-        if fields["exc_info"] is None and formatter is None and _is_plain(args):
+        if fields["exc_info"] is None and formatter is None and are_plain(args):
             fold.plain = fields["msg"], args
-            if len(fields) == _STANDARD_COUNT:
+            if len(fields) == len(FIELDS):
                 return True
         else:
             fold.plain = None
@@ -253,15 +266,8 @@ class Folds:
         window, since = self._remembered.pop(identity, (0.0, now))
         if before is not None:
             window, since = before.window, before.due
-        window = self._shrunk(window, now - since)
+        window = window_after_quiet(window, now - since, self._window)
         return Fold(identity, captured, now + window, window, next(self._turns))
-
-    def _shrunk(self, window: float, quiet_seconds: float) -> float:
-        window /= 2
-        while window > self._window and quiet_seconds >= window:
-            quiet_seconds -= window
-            window /= 2
-        return max(window, self._window)
 
     # --- the worker's side ---------------------------------------------------------------------------------
 
@@ -325,7 +331,7 @@ class Folds:
                     self._retire(fold, summaries)
                     continue
                 fold.stormed = False
-                fold.window = min(fold.window * 2, max(MAX_WINDOW_SECONDS, self._window))
+                fold.window = next_window(fold.window, self._window)
                 fold.due = now + fold.window
             self._next_look = min(self._next_look, fold.due if not fold.retired else inf)
         self._open_due = min((fold.due for fold in self._open), default=inf)
@@ -382,16 +388,16 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
     """
     fields = record.__dict__
     msg, args, level = fields["msg"], fields["args"], fields["levelno"]
-    if type(msg) is not str or len(msg) > _MAX_TEMPLATE or type(level) is not int:
+    if type(msg) is not str or len(msg) > MAX_TEMPLATE or type(level) is not int:
         return None
     if type(fields["created"]) is not float:
         return None
     steering: Any = None
-    if len(fields) > _STANDARD_COUNT and not fields.keys().isdisjoint(_NOT_QUICK):
+    if len(fields) > len(FIELDS) and not fields.keys().isdisjoint(_NOT_QUICK):
         if not fields.keys().isdisjoint(dialects.NEEDS_READING):
             return None
         steering = tuple([(name, fields[name]) for name in STEERING if name in fields])
-        if not all(type(value) is str and len(value) <= _MAX_TEMPLATE for _, value in steering):
+        if not all(type(value) is str and len(value) <= MAX_TEMPLATE for _, value in steering):
             return None
     codes: list[CodeType] = []
     types: list[str] = []
@@ -415,17 +421,6 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
     if _has_digit(msg):
         msg = fingerprints.masked(msg)
     return ((level, steering, fields["name"], msg, fields["funcName"], None, *types), codes)
-
-
-def _is_plain(args: object) -> bool:
-    """Whether a message with these arguments may be formatted later, with the same result."""
-    if type(args) is not tuple:
-        return args is None
-    for value in args:
-        kind = type(value)
-        if kind not in ATOMS or (kind is str and len(value) > MAX_STRING):
-            return False
-    return True
 
 
 def _time_of(captured: Capture) -> float:

@@ -35,6 +35,7 @@ from eventlog_handlers.jsonable import (
 from eventlog_handlers.messages import (
     MAX_MESSAGE,
     MAX_TEMPLATE,
+    are_plain,
     formatted,
     given,
     is_deferrable,
@@ -57,10 +58,11 @@ _LEVELNO, _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(
 )
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
 _NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
-_KEPT = (
+KEPT = (
     "name", "levelname", "pathname", "module", "lineno", "funcName",
     "created", "thread", "threadName", "process",
 )  # fmt: skip
+"""Of FIELDS, what an event tells of."""
 STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type", "fingerprint")
 """Extras that decide where and as what an event goes."""
 
@@ -76,7 +78,7 @@ class Capture(NamedTuple):
     level: int
     id_bits: int
     fields: tuple[Any, ...]
-    """The record's FIELDS; of these _KEPT are looked at, and ``msg`` and ``args`` if message is None."""
+    """The record's FIELDS; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
     message: str | None
     """The formatted message, if it had to be formatted at once."""
     template: str
@@ -130,7 +132,7 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
         return _once_within_itself(_thorough, record, id_bits, dict(fields), formatter)
-    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and is_deferrable(msg, args):
+    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING and are_plain(args):
         extras = None
         if not more or (extras := _plain_already(fields, more)) is not None:
             return _new(
@@ -205,7 +207,7 @@ def _thorough(
     defects: list[str] = []
     kept = {
         name: value if type(value) in ATOMS else text_of(value, defects, name)
-        for name, value in zip(_KEPT, map(fields.get, _KEPT), strict=True)
+        for name, value in zip(KEPT, map(fields.get, KEPT), strict=True)
     }
     extras: dict[Any, Any] = {name: fields[name] for name in fields if name not in _NOT_EXTRA}
     msg, args = fields.get("msg"), fields.get("args")
@@ -345,7 +347,7 @@ def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     return Capture(
         level=level if type(level) is int else 0,
         id_bits=id_bits,
-        fields=tuple(plain.get(name) if name in _KEPT else None for name in FIELDS),
+        fields=tuple(plain.get(name) if name in KEPT else None for name in FIELDS),
         message=message
         if not given(fields.get("args")) or type(msg) is not str
         else f"{message} [args not read]",

@@ -19,7 +19,7 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from eventlog_handlers import fingerprints, tracebacks
-from eventlog_handlers.captures import ARGS, FIELDS, MSG, NO_FIELDS, STEERING, Capture
+from eventlog_handlers.captures import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, Capture
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.identities import Identity
 from eventlog_handlers.jsonable import Plain, encodable, name_of, note, shorten, text_of
@@ -28,15 +28,7 @@ from eventlog_handlers.messages import MAX_MESSAGE, MAX_TEMPLATE, late_message
 LATEST_TIME = 253_402_300_799.0
 """The last second of the year 9999: later than that no service and no datetime can say."""
 
-_shown = itemgetter(
-    *map(
-        FIELDS.index,
-        (
-            "name", "levelname", "pathname", "module", "lineno", "funcName",
-            "created", "thread", "threadName", "process",
-        ),
-    )
-)  # fmt: skip
+_kept = itemgetter(*map(FIELDS.index, KEPT))
 _NAME, _FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 
@@ -65,8 +57,9 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
 def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
     defects = list(captured.defects)
     (
-        name, level_name, file, module, line, function_name, created, thread_id, thread_name, process_id,
-    ) = _shown(captured.fields)  # fmt: skip
+        name, level_name, file, module, line, function_name,
+        created, thread_id, thread_name, process_id,
+    ) = _kept(captured.fields)  # fmt: skip
     steering: dict[str, JSON] = {}
     attributes: dict[str, JSON] = {}
     if captured.extras:
@@ -196,6 +189,11 @@ def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defec
         note(defects, f"event_status: {shorten(str(wanted), 80)!r} is none of {', '.join(STATUSES)}")
     if level_map and level_map.get(level) in STATUSES:
         return level_map[level]
+    return status_of(level)
+
+
+def status_of(level: int) -> str:
+    """The status of a logging level where nobody asked for another."""
     for least, status in _STATUS_FROM:
         if level >= least:
             return status

@@ -27,8 +27,11 @@ def given(args: object) -> bool:
 
 def is_deferrable(msg: object, args: object) -> bool:
     """Whether the message may be formatted later, with the same result and without keeping anything alive."""
-    if type(msg) is not str or len(msg) > MAX_STRING:
-        return False
+    return type(msg) is str and len(msg) <= MAX_STRING and are_plain(args)
+
+
+def are_plain(args: object) -> bool:
+    """Whether a record's arguments can neither change nor hold anything alive."""
     if type(args) is not tuple:
         return args is None
     for value in args:

@@ -9,6 +9,7 @@ from eventlog_handlers.estimate.problems import Problem
 from eventlog_handlers.estimate.records import Record
 from eventlog_handlers.estimate.windows import Sent
 from eventlog_handlers.events import Code, Event, Payload
+from eventlog_handlers.mapping import status_of
 from eventlog_handlers.sinks.dry_run import billing_units
 from eventlog_handlers.tracebacks import parsed
 from eventlog_handlers.wire import cloudwatch, cms, guance
@@ -113,12 +114,11 @@ class Tally:
 
 def event_of(record: Record, problem: Problem) -> Event:
     """An event such as a handler would make of *record*, to be measured."""
-    level = record.level
-    status = "critical" if level >= 50 else "error" if level >= 40 else "warning" if level >= 30 else "info"
+    status = status_of(record.level)
     return Event(
         id="0" * 32,
         time=record.time or 0.0,
-        level=level,
+        level=record.level,
         level_name=status.upper(),
         status=status,
         logger=record.logger,

@@ -6,22 +6,8 @@ import heapq
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from eventlog_handlers.aggregation import MAX_FOLDS, MAX_WINDOW_SECONDS
+from eventlog_handlers.aggregation import MAX_FOLDS, next_window, window_after_quiet
 from eventlog_handlers.estimate.records import Record
-
-
-def next_window(window: float, first: float) -> float:
-    """Seconds of the window after one of *window* seconds in which repeats came; *first* is the setting."""
-    return min(2 * window, max(MAX_WINDOW_SECONDS, first))
-
-
-def window_after_quiet(window: float, quiet_seconds: float, first: float) -> float:
-    """Seconds of a new window, *quiet_seconds* after one of *window* seconds ended without a repeat."""
-    window /= 2
-    while window > first and quiet_seconds >= window:
-        quiet_seconds -= window
-        window /= 2
-    return max(window, first)
 
 
 class Sent(NamedTuple):

@@ -37,6 +37,13 @@ class Code(NamedTuple):
     module: str
 
 
+_TEXTS = (
+    "id", "level_name", "status", "logger", "message", "template", "fingerprint", "stack", "thread_name",
+    "host", "service",
+)  # fmt: skip
+_NUMBERS = ("time", "level", "thread_id", "process_id", "count")
+
+
 class Event(NamedTuple):
     """One thing that happened, ready for any service.
 
@@ -83,6 +90,16 @@ class Event(NamedTuple):
     """Of the calls it stands for; None where *count* is 1."""
     defects: tuple[str, ...] = ()
     """What was wrong with the log call and had to be degraded, in words."""
+
+    def misfits(self) -> list[str]:
+        """Names of fields whose value is of no type that can be sent: a hook may put in anything."""
+        kinds = (
+            (_TEXTS, str),
+            (_NUMBERS, (int, float)),
+            (("code",), Code),
+            (("attributes", "tags"), Mapping),
+        )
+        return [name for names, kind in kinds for name in names if not isinstance(getattr(self, name), kind)]
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists; ``from_json`` gives an equal event back, also after ``json.loads``."""

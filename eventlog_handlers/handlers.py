@@ -310,9 +310,14 @@ class _Renderer:
             return event
         try:
             changed = self._before_send(event)
-            if changed is None or isinstance(changed, Event):
+            if changed is None:
+                return None
+            if not isinstance(changed, Event):
+                why = f"before_send returned {type(changed).__name__}, not an Event or None"
+            elif misfits := changed.misfits():
+                why = f"before_send returned an Event with an impossible {', '.join(misfits)}"
+            else:
                 return changed
-            why = f"before_send returned {type(changed).__name__}, not an Event or None"
         except Exception as error:
             why = f"before_send raised {type(error).__name__}"
         self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")

@@ -460,7 +460,17 @@ def broken(event: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    "hook", [broken, lambda event: "text", lambda event: True], ids=["raises", "text", "True"]
+    "hook",
+    [
+        broken,
+        lambda event: "text",
+        lambda event: True,
+        lambda event: event._replace(logger=None),
+        lambda event: event._replace(process_id=[]),
+        lambda event: event._replace(code=tuple(event.code)),
+        lambda event: event._replace(attributes=None),
+    ],
+    ids=["raises", "text", "True", "no logger", "an unhashable", "no Code", "no attributes"],
 )
 @pytest.mark.parametrize("redact", [True, False])
 def test_s07_a_failing_hook_lets_no_raw_event_out(

@@ -273,7 +273,7 @@ def start(names: Sequence[str], sizes: Sizes, say: Say) -> list[Row]:
             title = "eventlog_handlers" if name in OURS else load(name).title
             subjects[title] = ", ".join(load(name).needs)
             if name in OURS:
-                subjects["CMSHandler from it"] = "eventlog_handlers.handlers"
+                subjects["CMSHandler from it"] = "eventlog_handlers.handler"
     imports: dict[str, list[tuple[float, float]]] = defaultdict(list)
     made: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     three = []

@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from eventlog_handlers.buffers.sqlite import SpoolBuffer, _json
-from eventlog_handlers.lifecycle import monotonic
+from eventlog_handlers.buffers.spool.buffer import SpoolBuffer, _json
+from eventlog_handlers.process.clock import monotonic
 from eventlog_handlers.testing import make_event
 
 COUNT = 20_000

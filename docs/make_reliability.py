@@ -29,11 +29,13 @@ process: `accepted = delivered + dropped + aggregated + pending`.
 def tests_by_row() -> dict[str, list[str]]:
     """Test names, with their files, by the row ids they carry."""
     found: dict[str, list[str]] = defaultdict(list)
-    for path in sorted((DOCS.parent / "tests").glob("test_*.py")):
+    for path in sorted((DOCS.parent / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 for letter, number in re.findall(r"(?<=_)([bprdcs])(\d{2})(?=_)", node.name):
-                    found[f"{letter.upper()}{int(number)}"].append(f"[{node.name}](../tests/{path.name})")
+                    found[f"{letter.upper()}{int(number)}"].append(
+                        f"[{node.name}](../{path.relative_to(DOCS.parent).as_posix()})"
+                    )
     return found
 
 

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from eventlog_handlers.configuration import configure as configure
     from eventlog_handlers.configuration import flush as flush
     from eventlog_handlers.configuration import stats as stats
-    from eventlog_handlers.handlers import CloudWatchEventsHandler as CloudWatchEventsHandler
-    from eventlog_handlers.handlers import CMSHandler as CMSHandler
-    from eventlog_handlers.handlers import GuanceHandler as GuanceHandler
     from eventlog_handlers.incidents import incident as incident
     from eventlog_handlers.incidents import resolve as resolve
+    from eventlog_handlers.services.cloudwatch.handler import (
+        CloudWatchEventsHandler as CloudWatchEventsHandler,
+    )
+    from eventlog_handlers.services.cms.handler import CMSHandler as CMSHandler
+    from eventlog_handlers.services.guance.handler import GuanceHandler as GuanceHandler
 
 _HOME = {
-    "CMSHandler": "handlers",
-    "GuanceHandler": "handlers",
-    "CloudWatchEventsHandler": "handlers",
+    "CMSHandler": "services.cms.handler",
+    "GuanceHandler": "services.guance.handler",
+    "CloudWatchEventsHandler": "services.cloudwatch.handler",
     "configure": "configuration",
     "flush": "configuration",
     "stats": "configuration",

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from eventlog_handlers import lifecycle
+from eventlog_handlers.process import exit as lifecycle
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from eventlog_handlers import checks
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MissingExtraError, SettingsError
-from eventlog_handlers.settings import CONSOLE_URL
+from eventlog_handlers.settings import checks
+from eventlog_handlers.settings.local_console import CONSOLE_URL
 
 _SERVICES = ("guance", "cms", "cloudwatch")
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")

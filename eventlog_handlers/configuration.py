@@ -8,16 +8,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from eventlog_handlers import checks, lifecycle
-from eventlog_handlers.dsn import parse_dsn
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.handlers import (
-    CloudWatchEventsHandler,
-    CMSHandler,
-    EventHandler,
-    GuanceHandler,
-    live_handlers,
-)
+from eventlog_handlers.handler import EventHandler, live_handlers
+from eventlog_handlers.process import clock
+from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.services.cloudwatch.handler import CloudWatchEventsHandler
+from eventlog_handlers.services.cms.handler import CMSHandler
+from eventlog_handlers.services.dsn import parse_dsn
+from eventlog_handlers.services.guance.handler import GuanceHandler
+from eventlog_handlers.settings import checks
 
 _CLASSES: dict[str, Any] = {"cms": CMSHandler, "guance": GuanceHandler, "cloudwatch": CloudWatchEventsHandler}
 
@@ -143,13 +142,13 @@ def stats() -> dict[str, Any]:
 
 
 def _flush_all(handlers: Sequence[EventHandler], timeout: float | None) -> bool:
-    started = lifecycle.monotonic()
+    started = clock.monotonic()
     if timeout is None and not lifecycle.exiting():  # at the end of the process they share one budget anyway
         timeout = max((handler.exit_timeout for handler in handlers), default=0.0)
     tickets = [handler.begin_flush() for handler in handlers]
     settled = True
     for handler, ticket in zip(handlers, tickets, strict=True):
-        left = None if timeout is None else max(0.0, timeout - (lifecycle.monotonic() - started))
+        left = None if timeout is None else max(0.0, timeout - (clock.monotonic() - started))
         settled = handler.end_flush(ticket, left) and settled
     return settled
 

@@ -76,3 +76,8 @@ class RefusedError(SinkError):
 
 class TooLargeError(SinkError):
     """The request was larger than the service takes."""
+
+
+def described(error: BaseException) -> str:
+    """``ValueError: the text``: an exception in one phrase."""
+    return f"{type(error).__name__}: {error}"

@@ -13,8 +13,9 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from eventlog_handlers import entropy, lifecycle
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import randomness as entropy
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

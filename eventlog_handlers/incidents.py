@@ -20,8 +20,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
-from eventlog_handlers import checks, lifecycle
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.process import clock
+from eventlog_handlers.settings import checks
 
 DEFAULT_LOGGER: Final = "incidents"
 MAX_OPEN: Final = 1_024
@@ -59,7 +60,7 @@ class _Register:
             if entry is None:
                 while len(self.open) >= MAX_OPEN:
                     del self.open[next(iter(self.open))]
-                entry = self.open[key] = _Open(lifecycle.monotonic())
+                entry = self.open[key] = _Open(clock.monotonic())
             entry.failures += 1
             entry.last = self.number
             return entry.failures
@@ -76,7 +77,7 @@ class _Register:
             if entry is None or (begun is not None and begun < entry.last):
                 return None
             del self.open[key]
-            return entry.failures, max(0.0, lifecycle.monotonic() - entry.since)
+            return entry.failures, max(0.0, clock.monotonic() - entry.since)
 
 
 _register = _Register()

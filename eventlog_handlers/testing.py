@@ -16,13 +16,13 @@ from typing import Any
 
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
-from eventlog_handlers.captures import Capture
 from eventlog_handlers.events import DELIVERED, Code, Event, Limits, Outcome, Payload
-from eventlog_handlers.identities import Identity
-from eventlog_handlers.mapping import render
-from eventlog_handlers.settings import PipelineSettings
-from eventlog_handlers.sinks import Sink
-from eventlog_handlers.worker import Worker
+from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.pipeline.worker import Worker
+from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.render import render
+from eventlog_handlers.record.sender import Identity
+from eventlog_handlers.settings.values import PipelineSettings
 
 Answer = Exception | Outcome | Sequence[Outcome] | Callable[[Sequence[Event]], Sequence[Outcome]] | None
 

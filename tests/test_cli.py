@@ -18,7 +18,7 @@ import requests
 from eventlog_handlers import __version__
 from eventlog_handlers.cli import main
 from eventlog_handlers.console import demo
-from eventlog_handlers.settings import CONSOLE_GUANCE_KEY
+from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

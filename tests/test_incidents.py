@@ -15,8 +15,10 @@ from shop import open_shop
 
 from eventlog_handlers import incident, incidents, resolve
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.services.cloudwatch import entry as cloudwatch
+from eventlog_handlers.services.cms import request as cms
+from eventlog_handlers.services.guance import body as guance
 from eventlog_handlers.testing import ManualClock
-from eventlog_handlers.wire import cloudwatch, cms, guance
 
 
 class Kept(logging.Handler):
@@ -46,7 +48,7 @@ def kept() -> Iterator[Kept]:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     made = ManualClock()
-    monkeypatch.setattr("eventlog_handlers.lifecycle.monotonic", made)
+    monkeypatch.setattr("eventlog_handlers.process.clock.monotonic", made)
     return made
 
 

@@ -31,7 +31,7 @@ from eventlog_handlers.console.exchange import (
     timestamp,
 )
 from eventlog_handlers.events import STATUSES
-from eventlog_handlers.settings import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY
+from eventlog_handlers.settings.local_console import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY
 
 TARGET = "AWSEvents.PutEvents"
 ACCOUNT = "000000000000"

@@ -26,8 +26,8 @@ from eventlog_handlers.console.exchange import (
     strict_json,
     timestamp,
 )
-from eventlog_handlers.settings import CONSOLE_ACCESS_KEY_ID, CONSOLE_ACCESS_KEY_SECRET
-from eventlog_handlers.wire import signing
+from eventlog_handlers.services.cms import signing
+from eventlog_handlers.settings.local_console import CONSOLE_ACCESS_KEY_ID, CONSOLE_ACCESS_KEY_SECRET
 
 ACTION, VERSION = "PutCustomEvent", "2019-01-01"
 FIELDS = ("Content", "EventName", "GroupId", "Time")

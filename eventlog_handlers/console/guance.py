@@ -25,7 +25,7 @@ from eventlog_handlers.console.exchange import (
     strict_json,
 )
 from eventlog_handlers.events import STATUSES
-from eventlog_handlers.settings import CONSOLE_GUANCE_KEY
+from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY
 
 PATH = "/api/v1/events/create"
 FIELDS = ("date", "status", "title", "message", "origin", "customTags")

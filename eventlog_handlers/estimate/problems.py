@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from eventlog_handlers import fingerprints
 from eventlog_handlers.estimate.records import LINKS, TRACEBACK, Record
+from eventlog_handlers.record import fingerprint as fingerprints
 
 _FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"]*)", line \d+(?:, in (?P<function>.+?))?\s*$')
 _STANDARD_LIBRARY = re.compile(

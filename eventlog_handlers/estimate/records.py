@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from eventlog_handlers.jsonable import encodable
+from eventlog_handlers.text.fit import encodable
 
 MAX_CHARACTERS = 262_144
 """Of one record; what follows is left out."""

@@ -19,7 +19,7 @@ from eventlog_handlers.estimate.problems import Problem, problem_of
 from eventlog_handlers.estimate.records import Reader, Record
 from eventlog_handlers.estimate.services import SERVICES, Service, Tally, event_of
 from eventlog_handlers.estimate.windows import Folding, Sent, size_of
-from eventlog_handlers.wire.text import one_line
+from eventlog_handlers.text.fit import one_line
 
 MAX_PROBLEMS = 50_000
 """Fingerprints counted one by one; beyond that the rarest half is forgotten."""

@@ -9,10 +9,12 @@ from eventlog_handlers.estimate.problems import Problem
 from eventlog_handlers.estimate.records import Record
 from eventlog_handlers.estimate.windows import Sent
 from eventlog_handlers.events import Code, Event, Payload
-from eventlog_handlers.mapping import status_of
-from eventlog_handlers.sinks.dry_run import billing_units
-from eventlog_handlers.tracebacks import parsed
-from eventlog_handlers.wire import cloudwatch, cms, guance
+from eventlog_handlers.pipeline.dry_run import billing_units
+from eventlog_handlers.record.render import status_of
+from eventlog_handlers.record.traceback_text import parsed
+from eventlog_handlers.services.cloudwatch import entry as cloudwatch
+from eventlog_handlers.services.cms import request as cms
+from eventlog_handlers.services.guance import body as guance
 
 FLUSH_SECONDS = 1.0
 """How long a batch waits for more, as ``flush_interval`` has it."""

@@ -6,8 +6,9 @@ import heapq
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from eventlog_handlers.aggregation import MAX_FOLDS, next_window, window_after_quiet
 from eventlog_handlers.estimate.records import Record
+from eventlog_handlers.pipeline.fold import MAX_FOLDS
+from eventlog_handlers.pipeline.fold_windows import next_window, window_after_quiet
 
 
 class Sent(NamedTuple):

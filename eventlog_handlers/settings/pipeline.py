@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eventlog_handlers import checks
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.values import MiB, PipelineSettings
 
 SPOOL_MAX_AGE_SECONDS = 48 * 3600.0

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
 
     from eventlog_handlers.events import Event
     from eventlog_handlers.observer import Observer
-    from eventlog_handlers.secret import Secret
     from eventlog_handlers.settings.options import Durability, WhenFull
 else:
 
@@ -87,54 +86,3 @@ class PipelineSettings(Frozen):
     max_events_per_day: int | None = None
     budget_reserve: float = 0.1
     """The share of each budget that only critical events may use."""
-
-
-class CMSSettings(Frozen):
-    """Where and as whom ``PutCustomEvent`` is called."""
-
-    endpoint: str
-    region: str = "cn-hangzhou"
-    access_key_id: Secret | None = None
-    access_key_secret: Secret | None = None
-    security_token: Secret | None = None
-    credentials: object | None = None
-    group_id: str | None = None
-    event_name: str = "{logger}"
-    signature: Literal["v1", "v3"] = "v1"
-    content_format: Literal["text", "json"] = "text"
-    max_content_bytes: int = 32_768
-    timeout: tuple[float, float] = (3.0, 10.0)
-    proxies: Mapping[str, str] | None = None
-    ca_bundle: str | None = None
-
-
-class GuanceSettings(Frozen):
-    """Where and as whom ``events/create`` is called."""
-
-    endpoint: str
-    api_key: Secret | None = None
-    origin: str = "{logger}"
-    title: str = "{message}"
-    max_message_bytes: int = 32_768
-    timeout: tuple[float, float] = (3.0, 10.0)
-    proxies: Mapping[str, str] | None = None
-    ca_bundle: str | None = None
-
-
-class CloudWatchSettings(Frozen):
-    """Where and as whom ``PutEvents`` is called; the access key only for the local stand-in."""
-
-    region_name: str | None = None
-    event_bus_name: str | None = None
-    endpoint_url: str | None = None
-    source: str = "{logger}"
-    detail_type: str | None = None
-    resources: tuple[str, ...] = ()
-    session: object | None = None
-    client: object | None = None
-    access_key_id: Secret | None = None
-    access_key_secret: Secret | None = None
-    max_request_bytes: int = 262_144
-    timeout: tuple[float, float] = (3.0, 10.0)
-    proxies: Mapping[str, str] | None = None
-    ca_bundle: str | None = None

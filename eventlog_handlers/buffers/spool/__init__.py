@@ -1,0 +1,1 @@
+"""A buffer that outlives the process: one SQLite file per process, adopted by the next one."""

@@ -1,0 +1,252 @@
+"""EventHandler, the part that logging calls. It puts clock, randomness, threads and buffer together."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import time
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.buffers.memory import MemoryBuffer
+from eventlog_handlers.errors import described
+from eventlog_handlers.pipeline.counters import loss_record
+from eventlog_handlers.pipeline.dry_run import Rehearsal
+from eventlog_handlers.pipeline.ledger import Ticket
+from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.pipeline.worker import Worker
+from eventlog_handlers.process import clock
+from eventlog_handlers.process.own_traffic import mark
+from eventlog_handlers.process.randomness import random_bits, random_fraction
+from eventlog_handlers.process.self_log import SelfLog
+from eventlog_handlers.process.start_thread import start_thread
+from eventlog_handlers.record.capture import capture, degraded
+from eventlog_handlers.record.plain import FATAL
+from eventlog_handlers.record.problem import quick_key
+from eventlog_handlers.record.renderer import Renderer
+from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.settings.values import PipelineSettings
+from eventlog_handlers.text.lazy_patterns import compile_all
+
+_getpid = os.getpid
+_pacers: weakref.WeakValueDictionary[tuple[str, str, Secret], Pacer] = weakref.WeakValueDictionary()
+_handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
+_numbers = itertools.count()
+
+
+class Destination(NamedTuple):
+    """Whom a handler sends to: *key* shares a pace, *address* what else decides where an event ends up."""
+
+    service: str
+    endpoint: str
+    key: Secret | str
+    address: str
+
+
+class EventHandler(logging.Handler):
+    """What the three handlers share: a record becomes an event, its delivery is watched and counted.
+
+    May be called from any thread, from signal handlers and from ``__del__``; never raises into the logging
+    call, never waits there. ``close`` parks: the next record revives it.
+    """
+
+    def __init__(
+        self,
+        level: int | str,
+        pipeline: PipelineSettings,
+        make_sink: Callable[[SelfLog], Sink],
+        destination: Destination,
+    ) -> None:
+        self_log = SelfLog(type(self).__name__)
+        self._self_log = self_log
+        renderer = Renderer(pipeline, self_log)
+        self._rehearsal = Rehearsal(make_sink) if pipeline.dry_run else None
+        make_sink = self._rehearsal or make_sink
+        self._worker = Worker(
+            type(self).__name__,
+            pipeline,
+            make_sink=lambda: make_sink(self_log),
+            make_buffer=lambda: _make_buffer(pipeline, destination, self_log),
+            render=renderer,
+            pacer=_pacer(destination, pipeline),
+            clock=clock.monotonic,
+            cpu_clock=time.thread_time,
+            wall_clock=time.time,
+            rand=random_fraction,
+            start_thread=start_thread,
+            report_loss=lambda loss: renderer.own_event(loss_record(loss)),
+            self_log=self_log,
+        )
+        self._folds = self._worker.folds
+        self._take_in = self._worker.submit
+        if pipeline.durability == "commit":
+            compile_all()  # events are rendered in the thread that logs
+            self._take_in = self._worker.commit
+        if pipeline.flush_on_sigterm:
+            from eventlog_handlers.process import sigterm
+
+            sigterm.install()
+        super().__init__(level)  # last: it makes the handler known to logging.shutdown
+        _handlers[next(_numbers)] = self
+        weakref.finalize(self, _warn_of_unclosed, self._worker).atexit = False
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
+        deadlock with the client library that logs while ``logging.shutdown`` waits for us."""
+        if mark.active:
+            self._worker.own_traffic += 1
+            return False
+        if self.filters:
+            try:
+                passed: Any = self.filter(record)
+            except FATAL:
+                raise
+            except BaseException as error:  # asyncio.CancelledError, pytest's own
+                self._self_log.say_once(
+                    "filter", f"a filter raised, so the record passes: {described(error)}"
+                )
+                passed = True
+            if not passed:
+                return False
+            if isinstance(passed, logging.LogRecord):  # from 3.12 on a filter may replace it
+                record = passed
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
+        worker, folds = self._worker, self._folds
+        try:
+            # logging has asked the system for it; where the record is another process's, we ask again.
+            is_here = record.process == worker.pid
+        except FATAL:
+            raise
+        except BaseException:
+            is_here = False
+        if not is_here and _getpid() != worker.pid:  # uWSGI forks without Python's hooks
+            worker.after_fork_in_child()
+        if folds is not None:
+            try:
+                quick = quick_key(record)
+            except FATAL:
+                raise
+            except BaseException:  # a misshapen record; what is wrong is told below
+                quick = None
+            if folds.repeats(record, quick, self.formatter):
+                return
+        id_bits = random_bits()
+        try:
+            captured = capture(record, id_bits, self.formatter)
+        except FATAL:
+            raise
+        except BaseException as error:
+            captured = degraded(record, error, id_bits=id_bits)
+        if folds is None or folds.admits(captured, quick):
+            self._take_in(captured)
+
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
+        """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
+
+        Waits *timeout* seconds at most; None means ``exit_timeout``. Never waits while the caller holds
+        logging's own lock, as ``dictConfig`` does: then False says that sending goes on in the background.
+        """
+        return self._worker.flush(timeout)
+
+    def begin_flush(self) -> Ticket | None:
+        """The first half of ``flush``, to flush several handlers side by side."""
+        return self._worker.begin_flush()
+
+    def end_flush(self, ticket: Ticket | None, timeout: float | None) -> bool:
+        """The second half of ``flush``."""
+        return self._worker.end_flush(ticket, timeout)
+
+    @property
+    def exit_timeout(self) -> float:
+        """Seconds that the interpreter's exit, and ``close``, wait at most."""
+        return self._worker.exit_timeout
+
+    def close(self, timeout: float | None = None) -> None:
+        """Flush within *timeout* (None: ``exit_timeout``) and park: threads end, nothing pending is lost.
+
+        A record that still comes (loggers keep handlers that a second dictConfig closed) revives it.
+        """
+        self._worker.park(timeout)
+        super().close()
+
+    def stats(self) -> dict[str, Any]:
+        """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""
+        stats = self._worker.stats()
+        return stats if self._rehearsal is None else {**stats, "dry_run": self._rehearsal.counts()}
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} is not pickled or copied: configure logging in each process"
+        )
+
+
+def _warn_of_unclosed(worker: Worker) -> None:
+    """A handler was collected; its worker goes on until all is settled, so nothing is lost."""
+    pending = worker.roughly_pending()
+    if pending:
+        warnings.warn(
+            f"a {worker.name} was dropped without close(): {pending} event(s) are still on their way",
+            ResourceWarning,
+            stacklevel=2,
+        )
+
+
+def live_handlers() -> list[EventHandler]:
+    """The handlers that exist in this process, oldest first."""
+    return [handler for _, handler in sorted(_handlers.items())]
+
+
+def _pacer(destination: Destination, pipeline: PipelineSettings) -> Pacer | None:
+    """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
+    if pipeline.requests_per_second is None or pipeline.dry_run:
+        return None
+    key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
+    name = (destination.service, destination.endpoint, key)
+    pacer = _pacers.get(name)
+    if pacer is None:
+        pacer = Pacer(pipeline.requests_per_second, pipeline.burst, pipeline.window)
+        _pacers[name] = pacer
+    pacer.slow_down_to(pipeline.requests_per_second, pipeline.burst, pipeline.window)
+    return pacer
+
+
+def _make_buffer(pipeline: PipelineSettings, destination: Destination, self_log: SelfLog) -> Buffer:
+    if pipeline.spool is None:
+        return MemoryBuffer(
+            capacity=pipeline.capacity,
+            capacity_bytes=pipeline.capacity_bytes,
+            policy=pipeline.when_full,
+            clock=clock.monotonic,
+        )
+    from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
+
+    return SpoolBuffer(
+        pipeline.spool,
+        capacity=pipeline.capacity,
+        capacity_bytes=pipeline.capacity_bytes,
+        policy=pipeline.when_full,
+        max_age_seconds=pipeline.max_age,
+        clock=clock.monotonic,
+        wall_clock=time.time,
+        report=self_log.say_once,
+        # Not the key: it may be another one when the events of a dead process are taken over.
+        identity=f"{destination.service}-{_digest(destination.endpoint + destination.address)}",
+    )
+
+
+def _digest(text: str) -> str:
+    import hashlib
+
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
+
+
+__all__ = ["EventHandler", "live_handlers"]

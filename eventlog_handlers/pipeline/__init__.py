@@ -1,0 +1,1 @@
+"""From a capture to a settled event: fold, take in, buffer, batch, send, retry, count. Owns the threads."""

@@ -1,0 +1,359 @@
+"""Folding: repeats of one problem within a window become one event with a count. Told the time, no thread.
+
+The first event of a problem goes at once. What repeats it is only counted; at the window's end one summary
+stands for all of that. A window that saw repeats is followed by one twice as long, up to MAX_WINDOW_SECONDS.
+One that saw none ends the fold: the next occurrence goes at once again, and its window is half as long as
+the last one was (halved again for each such time that has passed), never shorter than the setting.
+
+A problem is what has one fingerprint, one level and the same ``extra`` that decides where and as what an
+event goes (``event_status``, ``event_name``, ``group_id``, ``detail_type``, ``resources``).
+
+What a summary shows: the fingerprint, how many occurrences it stands for, when the first and the last of
+them were; message, traceback and extras of one of them, read in full. That is the last one among the first
+EXACT repeats of a window; after that one at most FRESH_SECONDS older than the last, by the records' own
+times. A message whose arguments are plain values, without exception, is always the last one's.
+
+Which side may touch what. The caller's side (``repeats``, ``admits``) takes no lock and survives being
+interrupted by itself at any instruction. It draws numbers from a fold's counter, which is one indivisible
+step: what the worker's side has not yet told of is the distance between two of its own draws. So no closing
+of a window has to be agreed upon. And who counts where nothing waits to be told announces it, after
+counting: so nothing stays untold in a fold that left the table while an emit had it in hand. The worker's
+side (all else) stands under the ledger's lock.
+
+What belongs here: what is the same problem, and when its summary is due. What does not: counting events as
+accepted and settled (ledger.py), waking a thread (worker.py).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from types import CodeType
+from typing import Any
+
+from eventlog_handlers.pipeline.fold_windows import next_window, window_after_quiet
+from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.fields import ARGS, CREATED, FIELDS, MSG
+from eventlog_handlers.record.message import are_plain
+from eventlog_handlers.record.plain import FATAL
+from eventlog_handlers.record.problem import Key, Quick, problem_of
+
+MAX_FOLDS = 1_024
+"""Folds kept from one turn of the worker to the next; between two turns twice as many at most."""
+MAX_ALIASES = 2_048
+EXACT = 64
+FRESH_SECONDS = 0.1
+
+
+class Fold:
+    """One problem's occurrences since its first event. Holds no record, frame, exception, nothing live."""
+
+    __slots__ = (
+        "claim", "count", "due", "exact", "first", "identity", "is_open", "last", "occurrence", "own",
+        "plain", "read_at", "retired", "seen", "stormed", "told", "turn", "window",
+    )  # fmt: skip
+
+    def __init__(self, identity: Key, first: Capture, due: float, window: float, turn: int) -> None:
+        self.identity = identity
+        # Caller's side.
+        self.count: Callable[[], int] = itertools.count().__next__
+        self.claim: Callable[[], int] = itertools.count().__next__
+        """Who draws 0 may take this fold out of the table or put another in its place."""
+        self.is_open = False
+        """Some repeat since the last summary has been announced to the worker's side."""
+        self.occurrence = first
+        self.plain: tuple[str, tuple[Any, ...] | None] | None = None
+        """Message and arguments of the last repeat, where these are all there is to it."""
+        self.read_at = self.first = self.last = _time_of(first)
+        self.retired = False
+        """Not, or soon not, in the table any more."""
+        # Worker's side; the caller's only reads.
+        self.exact = EXACT
+        self.own = 0
+        """How often the worker's side drew from ``count``."""
+        self.told = 0
+        """Repeats that are in summaries."""
+        self.stormed = False
+        """A summary went out before this window's end."""
+        self.due = due
+        self.window = window
+        self.seen = 0
+        self.turn = turn
+
+    def repeats(self) -> int:
+        """How many repeats have been counted since the fold was opened."""
+        drawn = self.count() - self.own
+        self.own += 1
+        return drawn
+
+    def taken(self) -> Capture | None:
+        """The summary of the repeats not told of yet; now they are. None if there are none."""
+        self.is_open = False  # before the draw: who counts after it announces itself anew
+        repeats = self.repeats()
+        untold, self.told = repeats - self.told, repeats
+        self.exact = repeats + self.own + EXACT
+        if untold == 0:
+            return None
+        occurrence, plain = self.occurrence, self.plain
+        fields = list(occurrence.fields)
+        if plain is not None and occurrence.message is None:
+            fields[MSG], fields[ARGS] = plain
+        first, last = sorted((self.first, self.last))  # the wall clock may have been put back
+        fields[CREATED] = last
+        return occurrence._replace(
+            fields=tuple(fields), count=untold, first_time=first if untold > 1 else None
+        )
+
+    def forget(self) -> None:
+        """What was counted is somebody else's to tell."""
+        self.retired = True
+        self.is_open = False  # before the draw, as in ``taken``
+        self.told = self.repeats()
+
+
+class Folds:
+    """The table of one handler's folds.
+
+    *window_seconds* is a fold's first window, *clock* gives monotonic seconds, *id_bits* the 128 random bits
+    of a summary's id. *on_open* is called, on the caller's side, when a fold gets the first repeat that has
+    to be told of.
+    """
+
+    def __init__(
+        self,
+        window_seconds: float,
+        clock: Callable[[], float],
+        id_bits: Callable[[], int],
+        on_open: Callable[[], None],
+    ) -> None:
+        self._window = window_seconds
+        self._clock = clock
+        self._id_bits = id_bits
+        self._on_open = on_open
+        # Both sides; each access is one indivisible step. Never rebound: an emit may be under way.
+        self._folds: dict[Key, Fold] = {}
+        self._aliases: dict[Key, tuple[Fold, list[CodeType]]] = {}
+        self._opened: deque[Fold] = deque()
+        """Folds whose first repeat has just been counted."""
+        self._remembered: dict[Key, tuple[float, float]] = {}
+        """Of folds that ended: the last window, and its end."""
+        self._turns = itertools.count()
+        """Orders folds by when they were made or last found used."""
+        self.hurried = False
+        """Tell of everything at the next turn."""
+        # Worker's side.
+        self._open: dict[Fold, None] = {}
+        self._open_due = inf
+        """When the first of them is due; may be too early."""
+        self._next_look = -inf
+
+    # --- the caller's side ---------------------------------------------------------------------------------
+
+    def repeats(
+        self, record: logging.LogRecord, quick: Quick | None, formatter: logging.Formatter | None
+    ) -> bool:
+        """Whether *record*, whose *quick* key this is, repeats an open problem; if so it has been counted."""
+        if quick is None:
+            return False
+        entry = self._aliases.get(quick[0])
+        if entry is None:
+            return False
+        fold = entry[0]
+        if fold.retired:
+            self._aliases.pop(quick[0], None)
+            return False
+        if not fold.is_open and self._clock() >= fold.due:
+            return False  # a quiet window has ended, only nobody has looked yet
+        fields = record.__dict__
+        created, args = fields["created"], fields["args"]
+        number = self._count(fold, created)
+        if fields["exc_info"] is None and formatter is None and are_plain(args):
+            fold.plain = fields["msg"], args
+            if len(fields) == len(FIELDS):
+                return True
+        else:
+            fold.plain = None
+        if (
+            number < fold.exact
+            or not number & (number - 1)
+            or not 0 <= created - fold.read_at < FRESH_SECONDS
+        ):
+            try:
+                fold.occurrence = capture(record, id_bits=0, formatter=formatter)
+                fold.read_at = created
+            except FATAL:
+                raise
+            except BaseException:  # counted all the same; the summary shows an earlier occurrence
+                return True
+        return True
+
+    def admits(self, captured: Capture, quick: Quick | None) -> bool:
+        """Whether *captured* is to go as an event of its own; else it has been counted as a repeat.
+
+        For what ``repeats`` did not know: opens a fold, or finds by the fingerprint that it is a repeat.
+        """
+        identity = problem_of(captured)
+        fold = self._folds.get(identity)
+        is_new = fold is None
+        now = self._clock()
+        if fold is None:
+            if len(self._folds) >= 2 * MAX_FOLDS:
+                return True  # faster than the worker can clear up
+            made = self._made(identity, captured, now)
+            fold = self._folds.setdefault(identity, made)
+            is_new = fold is made
+        elif fold.retired or (not fold.is_open and now >= fold.due):
+            if fold.claim() != 0:
+                return True  # somebody else is just replacing it
+            fold.retired = True
+            fold = self._folds[identity] = self._made(identity, captured, now, fold)
+            is_new = True
+        if quick is not None:
+            key, codes = quick
+            if not codes or any(code.co_filename for code in codes):  # else the message tells the problem
+                if len(self._aliases) >= MAX_ALIASES:
+                    self._aliases.clear()
+                self._aliases[key] = fold, codes
+        if is_new:
+            return True
+        self._count(fold, _time_of(captured))
+        fold.plain, fold.occurrence, fold.read_at = None, captured, _time_of(captured)
+        return False
+
+    def roughly_open(self) -> int:
+        """How many folds have repeats to tell of, without the lock."""
+        return len(self._open) + len(self._opened)
+
+    def _count(self, fold: Fold, created: float) -> int:
+        number = fold.count()
+        fold.last = created
+        if not fold.is_open:  # asked after counting: a summary taken in between has counted this one
+            fold.is_open = True
+            fold.first = created
+            self._opened.append(fold)
+            self._on_open()
+        return number
+
+    def _made(self, identity: Key, captured: Capture, now: float, before: Fold | None = None) -> Fold:
+        window, since = self._remembered.pop(identity, (0.0, now))
+        if before is not None:
+            window, since = before.window, before.due
+        window = window_after_quiet(window, now - since, self._window)
+        return Fold(identity, captured, now + window, window, next(self._turns))
+
+    # --- the worker's side ---------------------------------------------------------------------------------
+
+    def due(self) -> list[Capture]:
+        """Summaries whose window is over, and those of folds that have to leave the table."""
+        if not (self._folds or self._opened or self._open):
+            return []
+        summaries: list[Capture] = []
+        if self.hurried:
+            self.hurried = False
+            summaries += self.all_open()
+        now = self._clock()
+        self._announced()
+        if now >= min(self._next_look, self._open_due):
+            self._look(now, summaries)
+        if len(self._folds) > MAX_FOLDS:
+            self._trim(summaries)
+        return summaries
+
+    def all_open(self) -> list[Capture]:
+        """Summaries of everything counted so far, whether its window is over or not."""
+        summaries: list[Capture] = []
+        for fold in {**dict.fromkeys(list(self._folds.values())), **self._announced()}:
+            fold.stormed = self._tell(fold, summaries) or fold.stormed
+        self._open_due = inf
+        return summaries
+
+    def wait(self) -> float | None:
+        """Seconds until a summary is due; None if there is nothing to tell of."""
+        if not self._announced():
+            return None
+        return 0.0 if self.hurried else max(0.0, self._open_due - self._clock())
+
+    def sums(self) -> tuple[int, int]:
+        """Repeats no summary tells of yet, and how many problems they belong to."""
+        folds = {*list(self._folds.values()), *self._announced()}
+        untold = [count for fold in folds if (count := fold.repeats() - fold.told)]
+        return sum(untold), len(untold)
+
+    def clear(self) -> None:
+        """Forget everything: it is the parent's."""
+        for fold in {
+            *self._folds.values(),
+            *self._announced(),
+            *(fold for fold, _ in self._aliases.values()),
+        }:
+            fold.forget()
+        for held in (self._folds, self._aliases, self._opened, self._remembered, self._open):
+            held.clear()
+        self.hurried = False
+        self._next_look, self._open_due = -inf, inf
+
+    def _look(self, now: float, summaries: list[Capture]) -> None:
+        """Go through the whole table. A fold made from now on is not due before one shortest window."""
+        self._next_look = now + self._window
+        for fold in {**dict.fromkeys(list(self._folds.values())), **self._open}:
+            if fold.retired:
+                self._retire(fold, summaries)
+            elif now >= fold.due:
+                if not self._tell(fold, summaries) and not fold.stormed:
+                    self._retire(fold, summaries)
+                    continue
+                fold.stormed = False
+                fold.window = next_window(fold.window, self._window)
+                fold.due = now + fold.window
+            self._next_look = min(self._next_look, fold.due if not fold.retired else inf)
+        self._open_due = min((fold.due for fold in self._open), default=inf)
+
+    def _trim(self, summaries: list[Capture]) -> None:
+        """Let the folds leave that were used least lately."""
+        folds = list(self._folds.values())
+        for fold in folds:
+            repeats = fold.repeats()
+            if repeats > fold.seen:
+                fold.turn = next(self._turns)
+            fold.seen = repeats
+        folds.sort(key=lambda fold: fold.turn)
+        for fold in folds[: len(folds) - MAX_FOLDS]:
+            self._retire(fold, summaries)
+
+    def _retire(self, fold: Fold, summaries: list[Capture]) -> None:
+        is_ours = fold.claim() == 0
+        if not is_ours and not fold.retired:
+            return  # a caller is just putting another in its place
+        was_retired = fold.retired
+        fold.retired = True
+        # Who claimed it first replaces it in its next steps; found here once more, it was broken off there.
+        if (is_ours or was_retired) and self._folds.get(fold.identity) is fold:
+            self._folds.pop(fold.identity, None)
+            if fold.window > self._window:
+                if len(self._remembered) >= MAX_FOLDS:
+                    self._remembered.pop(next(iter(self._remembered)), None)
+                self._remembered[fold.identity] = fold.window, fold.due
+        self._tell(fold, summaries)
+
+    def _tell(self, fold: Fold, summaries: list[Capture]) -> bool:
+        summary = fold.taken()
+        self._open.pop(fold, None)
+        if summary is not None:
+            summaries.append(summary._replace(id_bits=self._id_bits()))
+        return summary is not None
+
+    def _announced(self) -> dict[Fold, None]:
+        """Folds with repeats to tell of, those that callers have just opened included."""
+        while self._opened:
+            fold = self._opened.popleft()
+            self._open[fold] = None
+            self._open_due = min(self._open_due, -inf if fold.retired else fold.due)
+        return self._open
+
+
+def _time_of(captured: Capture) -> float:
+    created = captured.fields[CREATED]
+    return created if type(created) is float else 0.0

@@ -1,0 +1,70 @@
+"""Notes what an observer is to be told, and tells it later, without any lock."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any
+
+from eventlog_handlers.observer import Observer, T
+from eventlog_handlers.process.self_log import SelfLog
+
+
+class Reports:
+    """Reports of one handler, noted now and told later: at the end of each of the worker's turns.
+
+    ``count`` and ``state`` may be called under any lock, ``tell`` under none; all by any thread. What waits
+    is one small tuple per event of a turn. Without an observer all three do nothing.
+    """
+
+    def __init__(self, observer: Observer | None, handler: str, self_log: SelfLog) -> None:
+        self._observer = observer
+        self._handler = handler
+        self._self_log = self_log
+        # Appending and taking off are single operations: without a lock no report is lost or told twice.
+        self._counts: deque[tuple[str, ...]] = deque()
+        self._states: deque[tuple[str, str]] = deque()
+        self._last_state: tuple[str, str] | None = None
+
+    def count(self, method: str, *words: str) -> None:
+        """Note one more event for ``on_delivered``, ``on_retry`` or ``on_drop``; *words* follow the count."""
+        if self._observer is not None:
+            self._counts.append((method, *words))
+
+    def state(self, state: str, error: str = "") -> None:
+        """Note that the destination changed to *state*."""
+        if self._observer is not None and self._last_state != (state, error):
+            self._last_state = (state, error)
+            self._states.append((state, error))
+
+    def tell(self) -> None:
+        """Hand over what was noted. Never raises, but what stops a program."""
+        if self._observer is None:
+            return
+        for (method, *words), count in Counter(_taken(self._counts)).items():
+            notify(self._observer, self._self_log, method, self._handler, count, *words)
+        for state, error in _taken(self._states):
+            notify(self._observer, self._self_log, "on_state", self._handler, state, error)
+
+
+def _taken(notes: deque[T]) -> list[T]:
+    """All of *notes*, taken off it."""
+    taken: list[T] = []
+    try:
+        while True:
+            taken.append(notes.popleft())
+    except IndexError:
+        return taken
+
+
+def notify(observer: Observer | None, self_log: SelfLog, method: str, *report: object) -> None:
+    """Call *method* of *observer* if it has one; an exception of its is told once and goes no further."""
+    try:
+        tell: Callable[..., Any] | None = getattr(observer, method, None)
+        if tell is not None:
+            tell(*report)
+    except Exception as error:
+        self_log.say_once(
+            f"observer {method}",
+            f"the observer's {method} raised {type(error).__name__}: reports may be missing",
+        )

@@ -1,0 +1,1 @@
+"""What the process does to us and for us: fork, exit, signals, clock, randomness, stderr."""

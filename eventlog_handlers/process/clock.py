@@ -1,0 +1,14 @@
+"""The monotonic clock of the package."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+
+monotonic: Callable[[], float] = (
+    functools.partial(time.clock_gettime, time.CLOCK_MONOTONIC)
+    if hasattr(time, "clock_gettime")
+    else time.monotonic  # Windows
+)
+"""Seconds of the system's monotonic clock, in the one form that freezegun and time-machine don't reach."""

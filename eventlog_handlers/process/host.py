@@ -1,0 +1,14 @@
+"""The name of this machine."""
+
+from __future__ import annotations
+
+import os
+
+
+def hostname() -> str:
+    """What ``socket.gethostname`` says."""
+    if hasattr(os, "uname"):  # what the socket module says, which takes a while to import
+        return os.uname().nodename
+    import socket
+
+    return socket.gethostname()

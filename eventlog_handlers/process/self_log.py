@@ -1,0 +1,45 @@
+"""What the package says of itself on stderr: one line per change of state, never through logging."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+from eventlog_handlers.text.fit import one_line
+
+
+class SelfLog:
+    """One plain line on stderr per change of state; never one per event, never an exception.
+
+    *stream* is asked for the stream each time, because programs replace ``sys.stderr`` and daemons close it.
+    """
+
+    def __init__(self, name: str, stream: Callable[[], TextIO | None] = lambda: sys.stderr) -> None:
+        self._name = name
+        self._stream = stream
+        self._said: set[str] = set()
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        try:
+            stream = self._stream()
+            if stream is not None:
+                stream.write(f"eventlog_handlers: {self._name}: {one_line(text)}\n")
+                stream.flush()
+        except Exception:
+            # There is no place left to report to; the counters in stats() still hold what happened.
+            return
+
+    def say_once(self, key: str, text: str) -> None:
+        """Write one line the first time *key* comes up; ``forget`` lets it come up again."""
+        if key not in self._said:
+            self._said.add(key)
+            self.say(text)
+
+    def forget(self, key: str) -> bool:
+        """Let *key* be said again; True if it had been said."""
+        if key in self._said:
+            self._said.discard(key)
+            return True
+        return False

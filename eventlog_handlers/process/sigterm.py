@@ -1,0 +1,59 @@
+"""The opt-in answer to SIGTERM: flush, then do what would have been done without us.
+
+A process without a handler of its own dies of SIGTERM at once, and no exit hook runs. Installed only where
+the user asks for it: signal handlers belong to the application.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from eventlog_handlers.process import exit as lifecycle
+
+
+class _Chained:
+    """A signal handler that flushes first and then lets *previous* have the signal."""
+
+    def __init__(self, previous: Any, timeout: float | None) -> None:
+        self.previous = previous
+        self.timeout = timeout
+        self._under_way = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._under_way:  # a second signal during the flush doesn't wait for a second one
+            self._under_way = True
+            try:
+                lifecycle.flush_all(self.timeout)
+            finally:
+                self._under_way = False
+        if callable(self.previous):
+            self.previous(number, frame)
+        elif self.previous == signal.SIG_DFL:
+            lifecycle.say_what_is_left()
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+
+def install(timeout: float | None = None) -> bool:
+    """Flush on SIGTERM, *timeout* seconds at most (None: the handlers' ``exit_timeout``).
+
+    Afterwards the handler that was installed before is called; where there was none the process dies of the
+    signal, as its parent expects. False, and nothing done, where it can't be had: not in the main thread, or
+    the signal belongs to a handler not written in Python (uWSGI), which could not be called. Calling it
+    again only changes the timeout. A server that installs its own handler later (gunicorn, hypercorn)
+    replaces this one; those run the exit hooks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous is None:
+        return False
+    if isinstance(previous, _Chained):
+        previous.timeout = timeout
+        return True
+    signal.signal(signal.SIGTERM, _Chained(previous, timeout))
+    return True

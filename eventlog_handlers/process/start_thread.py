@@ -1,0 +1,37 @@
+"""How a thread of ours is started, and who must not wait for one."""
+
+from __future__ import annotations
+
+import _thread
+import logging
+import threading
+from collections.abc import Callable
+
+from eventlog_handlers.process import fork
+
+_native_start = _thread.start_new_thread
+
+
+def start_thread(run: Callable[[], None], name: str) -> None:
+    def live() -> None:
+        try:
+            run()
+        finally:
+            fork.fork_gate.ends()
+
+    if _thread.start_new_thread is _native_start:
+        threading.Thread(target=live, name=name, daemon=True).start()
+    else:
+        # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
+        # the whole program. In a real one they are what they seem.
+        _native_start(live, ())
+
+
+def caller_owns_logging_lock() -> bool:
+    """Whether this thread holds logging's module lock, as it does when dictConfig flushes and closes us.
+
+    Then nobody may wait for a worker: the worker's client library may be waiting for that very lock.
+    """
+    lock = getattr(logging, "_lock", None)
+    is_owned = getattr(lock, "_is_owned", None)
+    return bool(is_owned is not None and is_owned())

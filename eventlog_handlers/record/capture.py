@@ -1,0 +1,340 @@
+"""From LogRecord to Capture, in the thread that logs.
+
+``capture`` takes only what may change or die after the call: a copy of the record's fields, arguments that
+are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
+the record; formatting is left to the worker (mapping.py).
+
+A broken log call is still an event. Whatever cannot be read or formatted is replaced by something readable
+and named in ``Capture.defects``.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from itertools import islice
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.process.own_traffic import reading
+from eventlog_handlers.record import dialects, traceback_text
+from eventlog_handlers.record import exceptions as tracebacks
+from eventlog_handlers.record.fields import _COUNT, ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, _values
+from eventlog_handlers.record.message import (
+    MAX_MESSAGE,
+    MAX_TEMPLATE,
+    are_plain,
+    formatted,
+    given,
+    is_deferrable,
+    merged,
+    own_message,
+)
+from eventlog_handlers.record.plain import ATOMS, FATAL, MAX_ITEMS, MAX_STRING, Plain, name_of, note, text_of
+from eventlog_handlers.text.fit import shorten, unused
+
+MAX_READING_DEPTH = 2
+"""A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
+
+_LEVELNO, _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(
+    FIELDS.index, ("levelno", "exc_info", "exc_text", "stack_info")
+)
+# message and asctime are left behind by formatters; taskName exists from 3.12 on.
+_NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
+
+_LogRecord = logging.LogRecord
+_modules = sys.modules
+_OTEL_API = dialects.OTEL_API
+_new = tuple.__new__
+
+
+class Capture(NamedTuple):
+    """What a log call leaves behind for the worker. Holds no record, frame, exception, nothing live."""
+
+    level: int
+    id_bits: int
+    fields: tuple[Any, ...]
+    """The record's FIELDS; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
+    message: str | None
+    """The formatted message, if it had to be formatted at once."""
+    template: str
+    """May be long still; cut when rendered."""
+    has_arguments: bool
+    extras: dict[str, Any] | None
+    exception: tracebacks.Link | ExceptionText | None
+    stack: str
+    span: tuple[str | None, str | None]
+    """Trace and span id in hex."""
+    defects: tuple[str, ...]
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count
+    """How many log calls it stands for; of these the one that is shown is the last, or a late one."""
+    first_time: float | None = None
+    """When the first of them was, in seconds since the epoch; None where *count* is 1."""
+
+
+_NO_SPAN = (None, None)
+_NO_NAMES: list[str] = []
+
+
+def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatter | None = None) -> Capture:
+    """Take from *record* what an event needs. For the thread that logs; about a microsecond if it is plain.
+
+    *id_bits* are 128 random bits, the event's id to be. *formatter* makes the message, on a copy of the
+    record without its traceback; if it fails the record's own message is taken. Runs the application's code
+    (a ``__str__``, a formatter, ``getMessage``) only for values that are not plain. Raises what stops a
+    program (KeyboardInterrupt, SystemExit) out of such code; anything else it raises is a record beyond
+    reading, for which there is ``degraded``.
+    """
+    fields = record.__dict__
+    more = _NO_NAMES
+    try:
+        values = _values(fields)
+    except KeyError:
+        values = NO_FIELDS
+    if len(fields) != _COUNT:
+        names = [*fields]
+        more = names[_COUNT:]
+        if names[:_COUNT] != FIELDS:
+            values = NO_FIELDS
+    msg, args, level = values[MSG], values[ARGS], values[_LEVELNO]
+    if (
+        formatter is not None
+        or type(record) is not _LogRecord
+        or type(msg) is not str
+        or type(level) is not int
+        or values[_STACK_INFO] is not None
+        or _OTEL_API in _modules
+        or (more and not dialects.NEEDS_READING.isdisjoint(more))
+    ):
+        return _once_within_itself(_thorough, record, id_bits, dict(fields), formatter)
+    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING and are_plain(args):
+        extras = None
+        if not more or (extras := _plain_already(fields, more)) is not None:
+            return _new(
+                Capture,
+                (
+                    level, id_bits, values, None, msg, bool(args),
+                    extras, None, "", _NO_SPAN, (), 1, None,
+                ),
+            )  # fmt: skip
+    extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
+    return _once_within_itself(_straight, record, id_bits, values, extras)
+
+
+def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
+    """The extras called *more*, if they can be kept as they are; None if some would have to be converted."""
+    extras: dict[str, Any] = {}
+    for name in more:
+        value = fields[name]
+        kind = type(value)
+        if kind not in ATOMS or (kind is str and len(value) > MAX_STRING) or type(name) is not str:
+            return None
+        if name not in _NOT_EXTRA:
+            extras[name] = value
+    return extras if len(extras) <= MAX_ITEMS else None
+
+
+def _once_within_itself(
+    read: Callable[..., Capture], record: logging.LogRecord, id_bits: int, *more: Any
+) -> Capture:
+    """What *read* makes of the record; its summary where a value that is being printed logs itself again."""
+    if reading.depth >= MAX_READING_DEPTH:
+        return _summary(record, "logged while other records were being read, so its values were not", id_bits)
+    reading.depth += 1
+    try:
+        return read(record, id_bits, *more)
+    finally:
+        reading.depth -= 1
+
+
+def _straight(
+    record: logging.LogRecord, id_bits: int, values: tuple[Any, ...], extras: dict[str, Any] | None
+) -> Capture:
+    """The short way for logging's own records with extras, an exception or arguments that may change.
+
+    *values* are the record's FIELDS.
+    """
+    defects: list[str] = []
+    message = exception = None
+    kept = list(values)
+    msg, args, exc_info, exc_text = values[MSG], values[ARGS], values[_EXC_INFO], values[_EXC_TEXT]
+    if not is_deferrable(msg, args):
+        message = shorten(own_message(record, msg, args, defects), MAX_MESSAGE)
+        msg = shorten(msg, MAX_TEMPLATE)
+        kept[MSG] = kept[ARGS] = None
+    extras = _plain_extras(extras, defects) if extras else None
+    if exc_info is not None or exc_text is not None:
+        exception = _exception(exc_info, exc_text, defects)
+        kept[_EXC_INFO] = None
+    return _new(
+        Capture,
+        (
+            values[_LEVELNO], id_bits, tuple(kept), message, msg, given(args),
+            extras, exception, "", _NO_SPAN, tuple(defects), 1, None,
+        ),
+    )  # fmt: skip
+
+
+def _thorough(
+    record: logging.LogRecord, id_bits: int, fields: dict[str, Any], formatter: logging.Formatter | None
+) -> Capture:
+    """The long way, for any record; *fields* is a copy of its own."""
+    defects: list[str] = []
+    kept = {
+        name: value if type(value) in ATOMS else text_of(value, defects, name)
+        for name, value in zip(KEPT, map(fields.get, KEPT), strict=True)
+    }
+    extras: dict[Any, Any] = {name: fields[name] for name in fields if name not in _NOT_EXTRA}
+    msg, args = fields.get("msg"), fields.get("args")
+    exc_info, exc_text, stack = fields.get("exc_info"), fields.get("exc_text"), fields.get("stack_info")
+
+    said = dialects.read(msg, args, extras, exc_info=exc_info, exc_text=exc_text)
+    stack = said.stack if stack is None else stack
+    extras = said.extras
+    message: str | None = None
+    if formatter is not None:
+        message = formatted(formatter, record, said.is_structured, defects)
+    if message is None:
+        if said.is_foreign:
+            message = merged(said.msg, said.args, defects)
+        elif type(record) is _LogRecord and is_deferrable(msg, args):
+            kept["msg"], kept["args"] = msg, args
+        else:
+            message = own_message(record, msg, args, defects)
+    template = said.template if said.template is not None else text_of(said.msg, defects, "msg")
+    return Capture(
+        level=_level(fields.get("levelno"), defects),
+        id_bits=id_bits,
+        fields=tuple(map(kept.get, FIELDS)),
+        message=None if message is None else shorten(message, MAX_MESSAGE),
+        template=shorten(template, MAX_TEMPLATE),
+        has_arguments=said.has_arguments or given(said.args),
+        extras=_plain_extras(extras, defects) if extras else None,
+        exception=_exception(said.exc_info, said.exc_text, defects),
+        stack="" if stack is None else shorten(text_of(stack, defects, "stack_info"), MAX_MESSAGE),
+        span=dialects.span(fields, _modules.get(dialects.OTEL_API)),
+        defects=tuple(defects),
+    )
+
+
+def _level(level: object, defects: list[str]) -> int:
+    if type(level) is int:
+        return level
+    try:
+        number = int(level)  # type: ignore[call-overload]
+    except FATAL:
+        raise
+    except BaseException:
+        number = 0
+    note(defects, f"level: {shorten(text_of(level, defects, 'level'), 80)} is no integer, taken as {number}")
+    return int.__index__(number)
+
+
+def _plain_extras(extras: dict[Any, Any], defects: list[str]) -> dict[str, Any]:
+    """Extras as values that cannot change any more: plain ones as they are, all others as JSON."""
+    if len(extras) > MAX_ITEMS:
+        extras = _first_extras(extras, defects)
+    plain: Plain | None = None
+    result: dict[str, Any] = {}
+    for name, value in extras.items():
+        kind = type(value)
+        if type(name) is not str or kind not in ATOMS or (kind is str and len(value) > MAX_STRING):
+            if name in STEERING:
+                value = Plain(defects).of(value, name)  # a budget of its own: no neighbour can use it up
+            else:
+                plain = plain or Plain(defects)
+                name = plain.name(name, result, "extra")
+                value = plain.of(value, f"extra {name!r}")
+        result[name if name not in result else unused(name, result)] = value
+    return result
+
+
+def _first_extras(extras: dict[Any, Any], defects: list[str]) -> dict[Any, Any]:
+    steering = {name: extras[name] for name in STEERING if name in extras}
+    first = dict(islice(extras.items(), MAX_ITEMS - 1))
+    note(defects, f"extra: {len(extras)} items, {len(first)} kept")
+    first[unused("…", first)] = f"[{len(extras) - len(first)} more]"
+    return {**first, **steering}
+
+
+def _exception(exc_info: Any, exc_text: Any, defects: list[str]) -> tracebacks.Link | ExceptionText | None:
+    """The exception of a record, whatever form it has there: a tuple, an instance, True or printed text."""
+    value: BaseException | None = None
+    try:
+        value, tb = _live(exc_info, defects)
+        if value is not None:
+            return tracebacks.capture(value, tb, defects)
+    except FATAL:
+        raise
+    except BaseException as error:
+        note(defects, f"exception: unreadable, {name_of(type(error))}")
+        if value is not None:
+            return tracebacks.bare(type(value), f"unreadable: {name_of(type(error))}")
+    if exc_text is None:
+        return None
+    if not issubclass(type(exc_text), str):
+        note(defects, f"exc_text: is no text but {name_of(type(exc_text))}")
+        return None
+    text = text_of(exc_text, defects, "exc_text")
+    return traceback_text.parsed(text) if text.strip() else None
+
+
+def _live(exc_info: Any, defects: list[str]) -> tuple[BaseException | None, TracebackType | None]:
+    if type(exc_info) is tuple and len(exc_info) == 3:
+        _, value, tb = exc_info
+        if isinstance(value, BaseException):
+            return value, tb if isinstance(tb, TracebackType) else None
+        if exc_info == (None, None, None):
+            return None, None  # exc_info=True where nothing was being handled
+    elif isinstance(exc_info, BaseException):
+        return exc_info, exc_info.__traceback__
+    elif exc_info is True:
+        _, value, tb = sys.exc_info()
+        return value, tb
+    elif exc_info is None or exc_info is False or exc_info == ():
+        return None, None
+    note(defects, f"exc_info: no exception but {tracebacks.described(exc_info, defects)}")
+    return None, None
+
+
+def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -> Capture:
+    """The least of a record, for when ``capture`` raised *error*: its plain fields, nothing formatted.
+
+    Runs no code of the application that it can avoid. Never raises but KeyboardInterrupt and SystemExit.
+    """
+    return _summary(record, f"could not be read, {name_of(type(error))}", id_bits)
+
+
+def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
+    try:
+        found = object.__getattribute__(record, "__dict__")
+        fields = dict(found) if isinstance(found, dict) else {}
+    except FATAL:
+        raise
+    except BaseException:
+        fields = {}
+    plain = {name: value for name, value in fields.items() if type(value) in ATOMS}
+    msg = plain.get("msg")
+    message = shorten(msg, MAX_STRING) if type(msg) is str else f"<{name_of(type(fields.get('msg')))}>"
+    level = plain.get("levelno")
+    exc_info = fields.get("exc_info")
+    value = exc_info[1] if type(exc_info) is tuple and len(exc_info) == 3 else exc_info
+    return Capture(
+        level=level if type(level) is int else 0,
+        id_bits=id_bits,
+        fields=tuple(plain.get(name) if name in KEPT else None for name in FIELDS),
+        message=message
+        if not given(fields.get("args")) or type(msg) is not str
+        else f"{message} [args not read]",
+        template=shorten(message, MAX_TEMPLATE),
+        has_arguments=True,
+        extras=None,
+        exception=tracebacks.bare(type(value), "not read")
+        if issubclass(type(value), BaseException)
+        else None,
+        stack="",
+        span=_NO_SPAN,
+        defects=(f"record: {why}",),
+    )

@@ -1,0 +1,354 @@
+"""Exceptions: captured without keeping anything alive, printed later as the standard library prints them.
+
+``capture`` runs in the thread that logs. It keeps code objects and instruction offsets instead of frames,
+texts instead of exceptions, so no local variable lives a moment longer than it would have. ``render`` runs
+in the worker; reading source lines (through ``linecache``) and drawing carets is left to it.
+
+Byte for byte: the reference is ``traceback.format_exception`` of the running interpreter, through whose
+formatter the text is made. It differs on purpose only where an exception is monstrous: past the bounds below
+a line says what was left out. What does not belong here: finding an exception in a record (captures.py).
+"""
+
+from __future__ import annotations
+
+import builtins
+import itertools
+import linecache
+import sys
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from types import CodeType, TracebackType
+from typing import Any, TypeAlias
+
+from eventlog_handlers.record import fingerprint as fingerprints
+from eventlog_handlers.record.plain import FATAL, name_of, note, text_of
+from eventlog_handlers.text.fit import shorten
+
+FRAMES_FIRST = 50
+FRAMES_LAST = 150
+LINKS_FIRST = 25
+LINKS_LAST = 25
+LINKS_IN_ALL = 200
+GROUP_WIDTH = 15  # the standard library prints no more members, nor groups deeper than GROUP_DEPTH
+GROUP_DEPTH = 10
+MAX_MESSAGE = 65_536
+MAX_NOTES = 200
+
+_POSITIONS = sys.version_info >= (3, 11)  # code objects know columns, and lines better than tb_lineno
+_PLAIN_NOTES = sys.version_info >= (3, 11)  # printed by the standard library itself
+# Their last lines need the live objects ("Did you mean", the caret under a syntax error).
+_ASK_LIBRARY: tuple[type[BaseException], ...] = (
+    (SyntaxError,)
+    if sys.version_info[:2] == (3, 11)
+    else (SyntaxError, ImportError, NameError, AttributeError)
+)
+
+
+Frames: TypeAlias = tuple[CodeType | None, int, int, int]
+"""Entries of a traceback that are the same: code, offset of the instruction, line (0: ask the code object),
+how many of them. Without code: so many were left out. A plain tuple, for one is made per frame."""
+
+
+class Link:
+    """One exception of a graph, as text and code; what it was raised from and with hang on it as others."""
+
+    __slots__ = (
+        "cause", "context", "frames", "gap", "lines",
+        "member_count", "members", "message", "suppress", "type",
+    )  # fmt: skip
+
+    def __init__(
+        self, type_name: str, message: str, lines: tuple[str, ...], frames: list[Frames], suppress: bool
+    ) -> None:
+        self.type = type_name
+        self.message = message
+        self.lines = lines  # what follows the stack, each with its line end
+        self.frames = frames
+        self.suppress = suppress
+        self.cause: Link | None = None
+        self.context: Link | None = None
+        self.members: list[Link] | None = None  # of a group: the first GROUP_WIDTH
+        self.member_count = 0
+        self.gap = 0  # how many links of the chain were left out below this one
+
+    def chain(self) -> list[Link]:
+        """This link and those below it as printed: cause, else context unless suppressed."""
+        links: list[Link] = []
+        link: Link | None = self
+        while link is not None:
+            links.append(link)
+            link = link.cause if link.cause is not None else None if link.suppress else link.context
+        return links
+
+
+def capture(value: BaseException, tb: TracebackType | None, defects: list[str]) -> Link:
+    """Take *value* with its causes, contexts and group members; *tb* is its own traceback.
+
+    Never raises but KeyboardInterrupt and SystemExit; what could not be read is in *defects*. A plain
+    exception of ten frames costs a few microseconds.
+    """
+    top = _link(value, tb, defects)
+    cause, context = value.__cause__, value.__context__
+    if cause is None and (context is None or top.suppress) and not isinstance(value, _groups()):
+        return top
+    return _Graph(defects).filled(top, value)
+
+
+def outline(value: BaseException, tb: TracebackType | None, codes: list[CodeType]) -> list[str] | None:
+    """The types of *value* and what it came from, by name; the code they passed through goes to *codes*.
+
+    As ``types`` and ``places`` see them later, told in a fraction of the time: equal outlines have one
+    fingerprint. None where it takes more to tell: groups, long chains and deep stacks.
+    """
+    types: list[str] = []
+    groups = _groups()
+    while True:
+        kind = type(value)
+        if isinstance(value, groups) or len(types) >= 2 * LINKS_FIRST:
+            return None
+        types += (kind.__module__, kind.__qualname__)
+        last = None
+        while tb is not None:
+            code = tb.tb_frame.f_code
+            if code is not last:
+                codes.append(code)
+                last = code
+            tb = tb.tb_next
+        if len(codes) > FRAMES_FIRST + FRAMES_LAST:
+            return None
+        below = value.__cause__
+        if below is None and not value.__suppress_context__:
+            below = value.__context__
+        if below is None:
+            return types
+        value, tb = below, below.__traceback__
+
+
+class _Graph:
+    """Walks causes, contexts and groups in the order of ``traceback.TracebackException.__init__``.
+
+    The order matters: an exception is printed only where it is met first.
+    """
+
+    def __init__(self, defects: list[str]) -> None:
+        self._defects = defects
+        self._seen: set[int] = set()
+        self._count = 1
+
+    def filled(self, top: Link, value: BaseException) -> Link:
+        self._seen.add(id(value))
+        groups = _groups()
+        waiting: list[tuple[Link, BaseException, int, int]] = [(top, value, 1, 0)]  # …, place in chain, depth
+        while waiting:
+            link, exc, place, depth = waiting.pop()
+            lower = exc.__cause__
+            below = link.cause = self._met(lower)
+            if below is None and not link.suppress:
+                lower = exc.__context__
+                below = link.context = self._met(lower)
+            members: list[BaseException] = []
+            if isinstance(exc, groups):
+                everyone = exc.exceptions  # type: ignore[attr-defined]
+                link.member_count = len(everyone)
+                members = list(everyone[:GROUP_WIDTH]) if depth <= GROUP_DEPTH else []
+                met = [self._taken(member) for member in members]
+                link.members = [member for member in met if member is not None]
+            if below is not None and lower is not None:
+                if place == LINKS_FIRST:
+                    below, lower = self._past_the_middle(link, below, lower)
+                waiting.append((below, lower, place + 1, depth))
+            # _taken refuses all or none of the rest, so what is missing is missing at the end.
+            pairs = zip(link.members or (), members, strict=False)
+            waiting.extend((member, source, 1, depth + 1) for member, source in pairs)
+        return top
+
+    def _met(self, exc: BaseException | None) -> Link | None:
+        return None if exc is None or id(exc) in self._seen else self._taken(exc)
+
+    def _taken(self, exc: BaseException) -> Link | None:
+        self._count += 1
+        if self._count > LINKS_IN_ALL:
+            note(self._defects, f"exception: more than {LINKS_IN_ALL} linked exceptions")
+            return None
+        self._seen.add(id(exc))
+        return _link(exc, exc.__traceback__, self._defects)
+
+    def _past_the_middle(self, link: Link, below: Link, lower: BaseException) -> tuple[Link, BaseException]:
+        """Where a chain is long, hang its last links right below *link* and count what is left out."""
+        rest = [lower]
+        unseen = {id(lower)}
+        while True:
+            last = rest[-1]
+            after = last.__cause__
+            if after is None and not last.__suppress_context__:
+                after = last.__context__
+            if after is None or id(after) in unseen or id(after) in self._seen:
+                break
+            unseen.add(id(after))
+            rest.append(after)
+        if len(rest) <= LINKS_LAST:
+            return below, lower
+        link.gap = len(rest) - LINKS_LAST
+        note(self._defects, f"exception: {link.gap} of a chain left out")
+        lower = rest[-LINKS_LAST]
+        self._seen.update(map(id, rest[:-LINKS_LAST]))
+        kept = self._taken(lower)
+        if kept is None:
+            return below, rest[0]
+        if link.cause is not None:
+            link.cause = kept
+        else:
+            link.context = kept
+        return kept, lower
+
+
+def _link(value: BaseException, tb: TracebackType | None, defects: list[str]) -> Link:
+    kind = type(value)
+    name = _type_name(kind)
+    try:
+        message = shorten(str.__str__(str(value)), MAX_MESSAGE)
+        notes = getattr(value, "__notes__", None)
+        simple = notes is None or (_PLAIN_NOTES and _is_plain(notes))
+    except FATAL:
+        raise
+    except BaseException as error:
+        note(defects, f"exception: {name} raised {name_of(type(error))} while printed")
+        message, notes, simple = "<exception str() failed>", None, False
+    if simple and not issubclass(kind, _ASK_LIBRARY):
+        lines: tuple[str, ...] = (f"{name}: {message}\n" if message else f"{name}\n",)
+        if notes:
+            lines += tuple(line + "\n" for text in notes for line in text.split("\n"))
+    else:
+        lines = _lines_of_library(value, tb, name, message)
+    return Link(name, message, lines, _walked(tb), bool(value.__suppress_context__))
+
+
+def _type_name(kind: type) -> str:
+    """As ``traceback`` prints it: with the module, but for builtins and ``__main__``."""
+    name, module = kind.__qualname__, kind.__module__
+    if type(module) is not str:
+        module = "<unknown>"
+    return name if module in ("builtins", "__main__") else f"{module}.{name}"
+
+
+def _is_plain(notes: object) -> bool:
+    return (
+        type(notes) is list
+        and len(notes) <= MAX_NOTES
+        and all(type(text) is str and len(text) <= MAX_MESSAGE for text in notes)
+    )
+
+
+def _lines_of_library(
+    value: BaseException, tb: TracebackType | None, name: str, message: str
+) -> tuple[str, ...]:
+    """The last lines as the running ``traceback`` words them; ours, if it chokes on the exception."""
+    try:
+        # *_seen* is private, the same since 3.5: with it no cause or context is followed.
+        printed = traceback.TracebackException(type(value), value, tb, limit=0, _seen=set())
+        printed.exceptions = None  # 3.13 looks at it, and sets it only without _seen
+        room = 4 * MAX_MESSAGE
+        lines: list[str] = []
+        for line in itertools.islice(printed.format_exception_only(), 2 * MAX_NOTES):
+            lines.append(shorten(str.__str__(line), min(room, MAX_MESSAGE)))
+            room -= len(lines[-1])
+        return tuple(lines)
+    except FATAL:
+        raise
+    except BaseException:
+        return (f"{name}: {message}\n" if message else f"{name}\n",)
+
+
+def _walked(tb: TracebackType | None) -> list[Frames]:
+    """The entries of a traceback, outermost first; past the bounds the first and the last of them."""
+    frames: list[Frames] = []
+    loaded = linecache.cache
+    entry = tb
+    while entry is not None:
+        frame = entry.tb_frame
+        code = frame.f_code
+        offset = entry.tb_lasti
+        if code.co_filename not in loaded:
+            _remember_loader(code.co_filename, frame.f_globals)
+        frames.append((code, offset, 0 if _POSITIONS and offset >= 0 else entry.tb_lineno, 1))
+        if len(frames) > FRAMES_FIRST + FRAMES_LAST:
+            return _walked_far(tb)
+        entry = entry.tb_next
+    return frames
+
+
+def _walked_far(tb: TracebackType | None) -> list[Frames]:
+    """As _walked, for the deep: neighbours that are the same become one, then the middle is left out."""
+    first: list[Frames] = []
+    last: deque[Frames] = deque(maxlen=FRAMES_LAST)
+    left_out = times = 0
+    code: CodeType | None = None
+    offset = line = 0
+    while True:
+        if tb is not None and tb.tb_frame.f_code is code and tb.tb_lasti == offset:
+            times += 1
+            tb = tb.tb_next
+            continue
+        if code is not None:
+            if len(first) < FRAMES_FIRST:
+                first.append((code, offset, line, times))
+            else:
+                left_out += last[0][3] if len(last) == FRAMES_LAST else 0
+                last.append((code, offset, line, times))
+        if tb is None:
+            break
+        code, offset, times = tb.tb_frame.f_code, tb.tb_lasti, 1
+        line = 0 if _POSITIONS and offset >= 0 else tb.tb_lineno
+        if code.co_filename not in linecache.cache:
+            _remember_loader(code.co_filename, tb.tb_frame.f_globals)
+        tb = tb.tb_next
+    return [*first, (None, 0, 0, left_out), *last] if left_out else [*first, *last]
+
+
+def _remember_loader(file: str, module_globals: dict[str, Any]) -> None:
+    """Let ``linecache`` find the source of what was imported from an archive; failing costs source lines."""
+    try:
+        linecache.lazycache(file, module_globals)
+    except FATAL:
+        raise
+    except BaseException:  # a module with a strange __loader__ or __spec__
+        return
+
+
+_BUILTIN_GROUP = getattr(builtins, "BaseExceptionGroup", None)
+
+
+def _groups() -> tuple[type[BaseException], ...]:
+    """The class of exception groups: built in from 3.11 on, before that the backport's if it was imported."""
+    found = _BUILTIN_GROUP or getattr(sys.modules.get("exceptiongroup"), "BaseExceptionGroup", None)
+    return () if found is None else (found,)
+
+
+# ---- in the worker
+
+
+def places(link: Link) -> Iterator[fingerprints.Place]:
+    """Where the exceptions of the chain passed through: file and function, outermost first."""
+    for below in link.chain():
+        for code, *_ in below.frames:
+            if code is not None:
+                yield code.co_filename, code.co_name
+
+
+def types(link: Link) -> Iterator[str]:
+    """The type names of the chain, each group followed by the types it holds."""
+    for below in link.chain():
+        yield below.type
+        yield from sorted({member.type for member in below.members or ()})
+
+
+def bare(kind: type, why: str) -> Link:
+    """The least of an exception, for when even capturing it failed: its type, and why there is no more."""
+    name = name_of(kind)
+    return Link(name, "", (f"{name} [{why}]\n",), [], True)
+
+
+def described(value: object, defects: list[str]) -> str:
+    """Something that stands where an exception should, in a few words."""
+    return shorten(text_of(value, defects, "exc_info"), 200)

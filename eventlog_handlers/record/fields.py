@@ -1,0 +1,54 @@
+"""The fields of a LogRecord, by place and by name, and the one-line form of those that name something."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from eventlog_handlers.record.message import MAX_TEMPLATE
+from eventlog_handlers.record.plain import name_of, note, text_of
+from eventlog_handlers.text.fit import encodable, shorten
+
+FIELDS = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
+"""What a record straight from logging's hands has, in order: with these and no others it has no extras."""
+_COUNT = len(FIELDS)
+_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
+
+MSG, ARGS, CREATED = map(FIELDS.index, ("msg", "args", "created"))
+"""Where these stand among FIELDS."""
+
+KEPT = (
+    "name", "levelname", "pathname", "module", "lineno", "funcName",
+    "created", "thread", "threadName", "process",
+)  # fmt: skip
+"""Of FIELDS, what an event tells of."""
+
+STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type", "fingerprint")
+"""Extras that decide where and as what an event goes."""
+
+
+NO_FIELDS: tuple[Any, ...] = (None,) * _COUNT
+
+
+_NAME, _FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
+
+
+def _named(value: object, default: str, what: str, defects: list[str]) -> str:
+    """A field that should be text; *default* where it is None or empty."""
+    if value is None:
+        return default
+    if type(value) is str:
+        return (_name(value) if len(value) <= _SHORT else _fitted(value)) or default
+    note(defects, f"{what}: is no text but {name_of(type(value))}")
+    return _fitted(text_of(value, defects, what)) or default
+
+
+def _fitted(text: str) -> str:
+    return encodable(shorten(text, MAX_TEMPLATE))
+
+
+_SHORT = 200  # characters; longer ones are not remembered
+_name = lru_cache(maxsize=2_048)(_fitted)  # a program's loggers, functions, files and threads are few

@@ -1,0 +1,128 @@
+"""A record's message as text, whatever its template and arguments are; never raises but FATAL.
+
+What belongs here: putting arguments into a template, at once or later. What does not: which texts of a record
+are its message (captures.py), other values (jsonable.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any
+
+from eventlog_handlers.record import dialects
+from eventlog_handlers.record.plain import ATOMS, FATAL, MAX_STRING, decoded, name_of, note, text_of
+from eventlog_handlers.text.fit import shorten
+
+MAX_MESSAGE = 262_144
+"""Characters of a message or stack that are kept."""
+MAX_TEMPLATE = 4_096
+
+_LogRecord = logging.LogRecord
+
+
+def given(args: object) -> bool:
+    """Whether there are arguments to put in. Asks only types that answer; any other is an argument."""
+    return bool(args) if args is None or type(args) in (tuple, dict, list) else True
+
+
+def is_deferrable(msg: object, args: object) -> bool:
+    """Whether the message may be formatted later, with the same result and without keeping anything alive."""
+    return type(msg) is str and len(msg) <= MAX_STRING and are_plain(args)
+
+
+def are_plain(args: object) -> bool:
+    """Whether a record's arguments can neither change nor hold anything alive."""
+    if type(args) is not tuple:
+        return args is None
+    for value in args:
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_STRING:
+                return False
+        elif kind not in ATOMS:
+            return False
+    return True
+
+
+def formatted(
+    formatter: logging.Formatter, record: logging.LogRecord, is_structured: bool, defects: list[str]
+) -> str | None:
+    """What the user's *formatter* makes of the record; None if it fails."""
+    try:
+        shown = copy.copy(record)  # formatters write into the record they are given
+        shown.exc_info = shown.exc_text = shown.stack_info = None
+        if is_structured:
+            shown.msg = dialects.without_traceback(shown.msg)
+        return text_of(formatter.format(shown), defects, "formatter")
+    except FATAL:
+        raise
+    except BaseException as error:
+        note(defects, f"formatter: raised {_described(error, defects)}")
+        return None
+
+
+def own_message(record: logging.LogRecord, msg: object, args: Any, defects: list[str]) -> str:
+    """``record.getMessage()``, at once: the arguments may change, or the record has a mind of its own."""
+    if type(msg) in _BINARY or (type(args) is tuple and not _BINARY.isdisjoint(map(type, args))):
+        return merged(msg, args, defects)
+    try:
+        return text_of(record.getMessage(), defects, "msg")
+    except FATAL:
+        raise
+    except BaseException as error:
+        return _unformatted(msg, args, error, defects)
+
+
+_BINARY = frozenset({bytes, bytearray})
+
+
+def merged(msg: object, args: Any, defects: list[str]) -> str:
+    """``msg % args``, bytes taken as text."""
+    text = text_of(msg, defects, "msg")
+    if not given(args):
+        return text
+    if type(args) is tuple:
+        args = tuple(decoded(value) if type(value) in _BINARY else value for value in args)
+    try:
+        return str.__str__(text % args)
+    except FATAL:
+        raise
+    except BaseException as error:
+        return _unformatted(msg, args, error, defects)
+
+
+def _unformatted(msg: object, args: object, error: BaseException, defects: list[str]) -> str:
+    """The message of a log call whose arguments do not fit: nothing of it is lost."""
+    note(defects, f"message: {_described(error, defects)}")
+    text = text_of(msg, defects, "msg")
+    if not given(args):
+        return text
+    values = args if type(args) is tuple else (args,)
+    shown = ", ".join(_represented(value, defects) for value in values[:20])
+    more = f", {len(values) - 20} more" if len(values) > 20 else ""
+    return f"{shorten(text, MAX_MESSAGE // 2)} [args: {shown}{more}]"
+
+
+def _represented(value: object, defects: list[str]) -> str:
+    try:
+        return shorten(str.__str__(repr(value)), 1_000)
+    except FATAL:
+        raise
+    except BaseException as error:
+        note(defects, f"args: __repr__ of {name_of(type(value))} raised {name_of(type(error))}")
+        return f"<unprintable {name_of(type(value))}: {name_of(type(error))}>"
+
+
+def _described(error: BaseException, defects: list[str]) -> str:
+    return f"{name_of(type(error))}: {shorten(text_of(error, defects, 'error'), 200)}"
+
+
+def late_message(msg: object, args: Any, defects: list[str]) -> str:
+    """The message as the record would have made it; through LogRecord, whose getMessage may be patched."""
+    shown = _LogRecord.__new__(_LogRecord)
+    shown.msg, shown.args = msg, args
+    try:
+        return text_of(shown.getMessage(), defects, "msg")
+    except Exception as error:
+        return _unformatted(msg, args, error, defects)

@@ -1,0 +1,204 @@
+"""From Capture to Event, in the worker's thread: which field of an event comes from where.
+
+``render`` does the formatting that ``capture`` put off; it reads source files through ``linecache`` and is
+otherwise pure. A broken log call is still an event: whatever cannot be formatted is replaced by something
+readable and named in ``Event.defects``.
+
+What does not belong here: how a value becomes JSON (jsonable.py), an exception text (tracebacks.py), a
+template and its arguments a message (messages.py), events of one problem alike (fingerprints.py); nor
+anything one service wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import isfinite
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from eventlog_handlers.events import JSON, STATUSES, Code, Event
+from eventlog_handlers.record import exceptions as tracebacks
+from eventlog_handlers.record import traceback_text
+from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, _named
+from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message
+from eventlog_handlers.record.plain import Plain, name_of, note, text_of
+from eventlog_handlers.record.problem import _fingerprint
+from eventlog_handlers.record.sender import Identity
+from eventlog_handlers.text.fit import encodable, shorten
+
+LATEST_TIME = 253_402_300_799.0
+"""The last second of the year 9999: later than that no service and no datetime can say."""
+
+_kept = itemgetter(*map(FIELDS.index, KEPT))
+_STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
+
+T = TypeVar("T")
+
+
+def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | None = None) -> Event:
+    """Make the event. For the worker's thread; never raises.
+
+    *level_map* names the status of exact level numbers; otherwise from 50 on critical, from 40 on error, from
+    30 on warning, else info. ``extra={"event_status": …}`` wins over both.
+    """
+    try:
+        return _rendered(captured, who, level_map)
+    except Exception as error:
+        blank = captured._replace(
+            fields=NO_FIELDS,
+            message=captured.message or captured.template,
+            extras=None,
+            exception=None,
+            defects=(*captured.defects, f"record: {name_of(type(error))} while rendered"),
+        )
+        return _rendered(blank, who, None)
+
+
+def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
+    defects = list(captured.defects)
+    (
+        name, level_name, file, module, line, function_name,
+        created, thread_id, thread_name, process_id,
+    ) = _kept(captured.fields)  # fmt: skip
+    steering: dict[str, JSON] = {}
+    attributes: dict[str, JSON] = {}
+    if captured.extras:
+        extras = dict(captured.extras)
+        steering = {name: Plain(defects).of(extras.pop(name), name) for name in STEERING if name in extras}
+        attributes = _attributes(extras, defects)
+    message = captured.message
+    if message is None:
+        message = _part(
+            lambda: late_message(captured.fields[MSG], captured.fields[ARGS], defects),
+            captured.template,
+            "message",
+            defects,
+        )
+    exception = captured.exception
+    if isinstance(exception, tracebacks.Link):
+        link = exception
+        exception = _part(lambda: traceback_text.render(link), None, "exception", defects)
+    logger = _named(name, "root", "logger", defects)
+    function = _named(function_name, "", "function", defects)
+    code = Code(
+        _named(file, "", "file", defects),
+        _number(line),
+        function,
+        _named(module, "", "module", defects),
+    )
+    trace_id, span_id = captured.span
+    return Event(
+        id=_uuid4(captured.id_bits),
+        time=_time(created, defects),
+        level=captured.level,
+        level_name=_named(level_name, f"Level {captured.level}", "level name", defects),
+        status=_status(captured.level, level_map, steering.get("event_status"), defects),
+        logger=logger,
+        message=encodable(shorten(message, MAX_MESSAGE)),
+        template=encodable(shorten(captured.template, MAX_TEMPLATE)),
+        fingerprint=_fingerprint(captured, steering.get("fingerprint"), logger, function, defects),
+        exception=exception,
+        stack=encodable(captured.stack),
+        attributes=attributes,
+        code=code,
+        thread_id=_number(thread_id),
+        thread_name=_named(thread_name, "", "thread name", defects),
+        process_id=_number(process_id),
+        host=who.host,
+        service=who.service,
+        env=who.env,
+        tags=who.tags,
+        trace_id=trace_id,
+        span_id=span_id,
+        event_name=_steered_text(steering, "event_name", defects),
+        group_id=_steered_text(steering, "group_id", defects),
+        resources=_resources(steering.get("resources"), defects),
+        detail_type=_steered_text(steering, "detail_type", defects),
+        count=captured.count,
+        first_time=None if captured.first_time is None else _time(captured.first_time, defects),
+        defects=tuple(map(encodable, defects)),
+    )
+
+
+def _part(make: Callable[[], T], instead: T, what: str, defects: list[str]) -> T:
+    """One part of an event; *instead* and a defect if it cannot be made."""
+    try:
+        return make()
+    except Exception as error:
+        note(defects, f"{what}: {name_of(type(error))} while rendered")
+        return instead
+
+
+def _attributes(extras: dict[str, Any], defects: list[str]) -> dict[str, JSON]:
+    plain = Plain(defects)
+    result: dict[str, JSON] = {}
+    for name, value in extras.items():
+        result[plain.name(name, result, "extra")] = plain.of(value, f"extra {name!r}")
+    return result
+
+
+def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defects: list[str]) -> str:
+    if wanted is not None:
+        if isinstance(wanted, str) and wanted in STATUSES:
+            return wanted
+        note(defects, f"event_status: {shorten(str(wanted), 80)!r} is none of {', '.join(STATUSES)}")
+    if level_map and level_map.get(level) in STATUSES:
+        return level_map[level]
+    return status_of(level)
+
+
+def status_of(level: int) -> str:
+    """The status of a logging level where nobody asked for another."""
+    for least, status in _STATUS_FROM:
+        if level >= least:
+            return status
+    return "info"
+
+
+def _time(created: object, defects: list[str]) -> float:
+    """Seconds since the epoch within what can be written as a date; anything else is clamped and quoted."""
+    if type(created) is float and 0 <= created <= LATEST_TIME:
+        return created
+    try:
+        seconds = float(created)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        seconds = float("nan")
+    if 0 <= seconds <= LATEST_TIME and type(created) in (float, int):
+        return seconds
+    note(defects, f"time: the record was created at {shorten(text_of(created, defects, 'time'), 80)}")
+    if not isfinite(seconds):
+        return LATEST_TIME if seconds > 0 else 0.0
+    return min(max(seconds, 0.0), LATEST_TIME)
+
+
+def _number(value: object) -> int:
+    return value if type(value) is int and -(2**63) <= value < 2**63 else 0
+
+
+def _steered_text(steering: dict[str, JSON], name: str, defects: list[str]) -> str | None:
+    value = steering.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, (list, dict)):
+        note(defects, f"{name}: is no text, ignored")
+        return None
+    return str(value)
+
+
+def _resources(value: JSON, defects: list[str]) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        note(defects, "resources: is no text nor a list of texts, ignored")
+        return None
+    values = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str) for item in values):
+        note(defects, "resources: not all are texts")
+    return tuple(str(item) for item in values if isinstance(item, (str, int, float)))
+
+
+def _uuid4(bits: int) -> str:
+    """128 random bits as the hex of a uuid4: version and variant set (RFC 9562, section 5.4)."""
+    bits &= (1 << 128) - 1
+    return f"{bits & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48):032x}"

@@ -1,0 +1,60 @@
+"""Capture to Event on the worker's thread: render, redact, the user's before_send."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from eventlog_handlers.events import Event
+from eventlog_handlers.process.host import hostname
+from eventlog_handlers.process.randomness import random_bits
+from eventlog_handlers.process.self_log import SelfLog
+from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.redact import redactor
+from eventlog_handlers.record.render import render
+from eventlog_handlers.record.sender import identity
+from eventlog_handlers.settings.values import PipelineSettings
+
+
+class Renderer:
+    """Capture to event on the worker's thread, the user's hook included."""
+
+    def __init__(self, pipeline: PipelineSettings, self_log: SelfLog) -> None:
+        self._redactor = None if pipeline.redact is None else redactor(pipeline.redact)
+        self._before_send = pipeline.before_send
+        self._level_map = pipeline.level_map
+        self._self_log = self_log
+        self._who = identity(
+            pipeline.service,
+            pipeline.env,
+            pipeline.tags,
+            environ=os.environ,
+            argv0=sys.argv[0] if sys.argv else "",
+            hostname=hostname(),
+        )
+
+    def __call__(self, captured: Capture) -> Event | None:
+        event = render(captured, self._who, level_map=self._level_map)
+        if self._redactor is not None:
+            event = self._redactor.redact(event)
+        if self._before_send is None:
+            return event
+        try:
+            changed = self._before_send(event)
+            if changed is None:
+                return None
+            if not isinstance(changed, Event):
+                why = f"before_send returned {type(changed).__name__}, not an Event or None"
+            elif misfits := changed.misfits():
+                why = f"before_send returned an Event with an impossible {', '.join(misfits)}"
+            else:
+                return changed
+        except Exception as error:
+            why = f"before_send raised {type(error).__name__}"
+        self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
+        return redactor().withheld(event, why)
+
+    def own_event(self, record: logging.LogRecord) -> Event:
+        """An event of the package's own making: neither redacted nor shown to ``before_send``."""
+        return render(capture(record, id_bits=random_bits()), self._who, level_map=self._level_map)

@@ -1,0 +1,1 @@
+"""CloudWatch Events, called EventBridge today: PutEvents through boto3."""

@@ -1,0 +1,1 @@
+"""Guance and TrueWatch: POST /api/v1/events/create."""

@@ -1,0 +1,1 @@
+"""Rules for text that know nothing of logging: fitting, sharing out room, templates, JSON, patterns. Pure."""

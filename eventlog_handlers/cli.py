@@ -8,10 +8,12 @@ arguments, or an extra that is not installed.
 from __future__ import annotations
 
 import argparse
+import re
+import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MissingExtraError, SettingsError
@@ -19,7 +21,6 @@ from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.local_console import CONSOLE_URL
 
 _SERVICES = ("guance", "cms", "cloudwatch")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +49,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="")
 
     console = commands.add_parser("console", help="run the local stand-in of the three services")
-    console.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    console.add_argument(
+        "--host", default="127.0.0.1", help="address or name to listen on (default: %(default)s)"
+    )
+    console.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further host name the console answers to, such as its service's in compose; may be repeated",
+    )
+    console.add_argument(
+        "--token",
+        type=_token,
+        help="what page and API ask for (default: none on loopback, elsewhere a new one, which is printed)",
+    )
     console.add_argument(
         "--port", type=_port, default=urlsplit(CONSOLE_URL).port, help="port (default: %(default)s)"
     )
@@ -86,6 +101,12 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
     return int(text)
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch("[A-Za-z0-9._~-]{8,}", text):
+        raise argparse.ArgumentTypeError("a token has 8 or more letters, digits and characters of ._~-")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -127,11 +148,15 @@ def _console(chosen: argparse.Namespace) -> int:
     from eventlog_handlers.console import require_extra
 
     require_extra()
+    from eventlog_handlers.console.admission import is_loopback
     from eventlog_handlers.console.app import Console
-    from eventlog_handlers.console.server import listen, serve, url_of
+    from eventlog_handlers.console.server import doors_of, listen, serve, url_of
 
+    token = chosen.token
+    if token is None and not is_loopback(chosen.host):
+        token = secrets.token_urlsafe(16)
     try:
-        console = Console(path=chosen.db)
+        console = Console(path=chosen.db, doors=doors_of(chosen.host, names=chosen.name, token=token))
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
@@ -142,12 +167,13 @@ def _console(chosen: argparse.Namespace) -> int:
         return 1
     url = url_of(listener)
     setting = "1" if url == CONSOLE_URL else url
-    print(f"Event console on {url}/ - stop it with Ctrl-C.")
+    page = f"{url}/?{urlencode({'token': token})}" if token else f"{url}/"
+    print(f"Event console on {page} - stop it with Ctrl-C.")
     print(
         f"Send it an application's events: EVENTLOG_CONSOLE={setting} python your_application.py", flush=True
     )
-    if chosen.host not in _LOOPBACK:
-        print("Whoever reaches this port can read all events.", file=sys.stderr)
+    if not is_loopback(chosen.host):
+        print("The port can be reached from outside: page and API ask for the token.", file=sys.stderr)
     try:
         serve(console, listener=listener)
     finally:

@@ -7,23 +7,23 @@ What a service says about a request is decided in ``cms``, ``guance`` and ``clou
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from starlette.requests import ClientDisconnect
-from starlette.requests import Request as HttpRequest
-from starlette.responses import HTMLResponse, Response
+from starlette.datastructures import QueryParams
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.console import cloudwatch, cms, page
+from eventlog_handlers.console.admission import COOKIE, Doors, denied, token_in_address
 from eventlog_handlers.console.cloudwatch import CloudWatch
 from eventlog_handlers.console.cms import CMS
 from eventlog_handlers.console.exchange import Answer, Refused, Request, Service
 from eventlog_handlers.console.guance import Guance
+from eventlog_handlers.console.json_text import json_text
 from eventlog_handlers.console.script import Reply, Script, Step
 from eventlog_handlers.console.store import SERVICES, Store, StoredEvent, StoredRefusal, StoredRequest
 
@@ -45,11 +45,14 @@ class Console:
 
     Its attributes are the way to change what the services do: ``console.guance.keys``,
     ``console.cms.skew_seconds``, ``console.script.throttle("cms")``. *path* is the SQLite file, None for
-    memory; *clock* gives wall time. The ASGI side runs on one event loop; the rest may be called from any
-    thread.
+    memory; *clock* gives wall time; *doors* says which requests are looked at. The ASGI side runs on one
+    event loop; the rest may be called from any thread.
     """
 
-    def __init__(self, *, path: str | None = None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, path: str | None = None, clock: Callable[[], float] = time.time, doors: Doors | None = None
+    ) -> None:
+        self.doors = doors or Doors()
         self.store = Store(path)
         self.script = Script()
         self._clock = clock
@@ -103,10 +106,8 @@ class Console:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Only HTTP comes in: ``server`` offers nothing else."""
-        http = HttpRequest(scope, receive)
-        try:
-            body = await http.body()
-        except ClientDisconnect:
+        body = await _body(receive, self._most_bytes())
+        if body is None:
             return
         request = Request(
             method=scope["method"],
@@ -117,16 +118,28 @@ class Console:
             ),
             body=body,
         )
-        service = _service_of(request)
-        if service is not None:
-            response = await self._serve(service, request, scope["state"]["wire"])
-        else:
-            response = self._own(request, http.query_params)
+        response = await self._response(request, scope)
         if response is not None:
             await response(scope, receive, send)
             return
         while (await receive())["type"] != "http.disconnect":  # the server takes note of the cut connection
             pass
+
+    def _most_bytes(self) -> int:
+        """Of a body: what the most generous service takes."""
+        return max(service.max_body_bytes for service in (self.cms, self.guance, self.cloudwatch))
+
+    async def _response(self, request: Request, scope: Scope) -> Response | None:
+        """None where the connection was cut instead."""
+        service = _service_of(request)
+        denial = denied(request, self.doors, is_call=service is not None)
+        if denial is not None:
+            return _json({"error": denial.message}, denial.status)
+        if service is not None:
+            return await self._serve(service, request, scope["state"]["wire"])
+        if self.doors.token is not None and token_in_address(request):
+            return _with_cookie(self.doors.token)
+        return self._own(request, QueryParams(request.query))
 
     async def _serve(self, service: str, request: Request, wire: Wire) -> Response | None:
         """Answer one call of a service; None where the connection was cut instead."""
@@ -230,6 +243,24 @@ class Console:
         return _json(self.stats())
 
 
+async def _body(receive: Receive, most_bytes: int) -> bytes | None:
+    """The body, or its first *most_bytes* and one more where it is longer; None if the client has gone.
+
+    The rest is never kept: the server drops what comes in after the answer.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    while size <= most_bytes:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if not message.get("more_body"):
+            break
+    return b"".join(chunks)[: most_bytes + 1]
+
+
 def _service_of(request: Request) -> str | None:
     """Which service *request* is for, or None: path, headers and parameters leave no doubt."""
     if request.path.startswith(_GUANCE_PREFIX):
@@ -241,9 +272,16 @@ def _service_of(request: Request) -> str | None:
     return "cms" if cms.is_call(request) else None
 
 
+def _with_cookie(token: str) -> Response:
+    """To the page, without the token in its address, and so in no history and no referrer."""
+    response = RedirectResponse("/", 303, headers={"cache-control": "no-store"})
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
+    return response
+
+
 def _json(content: Any, status: int = 200) -> Response:
     """As ASCII, since an event may hold what UTF-8 can't."""
-    return Response(json.dumps(content), status, media_type="application/json")
+    return Response(json_text(content), status, media_type="application/json")
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int | None:

@@ -1,6 +1,6 @@
 """The stand-in of CloudWatch Events / EventBridge ``PutEvents``: SigV4, limits, a verdict for each entry.
 
-The signature is recomputed with botocore's own signer. Sources: the PutEvents and PutEventsResultEntry
+The signature is recomputed in ``sigv4``. Sources: the PutEvents and PutEventsResultEntry
 pages, "Calculating PutEvents event entry size", botocore's model of ``events``, and error texts recorded
 from AWS by LocalStack's validated snapshots, read 2026-11-20. No document names a code for a DetailType
 over 128 characters; InvalidArgument stands for it. No HTTP library, no storage.
@@ -9,27 +9,27 @@ over 128 characters; InvalidArgument stands for it. No HTTP library, no storage.
 from __future__ import annotations
 
 import hmac
+import math
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, TypeAlias
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials as BotoCredentials
-
+from eventlog_handlers.console import sigv4
 from eventlog_handlers.console.exchange import (
     Accepted,
     Answer,
     Refused,
     Request,
+    Signing,
     has_half_pair,
     json_bytes,
-    strict_json,
+    rfc3339,
     timestamp,
 )
+from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.settings.local_console import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY
 
@@ -40,11 +40,6 @@ MAX_ENTRIES, MAX_DETAIL_TYPE, MAX_DEPTH = 10, 128, 1000
 Verdict: TypeAlias = tuple[str, str]
 """Error code and message of one entry."""
 
-_AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256 "
-    r"Credential=(?P<id>[^/,\s]+)/(?P<date>[0-9]{8})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)/aws4_request"
-    r", ?SignedHeaders=(?P<names>[^,\s]+), ?Signature=(?P<signature>[0-9a-f]{64})"
-)
 _BUS = re.compile(
     r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus/)?[.\-_A-Za-z0-9]+", re.ASCII
 )
@@ -61,8 +56,9 @@ class Credentials(NamedTuple):
 
 
 class _RefusedError(Exception):
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, signing: Signing | None = None) -> None:
         self.refusal = (status, code, message)
+        self.signing = signing
 
 
 def _violated(member: str, constraint: str) -> _RefusedError:
@@ -104,7 +100,7 @@ class CloudWatch:
                 raise _RefusedError("UnknownOperationException", "")
             entries = self._entries(request)
         except _RefusedError as error:
-            return self.refusal(*error.refusal)
+            return self._refusal(*error.refusal, signing=error.signing)
         return self._answer_each(entries, region, now)
 
     def throttled(self, now: float) -> Answer:
@@ -113,8 +109,11 @@ class CloudWatch:
 
     def refusal(self, status: int, code: str, message: str) -> Answer:
         """A whole request refused, in the shape of the JSON 1.1 protocol."""
+        return self._refusal(status, code, message)
+
+    def _refusal(self, status: int, code: str, message: str, signing: Signing | None = None) -> Answer:
         body = json_bytes({"__type": code, "message": message} if message else {"__type": code})
-        return Answer(status, _headers(), body, refused=(Refused(code, message),))
+        return Answer(status, _headers(), body, refused=(Refused(code, message, signing=signing),))
 
     # --- who calls ---------------------------------------------------------------------------------------
 
@@ -125,30 +124,21 @@ class CloudWatch:
             raise _RefusedError(
                 "MissingAuthenticationTokenException", "Request is missing Authentication Token"
             )
-        given = _AUTHORIZATION.fullmatch(header.strip())
+        claim = sigv4.parsed(header)
         date = request.header("x-amz-date") or ""
-        if given is None or not date:
+        if claim is None or not date:
             message = "Authorization header requires Credential, SignedHeaders, Signature and X-Amz-Date."
             raise _RefusedError("IncompleteSignatureException", message)
-        known = self.credentials.get(given["id"])
+        known = self.credentials.get(claim.key_id)
         token = request.header("x-amz-security-token")
         if known is None or token != known.session_token:
             message = "The security token included in the request is invalid."
             raise _RefusedError("UnrecognizedClientException", message)
-        if given["service"] != "events":
+        if claim.service != "events":
             raise _RefusedError(_BAD_SIGNATURE, "Credential should be scoped to correct service: 'events'.")
-        self._check_clock(date, given["date"], now)
-        names = given["names"].split(";")
-        _check_signed_headers(request, names)
-        credentials = BotoCredentials(given["id"], known.secret, known.session_token)
-        signature = _signature(request, names, credentials, given["region"], date)
-        if not hmac.compare_digest(signature, given["signature"]):
-            raise _RefusedError(
-                _BAD_SIGNATURE,
-                "The request signature we calculated does not match the signature you provided. Check your "
-                "AWS Secret Access Key and signing method. Consult the service documentation for details.",
-            )
-        return given["region"]
+        self._check_clock(date, claim.date, now)
+        _verify(request, claim, known.secret, date)
+        return claim.region
 
     def _check_clock(self, date: str, scope_date: str, now: float) -> None:
         sent = timestamp(date.replace("Z", "+0000"), "%Y%m%dT%H%M%S%z")
@@ -242,29 +232,29 @@ def entry_size(entry: Mapping[str, Any]) -> int:
 # --- the signature ---------------------------------------------------------------------------------------
 
 
-def _check_signed_headers(request: Request, names: Sequence[str]) -> None:
-    present = {name for name, _ in request.headers}
-    needed = {"host", *(name for name in present if name.startswith("x-amz-"))}
-    for name in sorted(needed - set(names)):
-        message = f"'{name}' must be a 'SignedHeader' in the AWS Authorization header."
-        raise _RefusedError(_BAD_SIGNATURE, message)
-    if not set(names) <= present:
-        raise _RefusedError(_BAD_SIGNATURE, "A signed header is missing from the request.")
-
-
-def _signature(
-    request: Request, names: Sequence[str], credentials: BotoCredentials, region: str, date: str
-) -> str:
-    """What botocore would have signed *request* with, over the headers the caller chose."""
-    url = f"http://{request.header('host')}{request.path}" + (f"?{request.query}" if request.query else "")
-    copy = AWSRequest(method=request.method, url=url, data=request.body)
-    for name, value in request.headers:
-        if name in names and name != "x-amz-content-sha256":  # so that the body's real hash is taken
-            copy.headers[name] = value
-    copy.context["timestamp"] = date
-    signer = SigV4Auth(credentials, "events", region)
-    signature: str = signer.signature(signer.string_to_sign(copy, signer.canonical_request(copy)), copy)
-    return signature
+def _verify(request: Request, claim: sigv4.Claim, secret: str, stamp: str) -> None:
+    """Refuse a signature that isn't the one right signature over everything that has to be signed."""
+    required, present = sigv4.required_names(request), {name for name, _ in request.headers}
+    payload = sigv4.body_sha256(request)
+    names = [name for name in claim.names if name in present]
+    ours = sigv4.signed(request, claim, names, stamp, payload)
+    unsigned = sorted(required - set(claim.names))
+    if not unsigned and set(claim.names) <= present:
+        if hmac.compare_digest(sigv4.signature(ours.text, claim, secret, stamp), claim.signature):
+            return
+        message = (
+            "The request signature we calculated does not match the signature you provided. Check your "
+            "AWS Secret Access Key and signing method. Consult the service documentation for details."
+        )
+    elif unsigned:
+        message = f"'{unsigned[0]}' must be a 'SignedHeader' in the AWS Authorization header."
+    else:
+        message = "A signed header is missing from the request."
+    expected = sigv4.signed(request, claim, {*names, *required}, stamp, payload)
+    declared = request.header(sigv4.CONTENT_HASH) or payload
+    received = sigv4.signed(request, claim, names, stamp, declared)
+    signing = Signing(*("\n\n".join(side) for side in (expected, received)))
+    raise _RefusedError(_BAD_SIGNATURE, message, signing=signing)
 
 
 # --- the entries -----------------------------------------------------------------------------------------
@@ -323,7 +313,7 @@ def _judge(entry: Mapping[str, Any]) -> Verdict | None:
 
 
 def _within_limits(detail: Any) -> bool:
-    """At most 1000 levels deep, and no integer past 64 bits."""
+    """At most 1000 levels of objects and lists, and no integer past 64 bits."""
     level = [detail]
     for _ in range(MAX_DEPTH + 1):
         if not level:
@@ -331,7 +321,7 @@ def _within_limits(detail: Any) -> bool:
         if any(type(value) is int and not -(2**63) <= value < 2**63 for value in level):
             return False
         level = [child for value in level for child in _children(value)]
-    return False
+    return not level
 
 
 def _children(value: Any) -> list[Any]:
@@ -355,7 +345,7 @@ def _accepted(entry: Mapping[str, Any], event_id: str, region: str, now: float) 
             "detail-type": entry["DetailType"],
             "source": entry["Source"],
             "account": ACCOUNT,
-            "time": f"{datetime.fromtimestamp(int(time or 0), timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            "time": _whole_seconds(now if time is None else time),
             "region": region,
             "resources": entry.get("Resources") or [],
             "detail": detail,
@@ -364,13 +354,26 @@ def _accepted(entry: Mapping[str, Any], event_id: str, region: str, now: float) 
     )
 
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 and 9999, which a calendar date can be written for."""
+
+
 def _seconds(time: Any) -> float | None:
-    """Epoch seconds or RFC 3339 text as epoch seconds; None if *time* is neither or out of range."""
+    """Epoch seconds or RFC 3339 text as epoch seconds, before 1970 too; None if *time* is neither."""
     if isinstance(time, str):
-        return timestamp(time, "%Y-%m-%dT%H:%M:%S%z") or timestamp(time, "%Y-%m-%dT%H:%M:%S.%f%z")
+        return rfc3339(time)
     if isinstance(time, bool) or not isinstance(time, (int, float)):
         return None
-    return float(time) if 0 <= time < 253_402_300_800 else None  # up to the year 9999
+    return float(time) if _FIRST_SECOND <= time < _LAST_SECOND + 1 else None
+
+
+def _whole_seconds(time: float) -> str:
+    """*time* as the envelope has it, in whole seconds."""
+    moment = _EPOCH + timedelta(seconds=math.floor(time))
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")  # a year before 1000 has four digits too
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def _basic(now: float) -> str:

@@ -16,17 +16,18 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+from eventlog_handlers.console import acs
 from eventlog_handlers.console.exchange import (
     Accepted,
     Answer,
     RateWindow,
     Refused,
     Request,
+    Signing,
     json_bytes,
-    strict_json,
     timestamp,
 )
-from eventlog_handlers.services.cms import signing
+from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.settings.local_console import CONSOLE_ACCESS_KEY_ID, CONSOLE_ACCESS_KEY_SECRET
 
 ACTION, VERSION = "PutCustomEvent", "2019-01-01"
@@ -38,6 +39,7 @@ _MILLISECONDS = re.compile(r"[0-9]{13}")
 _STATUS_LINE = re.compile(r"^(status): (\w+)$", re.MULTILINE)
 _FIRST_WORD = re.compile(r"\W*(\w*).*", re.DOTALL)
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _V1_PARAMETERS = (
     "AccessKeyId",
     "Signature",
@@ -74,8 +76,10 @@ class Credentials(NamedTuple):
 
 
 class _RefusedError(Exception):
-    def __init__(self, status: int, code: str, message: str, body: Any = None) -> None:
-        self.refusal = (status, code, message, body)
+    def __init__(
+        self, status: int, code: str, message: str, body: Any = None, signing: Signing | None = None
+    ) -> None:
+        self.refusal = (status, code, message, body, signing)
 
 
 def _invalid(message: str, body: Any = None, code: str = "ParameterInvalid") -> _RefusedError:
@@ -180,7 +184,15 @@ class CMS:
             raise _invalid("Specified signature nonce was used already.", code="SignatureNonceUsed")
         self._nonces[call.access_key_id, call.nonce] = now + _NONCE_SECONDS
 
-    def _error(self, as_json: bool, status: int, code: str, message: str, body: Any = None) -> Answer:
+    def _error(
+        self,
+        as_json: bool,
+        status: int,
+        code: str,
+        message: str,
+        body: Any = None,
+        signing: Signing | None = None,
+    ) -> Answer:
         if code == _HTML:  # a proxy in front of the gateway answers, in its own way
             page = f"<html><head><title>{status} {message}</title></head><body>{message}</body></html>"
             code, headers, content = str(status), {"content-type": "text/html"}, page.encode()
@@ -196,7 +208,7 @@ class CMS:
                     "Recommend": f"https://api.aliyun.com/troubleshoot?q={code}&product=Cms",
                 },
             )
-        return Answer(status, headers, content, refused=(Refused(code, message, body),))
+        return Answer(status, headers, content, refused=(Refused(code, message, body, signing),))
 
 
 _HTML = "html"
@@ -241,14 +253,14 @@ def _v3(request: Request, form_counts: bool) -> _Call:
     for name in _V3_HEADERS:
         if not request.header(name):
             raise _invalid(f"{name} is mandatory for this action.", code=f"Missing{_pascal(name)}")
-    authorization = signing.parse_authorization_v3(request.header("authorization") or "")
+    authorization = acs.parsed(request.header("authorization") or "")
     if authorization is None:
         raise _invalid("The Authorization header does not conform to ACS3.", code="IncompleteSignature")
     form = _form(request) if form_counts else ()
     return _Call(
         parameters=(*_query(request), *form),
         version=request.header("x-acs-version") or "",
-        access_key_id=authorization.access_key_id,
+        access_key_id=authorization.key_id,
         security_token=request.header("x-acs-security-token"),
         nonce=request.header("x-acs-signature-nonce") or "",
         date=request.header("x-acs-date") or "",
@@ -256,28 +268,40 @@ def _v3(request: Request, form_counts: bool) -> _Call:
 
 
 def _verify_v1(request: Request, call: _Call, secret: str) -> None:
-    if not signing.verify_v1(request.method, call.parameters, secret):
-        raise _invalid("Specified signature is not matched with our calculation.", code=_MISMATCH)
+    ours = acs.text_v1(request.method, call.parameters)
+    if acs.same(dict(call.parameters)["Signature"], acs.signature_v1(ours, secret)):
+        return
+    raise _RefusedError(
+        400,
+        _MISMATCH,
+        # The official Python SDK takes the string from behind the only colon.
+        f"Specified signature is not matched with our calculation. server string to sign is:{ours}",
+        signing=Signing(ours, ours),
+    )
 
 
 def _verify_v3(request: Request, call: _Call, secret: str) -> None:
-    headers = dict(request.headers)
-    query = _query(request)
-    if signing.verify_v3(request.method, request.path, query, headers, request.body, secret):
+    claim = acs.parsed(request.header("authorization") or "")
+    names = claim.names if claim else ()
+    required, present = acs.required_names(request), {name for name, _ in request.headers}
+    query, payload = _query(request), acs.body_sha256(request)
+    ours = acs.canonical_v3(request, query, names, payload)
+    declared = request.header(acs.CONTENT_HASH) or ""
+    if (
+        claim is not None
+        and required | {acs.CONTENT_HASH} <= set(names) <= present
+        and acs.same(declared, payload)
+        and acs.same(claim.signature, acs.signature_v3(acs.text_v3(ours), secret))
+    ):
         return
-    authorization = signing.parse_authorization_v3(headers["authorization"])
-    names = authorization.signed_headers if authorization else ()
-    ours = signing.canonical_sha256_v3(
-        request.method,
-        request.path,
-        query,
-        {name: headers.get(name, "") for name in names},
-        signing.content_sha256(request.body),
-    )
-    raise _invalid(
-        "Specified signature is not matched with our calculation. server StringToSign is "
-        f"[{signing.ACS3} {ours}]",
-        code=_MISMATCH,
+    expected = acs.canonical_v3(request, query, required | set(names) & present, payload)
+    received = acs.canonical_v3(request, query, names, declared)
+    text = acs.text_v3(ours).replace("\n", " ")
+    raise _RefusedError(
+        400,
+        _MISMATCH,
+        f"Specified signature is not matched with our calculation. server StringToSign is [{text}]",
+        signing=Signing(*(f"{side}\n\n{acs.text_v3(side)}" for side in (expected, received))),
     )
 
 
@@ -383,9 +407,14 @@ def _wants_json(request: Request) -> bool:
 def _rendered(as_json: bool, root: str, content: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     if as_json:
         return {"content-type": "application/json;charset=utf-8"}, json_bytes(content)
-    children = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in content.items())
+    children = "".join(f"<{name}>{_xml_text(value)}</{name}>" for name, value in content.items())
     text = f'<?xml version="1.0" encoding="UTF-8"?><{root}>{children}</{root}>'
     return {"content-type": "text/xml;charset=utf-8"}, text.encode()
+
+
+def _xml_text(text: str) -> str:
+    """*text* escaped, with U+FFFD for what no XML document may hold."""
+    return escape(_NOT_IN_XML.sub("\ufffd", text))
 
 
 def _request_id() -> str:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, Protocol
 
 
@@ -45,6 +46,15 @@ class Accepted(NamedTuple):
     """What no document forbids but no client should do, one word each."""
 
 
+class Signing(NamedTuple):
+    """Two texts to lay side by side where a signature is wrong."""
+
+    expected: str
+    """What the service signs: the canonical request where the scheme has one, and the string to sign."""
+    received: str
+    """The same as the client says it signed: the headers it names, the hash and the date it sends."""
+
+
 class Refused(NamedTuple):
     """A request, or one entry of it, that the service would not have taken."""
 
@@ -52,6 +62,8 @@ class Refused(NamedTuple):
     message: str
     body: Any = None
     """The entry at fault, where one entry was refused; None for a whole request."""
+    signing: Signing | None = None
+    """Where the signature was wrong."""
 
 
 class Answer(NamedTuple):
@@ -108,27 +120,9 @@ class RateWindow:
 
 
 def json_bytes(value: Any) -> bytes:
-    """*value* as compact UTF-8 JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def strict_json(text: str | bytes) -> Any:
-    """Parse JSON as its standard has it: no NaN, nothing past a double. Raises ValueError, also for depth."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _refuse_constant(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if math.isinf(value):
-        raise ValueError(f"{number} is out of range")
-    return value
+    """*value* as compact UTF-8 JSON, with "?" for half a surrogate pair, which UTF-8 can't hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.encode("utf-8", "replace")
 
 
 def has_half_pair(text: str) -> bool:
@@ -145,3 +139,30 @@ def timestamp(text: str, pattern: str) -> float | None:
         return datetime.strptime(text, pattern).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+
+
+def rfc3339(text: str) -> float | None:
+    """A date and time with its offset, seconds since the epoch; None if *text* is no such thing.
+
+    Any number of digits after the seconds. Source: RFC 3339, section 5.6.
+    """
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        return None
+    *calendar, fraction, sign, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours or 0), minutes=int(minutes or 0))
+    try:
+        year, month, day, hour, minute, second = map(int, calendar)
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    seconds = (moment - _EPOCH - (-offset if sign == "-" else offset)).total_seconds()
+    return seconds + float(f"0.{fraction or 0}")
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

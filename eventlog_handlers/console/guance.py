@@ -22,8 +22,8 @@ from eventlog_handlers.console.exchange import (
     Request,
     has_half_pair,
     json_bytes,
-    strict_json,
 )
+from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY
 

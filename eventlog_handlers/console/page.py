@@ -113,7 +113,8 @@ def _tree(value: Any) -> str:
     """A value as nested tables, its texts with their own line breaks."""
     if isinstance(value, Mapping) and value:
         rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{_tree(part)}</td></tr>" for name, part in value.items()
+            f"<tr><th>{escape(_printable(name))}</th><td>{_tree(part)}</td></tr>"
+            for name, part in value.items()
         )
         return f"<table>{rows}</table>"
     if isinstance(value, list) and value:

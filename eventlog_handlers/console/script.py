@@ -167,8 +167,15 @@ def _known(service: str) -> str:
 
 
 def _holds(value: Any, marker: str) -> bool:
-    if isinstance(value, str):
-        return marker in value
-    if isinstance(value, Mapping):
-        return any(_holds(part, marker) for part in (*value.keys(), *value.values()))
-    return isinstance(value, (list, tuple)) and any(_holds(part, marker) for part in value)
+    """Whether any text in *value*, however deep, holds *marker*."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            if marker in part:
+                return True
+        elif isinstance(part, Mapping):
+            waiting += (*part.keys(), *part.values())
+        elif isinstance(part, (list, tuple)):
+            waiting += part
+    return False

@@ -10,11 +10,13 @@ import itertools
 import logging
 import socket
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from eventlog_handlers.console.admission import Doors, is_loopback
 from eventlog_handlers.console.app import Console
 
 _KEEP_ALIVE_SECONDS = 10  # CMS was seen to end idle connections after about as long
@@ -51,7 +53,7 @@ class LocalConsole(Console):
     def __init__(
         self, *, path: str | None = None, host: str = "127.0.0.1", port: int = 0, **options: Any
     ) -> None:
-        super().__init__(path=path, **options)
+        super().__init__(path=path, **{"doors": doors_of(host)} | options)
         self._host = host
         self._port = port
         self._server: uvicorn.Server | None = None
@@ -112,6 +114,13 @@ class _Aside(logging.Filter):
         if logging.lastResort is not None and record.levelno >= logging.WARNING:
             logging.lastResort.handle(record)
         return False
+
+
+def doors_of(host: str, *, names: Iterable[str] = (), token: str | None = None) -> Doors:
+    """Which requests are let in by a console that listens on *host*, a name or an address."""
+    beyond = not is_loopback(host)
+    known = frozenset(name.lower() for name in (host, *names))
+    return Doors(known, any_address=beyond, token=token)
 
 
 def serve(console: Console, *, listener: socket.socket) -> None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from eventlog_handlers.console.exchange import Accepted, Answer, Refused, Request
+from eventlog_handlers.console.json_text import json_text, strict_json
 from eventlog_handlers.errors import SettingsError
 
 SERVICES = ("cms", "guance", "cloudwatch")
@@ -194,7 +195,7 @@ class Store:
     ) -> list[StoredRefusal]:
         """Refusals, oldest first unless asked otherwise."""
         rows = self._list(_REFUSALS[newest_first], service, limit)
-        return [StoredRefusal._make((*row[:-1], json.loads(row[-1]))) for row in rows]
+        return [StoredRefusal._make((*row[:-1], strict_json(row[-1]))) for row in rows]
 
     def requests(
         self, service: str | None = None, *, limit: int | None = None, newest_first: bool = False
@@ -266,7 +267,7 @@ class Store:
 
 def _event(row: tuple[Any, ...]) -> StoredEvent:
     *plain, body, stored, flags = row
-    return StoredEvent._make((*plain, json.loads(body), json.loads(stored), tuple(json.loads(flags))))
+    return StoredEvent._make((*plain, strict_json(body), strict_json(stored), tuple(strict_json(flags))))
 
 
 def _event_columns(event: Accepted) -> dict[str, Any]:
@@ -274,9 +275,9 @@ def _event_columns(event: Accepted) -> dict[str, Any]:
         "time": event.time,
         "status": event.status,
         "title": _sqlite_text(event.title),
-        "body": json.dumps(event.body),
-        "stored": json.dumps(event.stored),
-        "flags": json.dumps(event.flags),
+        "body": json_text(event.body),
+        "stored": json_text(event.stored),
+        "flags": json_text(event.flags),
     }
 
 
@@ -284,7 +285,7 @@ def _refusal_columns(refusal: Refused) -> dict[str, str]:
     return {
         "code": refusal.code,
         "message": _sqlite_text(refusal.message),
-        "body": json.dumps(refusal.body),
+        "body": json_text(refusal.body),
     }
 
 

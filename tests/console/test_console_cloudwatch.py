@@ -9,6 +9,7 @@ from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
@@ -299,10 +300,14 @@ def nested(levels: int) -> str:
         ({"Detail": nested(1001)}, "MalformedDetail"),
         ({"Detail": nested(100_000)}, "MalformedDetail"),
         ({"Detail": '{"a": 9223372036854775807}'}, None),
-        ({"Detail": nested(900)}, None),
+        ({"Detail": nested(1000)}, None),
+        ({"Detail": nested(980)}, None),
         ({"DetailType": "t" * 128, "Resources": ["r" * 2048], "Source": "awsome"}, None),
         ({"Time": 1795175064.987654, "TraceHeader": "Root=1", "EventBusName": "b" * 1600}, None),
         ({"Time": "2026-11-20T11:37:44Z"}, None),
+        ({"Time": -1.5}, None),
+        ({"Time": -62_135_596_800}, None),
+        ({"Time": "1970-01-01T00:00:00Z"}, None),
         ({"EventBusName": "arn:aws:events:us-east-1:123456789012:event-bus/shop"}, None),
     ],
 )
@@ -329,6 +334,67 @@ def test_takes_a_mebibyte_by_the_documented_formula(extra: int, status: int) -> 
     assert entry_size(small) == 14 + len("shop") + len("Log Record") + len(ENTRY["Detail"]) + 2
     assert answer.status == status
     assert status == 200 or json.loads(answer.body)["message"].startswith("Total size of the entries")
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds", "shown"),
+    [
+        (-0.5, -0.5, "1969-12-31T23:59:59Z"),
+        (0, 0.0, "1970-01-01T00:00:00Z"),
+        (-62_135_596_800, -62_135_596_800.0, "0001-01-01T00:00:00Z"),
+        (253_402_300_799.5, 253_402_300_799.5, "9999-12-31T23:59:59Z"),
+        ("1970-01-01T00:00:00Z", 0.0, "1970-01-01T00:00:00Z"),
+        ("1969-07-20T20:17:40.25+00:00", -14182939.75, "1969-07-20T20:17:40Z"),
+        ("2026-11-20t12:37:44.987654321+01:00", 1795174664.987654321, "2026-11-20T11:37:44Z"),
+        ("2026-11-20T06:37:44-05:00", 1795174664.0, "2026-11-20T11:37:44Z"),
+    ],
+)
+def test_reads_times_of_every_year(time: Any, seconds: float, shown: str) -> None:
+    """Before 1970 too, as a number and as text; the envelope has whole seconds, rounded down."""
+    (accepted,) = answered(call(entries({"Time": time}))).accepted
+
+    assert (accepted.time, accepted.stored["time"]) == (seconds, shown)
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        -62_135_596_801,
+        253_402_300_800,
+        "2026-11-20",
+        "2026-13-20T00:00:00Z",
+        "2026-11-20T11:37:44",
+        "٢٠٢٦-11-20T11:37:44Z",
+    ],
+)
+def test_refuses_times_of_no_calendar(time: Any) -> None:
+    """The whole request: its JSON doesn't fit the service's types."""
+    assert json.loads(answered(call(entries({"Time": time}))).body)["__type"] == "SerializationException"
+
+
+def test_a_detail_of_a_thousand_levels_is_kept_and_shown(console: LocalConsole) -> None:
+    """From the socket into the store and out of the API again."""
+    client_of(console).put_events(Entries=[{**ENTRY, "Detail": nested(1000)}])
+
+    (event,) = console.events()
+    listed = requests.get(f"{console.url}/api/events", timeout=5, proxies={"http": ""})
+    detail, levels = event.stored["detail"], 0
+    while isinstance(detail, dict):
+        detail, levels = detail["a"], levels + 1
+    assert (levels, detail) == (1000, 1)
+    assert '{"a": ' * 1000 in listed.text
+
+
+def test_shows_what_was_signed_where_a_signature_is_wrong() -> None:
+    """What the service signs, and what the client says it signed: they differ in the header left out."""
+    unsigned = with_header(FINE, "x-amz-extra", "1")
+    (refused,) = answered(unsigned).refused
+
+    assert refused.signing is not None
+    expected, received = (side.splitlines() for side in refused.signing)
+    assert "x-amz-extra:1" in expected
+    assert "x-amz-extra:1" not in received
+    assert expected[-4] == received[-4] == "AWS4-HMAC-SHA256"
 
 
 def test_an_unknown_bus_swallows_events() -> None:

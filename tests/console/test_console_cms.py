@@ -235,6 +235,37 @@ def test_quotes_the_hash_it_expected_under_v3() -> None:
     assert message.endswith(f"[ACS3-HMAC-SHA256 {hashlib.sha256(canonical.encode()).hexdigest()}]")
 
 
+def test_quotes_the_string_it_expected_under_v1() -> None:
+    """As the gateway does, behind the only colon of the message."""
+    request = signed_v1(secret="wrong")
+    pairs = sorted(parse_qsl(request.query) + parse_qsl(request.body.decode()))
+    canonical = "&".join(f"{encoded(name)}={encoded(value)}" for name, value in pairs if name != "Signature")
+
+    answer = CMS().answer(request, NOW)
+
+    expected = f"POST&%2F&{encoded(canonical)}"
+    assert json.loads(answer.body)["Message"].split(":")[1] == expected
+    assert answer.refused[0].signing == (expected, expected)
+
+
+def test_shows_what_was_signed_under_v3() -> None:
+    """The header that was left out, and a hash that isn't the body's, stand on one side only."""
+    request = signed_v3(unsigned="content-type", x_acs_content_sha256="0" * 64)
+    (refused,) = CMS().answer(request, NOW).refused
+
+    assert refused.signing is not None
+    expected, received = (side.splitlines() for side in refused.signing)
+    assert f"content-type:{FORM}" in set(expected) - set(received)
+    assert hashlib.sha256(request.body).hexdigest() in set(expected) - set(received)
+
+
+def test_an_answer_in_xml_is_well_formed_whatever_it_quotes() -> None:
+    """A control character in a parameter's name is none that XML can hold."""
+    answer = CMS().answer(signed_v1({"EventInfo.1.\x01": "x"}, without="Format"), NOW)
+
+    assert "\ufffd" in ElementTree.fromstring(answer.body).findtext("Message", "")
+
+
 def event(**fields: str) -> dict[str, str]:
     """One event's parameters; an empty value takes the field away."""
     values = {"EventName": "shop", "Content": "ERROR"} | fields

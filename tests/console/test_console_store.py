@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from eventlog_handlers.console.exchange import Accepted, Answer, RateWindow, Refused, Request, strict_json
+from eventlog_handlers.console.exchange import Accepted, Answer, RateWindow, Refused, Request
+from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.console.store import Store
 
 REQUEST = Request("POST", "/", "", (("user-agent", "ours/1.0"),), b"12345")

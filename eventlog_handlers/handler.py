@@ -29,6 +29,7 @@ from eventlog_handlers.record.capture import capture, degraded
 from eventlog_handlers.record.plain import FATAL
 from eventlog_handlers.record.problem import quick_key
 from eventlog_handlers.record.renderer import Renderer
+from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.text.lazy_patterns import compile_all
@@ -62,6 +63,7 @@ class EventHandler(logging.Handler):
         make_sink: Callable[[SelfLog], Sink],
         destination: Destination,
     ) -> None:
+        number = checks.level(level)
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
         renderer = Renderer(pipeline, self_log)
@@ -91,7 +93,7 @@ class EventHandler(logging.Handler):
             from eventlog_handlers.process import sigterm
 
             sigterm.install()
-        super().__init__(level)  # last: it makes the handler known to logging.shutdown
+        super().__init__(number)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
         weakref.finalize(self, _warn_of_unclosed, self._worker).atexit = False
 

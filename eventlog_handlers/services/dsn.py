@@ -74,11 +74,27 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
             name = _DSN_SHORT_NAMES.get(name, name)
         if name in _NEVER_IN_A_DSN:
             raise SettingsError(f"{name} can't stand in a DSN: put credentials into the environment")
-        if name in options:
+        if name in options and name in known:
             raise SettingsError(f"the {scheme}:// DSN gives {name} twice: leave one of them off")
-        try:
-            options[name] = json.loads(text)
-        except ValueError:
-            options[name] = text
+        options[name] = _value(text)
+    for name in options:
+        # A name that resembles none is not shown: it may be a key that lost its own name.
+        if name not in known and not checks.meant(name, known):
+            raise SettingsError(f"the {scheme}:// DSN names an option that {scheme}:// does not have")
     checks.refuse_unknown(f"{scheme}://", options, known)
+    if _has_user(options.get("proxies")):
+        raise SettingsError(
+            "proxies holds a user or a password, which can't stand in a DSN: put the proxy into HTTPS_PROXY"
+        )
     return scheme, options
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _has_user(proxies: object) -> bool:
+    return isinstance(proxies, Mapping) and any("@" in str(url) for url in proxies.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -24,20 +25,20 @@ def refuse_unknown(where: str, options: Mapping[str, Any], known: Iterable[str])
     """Every name in *options* is one of *known*."""
     for name in options:
         if name not in known:
-            raise SettingsError(f"{where} has no option {name!r}{meant(name, known)}")
+            raise SettingsError(f"{where} has no option {short(name)}{meant(name, known)}")
 
 
 def meant(word: str, known: Iterable[str]) -> str:
     """`` (did you mean …?)`` where something in *known* looks like *word*, else ""."""
     import difflib  # only ever needed on the way to an error
 
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = difflib.get_close_matches(word[:100], list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise SettingsError(f"{name} takes a string that isn't empty, not {value!r}")
+        raise SettingsError(f"{name} takes a string that isn't empty, not {short(value)}")
     return value
 
 
@@ -47,7 +48,9 @@ def optional_text(name: str, value: object) -> str | None:
 
 def word(name: str, value: object) -> str:
     if not isinstance(value, str) or not value or set(value) - _WORD:
-        raise SettingsError(f"{name} takes letters, digits and hyphens, such as 'cn-hangzhou', not {value!r}")
+        raise SettingsError(
+            f"{name} takes letters, digits and hyphens, such as 'cn-hangzhou', not {short(value)}"
+        )
     return value
 
 
@@ -73,7 +76,7 @@ def secret(name: str, value: object) -> Secret | None:
 
 def number(name: str, value: object, low: float, high: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-        raise SettingsError(f"{name} takes a number from {low:g} to {high:g}, not {_short(value)}")
+        raise SettingsError(f"{name} takes a number from {low:g} to {high:g}, not {short(value)}")
     return float(value)
 
 
@@ -83,30 +86,36 @@ def optional_number(name: str, value: object, low: float, high: float) -> float 
 
 def boolean(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise SettingsError(f"{name} takes True or False, not {value!r}")
+        raise SettingsError(f"{name} takes True or False, not {short(value)}")
     return value
 
 
 def integer(name: str, value: object, low: int, high: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         numbers = f"a whole number from {low} to {high}" if low < high else f"{low} and nothing else"
-        raise SettingsError(f"{name} takes {numbers}, not {_short(value)}")
+        raise SettingsError(f"{name} takes {numbers}, not {short(value)}")
     return value
 
 
-def _short(value: object) -> str:
-    """*value* for a message: what is wrong may be a number of thousands of digits."""
+def short(value: object) -> str:
+    """*value* for a message. It may be a number of thousands of digits, or an object that can't be shown."""
     if isinstance(value, int) and abs(value) > 10**18:
         return "a far larger one"
-    shown = repr(value)
+    try:
+        shown = repr(value)
+    except Exception:
+        return f"this {type(value).__name__}"
     return shown if len(shown) <= 100 else f"{shown[:100]}…"
 
 
+def _short_text(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
 def one_of(name: str, value: Any, allowed: Sequence[str]) -> Any:
-    if value not in allowed:
-        raise SettingsError(
-            f"{name} takes {' or '.join(map(repr, allowed))}, not {value!r}{meant(str(value), allowed)}"
-        )
+    if not isinstance(value, str) or value not in allowed:
+        near = meant(value, allowed) if isinstance(value, str) else ""
+        raise SettingsError(f"{name} takes {' or '.join(map(repr, allowed))}, not {short(value)}{near}")
     return value
 
 
@@ -115,7 +124,7 @@ def timeout(value: Any) -> tuple[float, float]:
         return (number("timeout", value[0], 0.01, 300), number("timeout", value[1], 0.01, 300))
     if isinstance(value, (list, tuple)):
         raise SettingsError(
-            f"timeout takes seconds, or two numbers for connecting and reading, not {list(value)!r}"
+            f"timeout takes seconds, or two numbers for connecting and reading, not {short(list(value))}"
         )
     seconds = number("timeout", value, 0.01, 300)
     return (min(seconds, 3.0), seconds)
@@ -126,7 +135,7 @@ def template(name: str, value: object) -> str:
     try:
         fields_of(form)
     except ValueError as error:
-        raise SettingsError(f"{name} {form!r} is no template: {error}") from None
+        raise SettingsError(f"{name} {short(form)} is no template: {_short_text(str(error))}") from None
     return form
 
 
@@ -138,11 +147,24 @@ def items(name: str, value: Any, example: str) -> dict[Any, Any]:
 
 
 def level(value: object) -> int:
-    number = logging.getLevelName(value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int):
+    """A level's number. Names are taken in any case, and digits as text, as the environment holds them."""
+    found: object = value
+    if isinstance(value, str):
+        name = value.strip()
+        found = int(name) if _is_digits(name) else logging.getLevelName(name)
+        if not isinstance(found, int):
+            found = logging.getLevelName(name.upper())
+    if isinstance(found, bool) or not isinstance(found, int) or abs(found) > 10**9:
         near = meant(value.upper(), _LEVELS) if isinstance(value, str) else ""
-        raise SettingsError(f"level takes a level's name or number, such as 'ERROR', not {value!r}{near}")
-    return number
+        raise SettingsError(
+            f"level takes a level's name or number, such as 'ERROR', not {short(value)}{near}"
+        )
+    return found
+
+
+def _is_digits(text: str) -> bool:
+    """Whether *text* is a number of usual length (int() refuses one of thousands of digits)."""
+    return text.isascii() and text.isdigit() and len(text) <= 18
 
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -169,9 +191,9 @@ def resources(value: Any) -> tuple[str, ...]:
 def group_id(value: object) -> str | None:
     if value is None:
         return None
-    digits = _short(value) if isinstance(value, int) else str(value)
+    digits = short(value) if isinstance(value, int) else str(value)
     if isinstance(value, bool) or not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
-        raise SettingsError(f"group_id takes the digits of an application group's id, not {_short(value)}")
+        raise SettingsError(f"group_id takes the digits of an application group's id, not {short(value)}")
     return digits
 
 
@@ -183,10 +205,10 @@ def level_map(value: Any) -> Mapping[int, str]:
         level = name
         if isinstance(name, str):
             # JSON turns numbers into text where they are keys.
-            level = int(name) if name.isascii() and name.isdigit() else logging.getLevelName(name)
+            level = int(name) if _is_digits(name) else logging.getLevelName(name)
         if isinstance(level, bool) or not isinstance(level, int):
-            raise SettingsError(f"level_map names the level {name!r}, which logging doesn't know")
-        levels[level] = one_of(f"level_map[{name!r}]", status, STATUSES)
+            raise SettingsError(f"level_map names the level {short(name)}, which logging doesn't know")
+        levels[level] = one_of(f"level_map[{short(name)}]", status, STATUSES)
     return levels
 
 
@@ -200,7 +222,7 @@ def resolve(name: str, value: object) -> object:
     except Exception as error:  # the module is the user's: it may raise anything while it is imported
         why = type(error).__name__
     # Out of the handler: what importlib says quotes the text, and somebody may have put a key there.
-    shown = "its text" if name == "credentials" else repr(value)
+    shown = "its text" if name == "credentials" else short(value)
     raise SettingsError(
         f"{name} takes an object or its dotted name, such as 'shop.alerts.{name}'; {shown} can't be "
         f"imported ({why})"
@@ -220,7 +242,7 @@ def redact(value: Any) -> tuple[str, ...] | None:
         return () if value else None
     if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) and name for name in value):
         raise SettingsError(
-            f"redact takes true, false, or a list of more names such as ['iban'], not {_short(value)}"
+            f"redact takes true, false, or a list of more names such as ['iban'], not {short(value)}"
         )
     return tuple(value)
 
@@ -234,6 +256,22 @@ def observer(value: object) -> Any:
     return resolved
 
 
+class Proxies(dict[str, str]):
+    """Proxy by scheme. Its repr shows no user and no password of a proxy, and it is not pickled."""
+
+    def __repr__(self) -> str:
+        return repr({scheme: _without_user(url) for scheme, url in self.items()})
+
+    def __reduce__(self) -> Any:
+        raise TypeError("proxies may hold a password and are not pickled; give them to the other process")
+
+
+def _without_user(url: str) -> str:
+    way, separator, rest = url.rpartition("@")
+    scheme = way.partition("://")[0] if "://" in way else ""
+    return f"{scheme}://***@{rest}" if separator and scheme else f"***@{rest}" if separator else url
+
+
 def proxies(value: Any) -> Mapping[str, str] | None:
     if value is None:
         return None
@@ -241,7 +279,30 @@ def proxies(value: Any) -> Mapping[str, str] | None:
     ways = items("proxies", value, example)
     if not all(isinstance(part, str) for way in ways.items() for part in way):
         raise SettingsError(f"proxies takes URLs by scheme, such as {example}")
-    return ways
+    return Proxies(ways)
+
+
+def directory(name: str, value: object) -> str | None:
+    """An absolute path: the program may change its working directory before the path is used."""
+    if value is None:
+        return None
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(path, str) or not path.strip() or "\0" in path:
+        raise SettingsError(f"{name} takes the path of a directory, not {short(value)}")
+    if path.startswith("~"):
+        expanded = os.path.expanduser(path)  # noqa: PTH111 - pathlib would slow each start
+        if expanded.startswith("~"):
+            raise SettingsError(
+                f"{name}: this system has no home directory for {short(path.split('/')[0])}: "
+                "give the whole path of a directory"
+            )
+        path = expanded
+    try:
+        return os.path.abspath(path)  # noqa: PTH100 - as above
+    except OSError:
+        raise SettingsError(
+            f"{name} {short(path)} is relative, and the working directory is gone: give the whole path"
+        ) from None
 
 
 def endpoint(name: str, value: object, options: Mapping[str, Any], *, path: bool) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from eventlog_handlers.events import Event
 
 WhenFull = Literal["drop_lowest", "drop_newest", "drop_oldest", "block"]
@@ -32,7 +34,7 @@ class CommonOptions(TypedDict, total=False):
     level_map: Mapping[str | int, str] | None
     redact: bool | Sequence[str]
     aggregate_seconds: float | None
-    spool: str | None
+    spool: "str | PathLike[str] | None"
     durability: Durability
     observer: object
     flush_on_sigterm: bool

@@ -33,7 +33,7 @@ def pipeline_settings(
     # Its meaning is checks.endpoint's.
     checks.boolean("allow_insecure", options.get("allow_insecure", False))
     batch_size = options.get("batch_size")
-    spool = checks.optional_text("spool", options.get("spool"))
+    spool = checks.directory("spool", options.get("spool"))
     durability = checks.one_of("durability", options.get("durability", "staged"), ("staged", "commit"))
     if durability == "commit" and spool is None:
         raise SettingsError('durability="commit" needs a directory to commit to: give spool= as well')

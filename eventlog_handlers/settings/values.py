@@ -32,8 +32,19 @@ class Frozen(SimpleNamespace):
             raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
         super().__init__(**values)
 
+    def __repr__(self) -> str:
+        """As of a dataclass; of users' own objects only the type, for their repr may show a secret."""
+        fields = (f"{name}={_shown(value)}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({', '.join(fields)})"
+
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{name} is frozen")
+
+
+def _shown(value: object) -> str:
+    is_plain = value is None or isinstance(value, (str, int, float, tuple, Mapping))
+    is_ours = type(value).__module__.startswith("eventlog_handlers.")
+    return repr(value) if is_plain or is_ours else f"<{type(value).__name__}>"
 
 
 class PipelineSettings(Frozen):

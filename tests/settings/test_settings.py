@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,26 @@ KEYS = {
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s3cr3t",
     "DF_API_KEY": "wsak_test",
 }
+
+
+BUS_ARN = "arn:aws:events:us-east-1:123456789012:event-bus/orders"
+V2_BUS_ARN = "arn:aws:events:us-east-1:123456789012:event-busv2/orders/abcdefghijklmnopqrstuvwxy"
+
+
+def boto_client(service: str) -> Any:
+    """What tells boto3's clients apart, and the method that one for events has."""
+    made = types.SimpleNamespace(meta=types.SimpleNamespace(service_model=None))
+    made.meta.service_model = types.SimpleNamespace(service_name=service)
+    if service == "events":
+        made.put_events = lambda **request: {}
+    return made
+
+
+class Unshowable:
+    """Its repr raises."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
 
 
 def make(service: str, options: dict[str, Any], environ: dict[str, str] | None = None) -> Any:
@@ -41,6 +64,8 @@ def an_object() -> tuple[str, str]:
         ("cms", "region", "eu-central-1", 0, "endpoint", "https://metrics.eu-central-1.aliyuncs.com"),
         ("cms", "endpoint", "https://metrics-vpc.cn-beijing.aliyuncs.com/", 0, "endpoint",
          "https://metrics-vpc.cn-beijing.aliyuncs.com"),
+        ("cms", "network", "vpc", 0, "endpoint", "https://metrics-vpc.cn-hangzhou.aliyuncs.com"),
+        ("cms", "network", "public", 0, "endpoint", "https://metrics.cn-hangzhou.aliyuncs.com"),
         ("cms", "group_id", 7301, 0, "group_id", "7301"),
         ("cms", "group_id", "7301", 0, "group_id", "7301"),
         ("cms", "signature", "v3", 0, "signature", "v3"),
@@ -56,6 +81,11 @@ def an_object() -> tuple[str, str]:
         ("guance", "requests_per_minute", 0.5, 1, "window", None),
         ("guance", "batch_size", None, 1, "batch_size", 1),
         ("cloudwatch", "resources", ["arn:aws:ec2:x"], 0, "resources", ("arn:aws:ec2:x",)),
+        ("cloudwatch", "event_bus_name", "Orders.bus_1-eu", 0, "event_bus_name", "Orders.bus_1-eu"),
+        ("cloudwatch", "event_bus_name", "b" * 1600, 0, "event_bus_name", "b" * 1600),
+        ("cloudwatch", "event_bus_name", BUS_ARN, 0, "event_bus_name", BUS_ARN),
+        ("cloudwatch", "event_bus_name", BUS_ARN.replace(":aws:", ":aws-us-gov:"), 0, "event_bus_name",
+         BUS_ARN.replace(":aws:", ":aws-us-gov:")),
         ("cloudwatch", "batch_size", None, 1, "batch_size", 10),
         ("cloudwatch", "max_request_bytes", 1_047_552, 0, "max_request_bytes", 1_047_552),
         ("cloudwatch", "endpoint_url", "http://127.0.0.1:4566", 0, "endpoint_url", "http://127.0.0.1:4566"),
@@ -256,12 +286,49 @@ REFUSED = [
     ("cloudwatch", {"resources": None}, ["resources takes a list"]),
     ("cloudwatch", {"resources": ["x" * 2049]}, ["resources", "2048"]),
     ("cloudwatch", {"resources": [5]}, ["resources", "strings"]),
-    ("cloudwatch", {"session": object(), "client": object()}, ["session and client exclude each other"]),
     (
         "cloudwatch",
-        {"client": object(), "region_name": "us-east-1"},
+        {"session": types.SimpleNamespace(client=print), "client": boto_client("events")},
+        ["session and client exclude each other"],
+    ),
+    (
+        "cloudwatch",
+        {"client": boto_client("events"), "region_name": "us-east-1"},
         ["region_name and client exclude each other"],
     ),
+    ("cloudwatch", {"client": boto_client("sqs")}, ["one for 'sqs'", "boto3.client('events')"]),
+    ("cloudwatch", {"client": boto_client("eventbridgev2")}, ["one for 'eventbridgev2'"]),
+    ("cloudwatch", {"client": 5}, ["client takes a boto3 client for 'events'", "int"]),
+    ("cloudwatch", {"session": object()}, ["session takes a boto3.Session", "object"]),
+    ("cloudwatch", {"event_bus_name": "my bus!"}, ["event_bus_name takes", "'my bus!'"]),
+    ("cloudwatch", {"event_bus_name": "b" * 1601}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": "a/b"}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": BUS_ARN[:-6]}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": BUS_ARN.replace("9012", "901")}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": BUS_ARN.replace("9012", "901²")}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": BUS_ARN.replace("events", "sqs")}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": BUS_ARN.replace("us-east-1", "us east")}, ["event_bus_name takes"]),
+    ("cloudwatch", {"event_bus_name": V2_BUS_ARN}, ["event-busv2", "classic event bus"]),
+    ("cms", {"network": "vpn"}, ["network takes 'public' or 'vpc'", "did you mean 'vpc'?"]),
+    (
+        "cms",
+        {"network": "vpc", "endpoint": "https://metrics.cn-hangzhou.aliyuncs.com"},
+        ["exclude each other"],
+    ),
+    ("cms", {"network": ["vpc"]}, ["network takes 'public' or 'vpc'"]),
+    ("guance", {"spool": "~nosuchuser/events"}, ["no home directory for '~nosuchuser'", "whole path"]),
+    ("guance", {"spool": 5}, ["spool takes the path of a directory, not 5"]),
+    ("guance", {"spool": b"/var/events"}, ["spool takes the path of a directory"]),
+    ("guance", {"spool": "/var/\0events"}, ["spool takes the path of a directory"]),
+    ("guance", {"spool": ""}, ["spool takes the path of a directory"]),
+    ("guance", {"title": Unshowable()}, ["title takes a string", "this Unshowable"]),
+    ("guance", {"capacity": Unshowable()}, ["capacity takes a whole number", "this Unshowable"]),
+    ("guance", {"when_full": Unshowable()}, ["when_full takes", "this Unshowable"]),
+    ("guance", {"redact": Unshowable()}, ["redact takes true", "this Unshowable"]),
+    ("guance", {"timeout": [Unshowable()]}, ["timeout takes seconds"]),
+    ("guance", {"level_map": {"9" * 5000: "error"}}, ["level_map names the level"]),
+    ("guance", {"title": "{" * 99_999}, ["title", "no template"]),
+    ("guance", {"x" * 100_000: 1}, ["has no option 'xxx"]),
     ("cloudwatch", {"event_bus_name": ""}, ["event_bus_name takes a string that isn't empty"]),
 ]
 
@@ -319,17 +386,71 @@ def test_only_this_machine_is_loopback(host, expected):
     assert checks.is_loopback(host) is expected
 
 
-@pytest.mark.parametrize(("name", "number"), [("ERROR", 40), (40, 40), (0, 0), ("NOTSET", 0)])
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("ERROR", 40), (40, 40), (0, 0), ("NOTSET", 0), ("error", 40), (" Warning ", 30), ("30", 30)],
+)
 def test_a_level_is_a_name_or_a_number(name, number):
-    """As everywhere in logging."""
+    """As everywhere in logging; in any case, and digits as the environment holds them."""
     assert checks.level(name) == number
 
 
-@pytest.mark.parametrize("value", ["EROR", None, True, 4.5, ["ERROR"]])
+@pytest.mark.parametrize(
+    "value", ["EROR", None, True, 4.5, ["ERROR"], "", "²", "9" * 5000, 10**30, Unshowable()]
+)
 def test_what_is_no_level_is_refused(value):
     """With a near name where there is one."""
     with pytest.raises(SettingsError, match="level takes a level's name or number"):
         checks.level(value)
+
+
+@pytest.mark.parametrize("handler", ["CMSHandler", "GuanceHandler", "CloudWatchEventsHandler"])
+def test_a_handler_refuses_a_wrong_level_as_it_refuses_any_option(monkeypatch, handler):
+    """Not with the ValueError of logging, which names no remedy."""
+    import eventlog_handlers
+
+    monkeypatch.setenv("EVENTLOG_CONSOLE", "1")
+
+    with pytest.raises(SettingsError, match="did you mean 'ERROR'"):
+        getattr(eventlog_handlers, handler)(level="EROR")
+
+
+# --- the spool's directory ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("events", "/srv/shop/events"),
+        ("./a/../events/", "/srv/shop/events"),
+        (Path("events"), "/srv/shop/events"),
+        (Path("/var/events"), "/var/events"),
+        ("~/events", "/home/shop/events"),
+        ("/var/lib/shop", "/var/lib/shop"),
+    ],
+)
+def test_a_relative_spool_is_that_of_the_moment_of_construction(monkeypatch, given, expected):
+    """A later chdir would else make a second directory and orphan the first one's events."""
+    monkeypatch.setattr(os, "getcwd", lambda: "/srv/shop")
+    monkeypatch.setenv("HOME", "/home/shop")
+
+    _, pipeline = make("guance", {"spool": given})
+
+    assert pipeline.spool == expected
+
+
+def test_a_relative_spool_in_a_working_directory_that_is_gone_is_refused(tmp_path):
+    """os.getcwd raises there; the sentence says what to give instead."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    before = Path.cwd()
+    os.chdir(gone)
+    try:
+        gone.rmdir()
+        with pytest.raises(SettingsError, match="working directory is gone: give the whole path"):
+            make("guance", {"spool": "events"})
+    finally:
+        os.chdir(before)
 
 
 # --- the stand-in ------------------------------------------------------------------------------------------
@@ -355,7 +476,7 @@ def test_the_stand_in_never_gets_real_credentials_nor_real_events_another_addres
 
     cms, _ = make("cms", {"access_key_id": "a", "access_key_secret": LEAK, "region": "cn-beijing"}, environ)
     guance, _ = make("guance", {"api_key": LEAK, "site": "us1"}, environ)
-    cloudwatch, _ = make("cloudwatch", {"client": object()}, environ)
+    cloudwatch, _ = make("cloudwatch", {"client": boto_client("events")}, environ)
 
     assert {cms.endpoint, guance.endpoint, cloudwatch.endpoint_url} == {local_console.CONSOLE_URL}
     assert cms.access_key_secret.reveal() == local_console.CONSOLE_ACCESS_KEY_SECRET
@@ -432,6 +553,14 @@ def test_what_a_dsn_says(dsn, expected):
         ("cms://cn-hangzhou#x", ["has no path"]),
         ("cloudwatch://arn:aws:events:us-east-1:1:event-bus/x", ["event_bus_name"]),
         ("guance://[", ["no URL"]),
+        ("[" * 100_000, ["begins with cms://"]),
+        ("guance://cn1?" + "[" * 100_000, ["names an option that guance:// does not have"]),
+        (f"guance://cn1?{LEAK}=1", ["names an option that guance:// does not have"]),
+        (f"guance://cn1?{LEAK}=1&{LEAK}=2", ["names an option that guance:// does not have"]),
+        (
+            f'cms://cn-hangzhou?proxies={{"https":"http://user:{LEAK}@proxy"}}',
+            ["proxies", "can't stand in a DSN", "HTTPS_PROXY"],
+        ),
     ],
 )
 def test_a_wrong_dsn_is_refused_in_one_sentence(dsn, words):
@@ -443,6 +572,12 @@ def test_a_wrong_dsn_is_refused_in_one_sentence(dsn, words):
     assert "\n" not in sentence
     assert [word for word in words if word not in sentence] == []
     assert LEAK not in sentence
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000])
+def test_a_value_that_is_no_readable_json_is_text(value):
+    """Also where reading it as JSON would end the interpreter's stack."""
+    assert parse_dsn(f"guance://cn1?title={value}") == [("guance", {"site": "cn1", "title": value})]
 
 
 # --- secrets -----------------------------------------------------------------------------------------------
@@ -477,3 +612,43 @@ def test_blanks_around_a_key_are_stripped_and_no_repr_of_settings_shows_it():
 
     assert made[0].api_key.reveal() == LEAK
     assert LEAK not in repr(made)
+
+
+def test_no_repr_of_settings_shows_the_password_of_a_proxy():
+    """The client gets the whole URL, and what prints settings shows host and port only."""
+    ways = {
+        "https": f"http://user:{LEAK}@proxy:3128",
+        "http": f"user:{LEAK}@proxy",
+        "all": "http://proxy:3128",
+    }
+
+    for service in ("cms", "guance", "cloudwatch"):
+        own, _ = make(service, {"proxies": ways})
+
+        assert LEAK not in repr(own)
+        assert "http://***@proxy:3128" in repr(own)
+        assert own.proxies == ways
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(own.proxies)
+
+
+class ShowsItsSecret:
+    """What a user's own object of credentials may look like."""
+
+    def __repr__(self) -> str:
+        return f"Credentials(secret={LEAK})"
+
+    def get_credential(self) -> None:
+        """Asked at every call."""
+
+    def client(self) -> None:
+        """As a session has it."""
+
+
+@pytest.mark.parametrize(("service", "option"), [("cms", "credentials"), ("cloudwatch", "session")])
+def test_no_repr_of_settings_shows_what_a_user_s_object_shows_of_itself(service, option):
+    """Its type is enough."""
+    own, _ = make(service, {option: ShowsItsSecret()})
+
+    assert LEAK not in repr(own)
+    assert "ShowsItsSecret" in repr(own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,8 +33,8 @@ def cloudwatch(
 ) -> tuple[CloudWatchSettings, PipelineSettings]:
     """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
     checks.refuse_unknown("CloudWatchEventsHandler", options, CLOUDWATCH_OPTIONS)
-    session = checks.resolve("session", options.get("session"))
-    client = checks.resolve("client", options.get("client"))
+    session = _session(options.get("session"))
+    client = _client(options.get("client"))
     if session is not None and client is not None:
         raise SettingsError("session and client exclude each other: a client already has its session")
     for name in ("region_name", "endpoint_url", "proxies", "ca_bundle"):
@@ -53,7 +54,7 @@ def cloudwatch(
     return (
         CloudWatchSettings(
             region_name=region_name,
-            event_bus_name=checks.optional_text("event_bus_name", options.get("event_bus_name")),
+            event_bus_name=_bus("event_bus_name", options.get("event_bus_name")),
             endpoint_url=endpoint_url,
             source=checks.template("source", options.get("source", "{logger}")),
             detail_type=None if detail_type is None else checks.template("detail_type", detail_type),
@@ -74,6 +75,71 @@ def cloudwatch(
         ),
         pipeline,
     )
+
+
+def _bus(name: str, value: object) -> str | None:
+    """Name or ARN of an event bus.
+
+    1 to 1,600 characters, by the pattern of NonPartnerEventBusNameOrArn in the PutEvents reference (read
+    2026-11-20).
+    """
+    if value is None:
+        return None
+    bus = checks.text(name, value)
+    if ":event-busv2/" in bus:
+        raise SettingsError(
+            f"{name} is the ARN of a custom event bus of the new kind (event-busv2), which PutEvents of the "
+            "client 'events' does not reach: give the name or ARN of a classic event bus"
+        )
+    arn, separator, own = bus.rpartition(":event-bus/")
+    if len(bus) > 1600 or not own or set(own) - _BUS_CHARACTERS or (separator and not _is_events_arn(arn)):
+        raise SettingsError(
+            f"{name} takes the name of an event bus (letters, digits, '.', '-' and '_'), or its ARN "
+            f"arn:aws:events:<region>:<12 digits>:event-bus/<name>, not {checks.short(value)}"
+        )
+    return bus
+
+
+_BUS_CHARACTERS = set(string.ascii_letters + string.digits + ".-_")
+
+
+def _is_events_arn(arn: str) -> bool:
+    """Whether *arn* is ``arn:aws…:events:<region>:<account>``."""
+    parts = arn.split(":")
+    return (
+        len(parts) == 5
+        and parts[0] == "arn"
+        and parts[1].startswith("aws")
+        and parts[2] == "events"
+        and parts[3].count("-") >= 2
+        and not set(parts[1] + parts[3]) - _BUS_CHARACTERS
+        and len(parts[4]) == 12
+        and parts[4].isascii()
+        and parts[4].isdigit()
+    )
+
+
+def _session(value: object) -> object:
+    session = checks.resolve("session", value)
+    if session is not None and not callable(getattr(session, "client", None)):
+        raise SettingsError(f"session takes a boto3.Session or its dotted name, not {type(session).__name__}")
+    return session
+
+
+def _client(value: object) -> object:
+    """A boto3 client of the service ``events``; one of another service would refuse each call."""
+    client = checks.resolve("client", value)
+    if client is None:
+        return None
+    model = getattr(getattr(client, "meta", None), "service_model", None)
+    service = getattr(model, "service_name", None)
+    if isinstance(service, str) and service != "events":
+        raise SettingsError(f"client is one for {service!r}, and PutEvents needs boto3.client('events')")
+    if not callable(getattr(client, "put_events", None)):
+        raise SettingsError(
+            f"client takes a boto3 client for 'events' or its dotted name, not {type(client).__name__}"
+        )
+    return client
 
 
 class CloudWatchSettings(Frozen):

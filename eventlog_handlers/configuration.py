@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,14 @@ from eventlog_handlers.services.guance.handler import GuanceHandler
 from eventlog_handlers.settings import checks
 
 _CLASSES: dict[str, Any] = {"cms": CMSHandler, "guance": GuanceHandler, "cloudwatch": CloudWatchEventsHandler}
+
+_LOCK_SECONDS = 10.0
+_lock = threading.RLock()
+"""Held while ``configure`` looks up, makes and attaches: one handler, however many threads ask for it.
+
+Never waited for without a bound. An option may name a module that is being imported by a thread that calls
+``configure`` itself; then two handlers are better than a program that stands still.
+"""
 
 _configured: dict[str, tuple[object, logging.Handler]] = {}
 """By logger name: what ``configure`` was called with, and the handler it made of it."""
@@ -101,21 +110,38 @@ def configure(
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     level = checks.level(level)
     asked = (dsn.split(), level, options)
-    before = _configured.get(target.name)
-    if before is not None and before[0] == asked:
-        _attach(target, before[1])
-        return before[1]
-    handlers = [
-        _CLASSES[scheme](level=level, **{**options, **own_options}) for scheme, own_options in parse_dsn(dsn)
-    ]
-    handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
-    _configured[target.name] = (asked, handler)
-    _attach(target, handler)
+    lock = _lock
+    is_locked = lock.acquire(timeout=_LOCK_SECONDS)
+    try:
+        before = _configured.get(target.name)
+        if before is not None and before[0] == asked:
+            _attach(target, before[1])
+            return before[1]
+        handlers = [
+            _CLASSES[scheme](level=level, **{**options, **own_options})
+            for scheme, own_options in parse_dsn(dsn)
+        ]
+        handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
+        _configured[target.name] = (asked, handler)
+        _attach(target, handler)
+        if before is not None:
+            for holder in (target, logging.getLogger("uvicorn")):
+                holder.removeHandler(before[1])
+    finally:
+        if is_locked:
+            lock.release()
     if before is not None:
-        for holder in (target, logging.getLogger("uvicorn")):
-            holder.removeHandler(before[1])
-        before[1].close()
+        before[1].close()  # may take exit_timeout: without the lock
     return handler
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.RLock()  # a thread of the parent's may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _attach(target: logging.Logger, handler: logging.Handler) -> None:

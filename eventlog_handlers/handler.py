@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import threading
 import time
 import warnings
 import weakref
@@ -17,7 +18,7 @@ from eventlog_handlers.errors import described
 from eventlog_handlers.pipeline.counters import loss_record
 from eventlog_handlers.pipeline.dry_run import Rehearsal
 from eventlog_handlers.pipeline.ledger import Ticket
-from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import clock
@@ -35,6 +36,7 @@ from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.text.lazy_patterns import compile_all
 
 _getpid = os.getpid
+_pacers_lock = threading.Lock()
 _pacers: weakref.WeakValueDictionary[tuple[str, str, Secret], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
@@ -69,13 +71,14 @@ class EventHandler(logging.Handler):
         renderer = Renderer(pipeline, self_log)
         self._rehearsal = Rehearsal(make_sink) if pipeline.dry_run else None
         make_sink = self._rehearsal or make_sink
+        pacer = _pacer(destination, pipeline)
         self._worker = Worker(
             type(self).__name__,
             pipeline,
             make_sink=lambda: make_sink(self_log),
             make_buffer=lambda: _make_buffer(pipeline, destination, self_log),
             render=renderer,
-            pacer=_pacer(destination, pipeline),
+            pacer=pacer,
             clock=clock.monotonic,
             cpu_clock=time.thread_time,
             wall_clock=time.time,
@@ -84,6 +87,7 @@ class EventHandler(logging.Handler):
             report_loss=lambda loss: renderer.own_event(loss_record(loss)),
             self_log=self_log,
         )
+        self._leave_pacer = _nothing if pacer is None else pacer.leave
         self._folds = self._worker.folds
         self._take_in = self._worker.submit
         if pipeline.durability == "commit":
@@ -95,7 +99,7 @@ class EventHandler(logging.Handler):
             sigterm.install()
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
-        weakref.finalize(self, _warn_of_unclosed, self._worker).atexit = False
+        weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
@@ -178,6 +182,7 @@ class EventHandler(logging.Handler):
         A record that still comes (loggers keep handlers that a second dictConfig closed) revives it.
         """
         self._worker.park(timeout)
+        self._leave_pacer()
         super().close()
 
     def stats(self) -> dict[str, Any]:
@@ -191,8 +196,13 @@ class EventHandler(logging.Handler):
         )
 
 
-def _warn_of_unclosed(worker: Worker) -> None:
+def _nothing() -> None:
+    """What there is to leave without a rate limit."""
+
+
+def _dropped(worker: Worker, leave_pacer: Callable[[], None]) -> None:
     """A handler was collected; its worker goes on until all is settled, so nothing is lost."""
+    leave_pacer()
     pending = worker.roughly_pending()
     if pending:
         warnings.warn(
@@ -207,18 +217,27 @@ def live_handlers() -> list[EventHandler]:
     return [handler for _, handler in sorted(_handlers.items())]
 
 
-def _pacer(destination: Destination, pipeline: PipelineSettings) -> Pacer | None:
-    """The pacer of this destination: one for all handlers of the process that share endpoint and key."""
+def _pacer(destination: Destination, pipeline: PipelineSettings) -> Member | None:
+    """A part in the pacer of this destination: one for all handlers that share endpoint and key."""
     if pipeline.requests_per_second is None or pipeline.dry_run:
         return None
     key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
     name = (destination.service, destination.endpoint, key)
-    pacer = _pacers.get(name)
-    if pacer is None:
-        pacer = Pacer(pipeline.requests_per_second, pipeline.burst, pipeline.window)
-        _pacers[name] = pacer
-    pacer.slow_down_to(pipeline.requests_per_second, pipeline.burst, pipeline.window)
-    return pacer
+    limit = Limit(pipeline.requests_per_second, pipeline.burst, pipeline.window)
+    with _pacers_lock:
+        pacer = _pacers.get(name)
+        if pacer is None:
+            pacer = _pacers[name] = Pacer(*limit)
+    return Member(pacer, limit)
+
+
+def _after_fork_in_child() -> None:
+    global _pacers_lock
+    _pacers_lock = threading.Lock()  # a thread of the parent's may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _make_buffer(pipeline: PipelineSettings, destination: Destination, self_log: SelfLog) -> Buffer:

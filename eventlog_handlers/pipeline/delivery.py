@@ -27,7 +27,7 @@ from eventlog_handlers.pipeline.batching import batches, due_in, halves, useful_
 from eventlog_handlers.pipeline.budget import Budget, Spent
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.ledger import Ledger
-from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.fingerprint import chosen
@@ -71,7 +71,7 @@ class Delivery:
         ledger: Ledger,
         settings: PipelineSettings,
         *,
-        pacer: Pacer | None,
+        pacer: Pacer | Member | None,
         clock: Callable[[], float],
         cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import deque
+from collections.abc import Iterable
+from typing import NamedTuple
 
 _LEAST_SHARE = 1 / 16
 _SHARE_STEP = 1 / 20
 _LONGEST_HINT_SECONDS = 300.0
+
+
+class Limit(NamedTuple):
+    """One handler's setting: requests a second and at once, and ``(n, seconds)`` of a window or None."""
+
+    rate: float
+    burst: int
+    window: tuple[int, float] | None
 
 
 class Pacer:
@@ -20,31 +31,53 @@ class Pacer:
     A service that throttles us all the same halves the rate each time, and each request it takes gives a
     twentieth of it back: other processes share its limit, and nobody tells us how many. Where it says when to
     come again, nothing goes before.
+
+    Handlers of one destination share one pacer, each through a ``Member`` of its own: the least of what the
+    living members ask for holds.
     """
 
     def __init__(self, rate: float, burst: int = 1, window: tuple[int, float] | None = None) -> None:
-        self._rate = rate
-        self._burst = float(burst)
+        self._lock = threading.Lock()
+        self._members: dict[int, Limit] = {}  # by id of the member
+        self._leaving: deque[int] = deque()  # ids; not under the lock
         self._tokens = float(burst)
         self._share = 1.0  # of the rate, after throttling
         self._updated: float | None = None
         self._not_before = float("-inf")  # by the service's word
-        self._window = window
-        self._taken: deque[float] = deque(maxlen=window[0] if window else 1)
-        self._lock = threading.Lock()
+        self._taken: deque[float] = deque(maxlen=1)
+        self._set(Limit(rate, burst, window))
 
     def after_fork_in_child(self) -> None:
         """A thread of the parent's may have held the lock."""
         self._lock = threading.Lock()
 
-    def slow_down_to(self, rate: float, burst: int, window: tuple[int, float] | None) -> None:
-        """Two handlers of one destination share one pacer: the slowest of each setting holds for both."""
+    def join(self, member: int, limit: Limit) -> None:
+        """Count *member* among the living, with *limit*."""
         with self._lock:
-            self._rate, self._burst = min(self._rate, rate), min(self._burst, float(burst))
-            self._tokens = min(self._tokens, self._burst)
-            if window is not None and (self._window is None or _slower(window, self._window)):
-                self._window = window
-                self._taken = deque(self._taken, maxlen=window[0])
+            self._let_leave()
+            self._members[member] = limit
+            self._set(_least(self._members.values()))
+
+    def leave(self, member: int) -> None:
+        """Count *member* no more, from the next request on. The last one's limit holds until another joins.
+
+        Takes no lock: the garbage collector may call it in a thread that holds the lock.
+        """
+        self._leaving.append(member)
+
+    def _let_leave(self) -> None:
+        has_changed = False
+        while self._leaving:
+            has_changed |= self._members.pop(self._leaving.popleft(), None) is not None
+        if has_changed and self._members:
+            self._set(_least(self._members.values()))
+
+    def _set(self, limit: Limit) -> None:
+        self._rate, self._burst, self._window = limit.rate, float(limit.burst), limit.window
+        self._tokens = min(self._tokens, self._burst)
+        # Never shortened: a larger window may come back, and it counts what was sent before.
+        if limit.window is not None and limit.window[0] > (self._taken.maxlen or 0):
+            self._taken = deque(self._taken, maxlen=limit.window[0])
 
     def throttled(self, not_before: float = float("-inf")) -> None:
         """The service found us too fast, and wants nothing before *not_before* if it said so."""
@@ -73,6 +106,8 @@ class Pacer:
             self._take(now)
 
     def _wait(self, now: float) -> float:
+        if self._leaving:
+            self._let_leave()
         if self._updated is None or now < self._updated:  # the latter: another clock than before
             self._updated = now
             self._not_before = min(self._not_before, now + _LONGEST_HINT_SECONDS)
@@ -82,8 +117,8 @@ class Pacer:
         self._updated = now
         # 1e-9: after waiting exactly as long as told, rounding must not ask for another femtosecond
         wait = 0.0 if self._tokens >= 1 - 1e-9 else (1 - self._tokens) / rate
-        if self._window is not None and len(self._taken) == self._window[0]:
-            wait = max(wait, self._taken[0] + self._window[1] - now)
+        if self._window is not None and len(self._taken) >= self._window[0]:
+            wait = max(wait, self._taken[-self._window[0]] + self._window[1] - now)
         return max(wait, self._not_before - now)
 
     def _take(self, now: float) -> None:
@@ -91,5 +126,60 @@ class Pacer:
         self._taken.append(now)
 
 
-def _slower(window: tuple[int, float], other: tuple[int, float]) -> bool:
-    return window[0] / window[1] < other[0] / other[1]
+class Member:
+    """One handler's part in a shared pacer: its limit counts from the first take on until ``leave``.
+
+    A handler that was closed leaves, and joins again with the next request it sends. So does a worker whose
+    handler was dropped with events pending. May be used from several threads.
+    """
+
+    __slots__ = ("__weakref__", "_has_joined", "_limit", "shared")
+
+    def __init__(self, shared: Pacer, limit: Limit) -> None:
+        self.shared = shared
+        self._limit = limit
+        self._has_joined = False
+        self._join()
+        weakref.finalize(self, shared.leave, id(self)).atexit = False
+
+    def leave(self) -> None:
+        """The handler is closed: its limit binds no other handler until it sends again."""
+        self.shared.leave(id(self))
+        self._has_joined = False  # last: else a request in between would join, and then be taken out
+
+    def try_take(self, now: float) -> float:
+        """Take a place and return 0, or return the seconds after which to ask again."""
+        self._join()
+        return self.shared.try_take(now)
+
+    def take(self, now: float) -> None:
+        """Take a place whether there is one or not."""
+        self._join()
+        self.shared.take(now)
+
+    def throttled(self, not_before: float = float("-inf")) -> None:
+        """The service found us too fast, and wants nothing before *not_before* if it said so."""
+        self.shared.throttled(not_before)
+
+    def taken(self) -> None:
+        """The service took a request."""
+        self.shared.taken()
+
+    def after_fork_in_child(self) -> None:
+        """A thread of the parent's may have held the lock."""
+        self.shared.after_fork_in_child()
+
+    def _join(self) -> None:
+        if not self._has_joined:
+            self._has_joined = True
+            self.shared.join(id(self), self._limit)
+
+
+def _least(limits: Iterable[Limit]) -> Limit:
+    """The slowest rate, the smallest burst and the slowest window among *limits*."""
+    rates, bursts, windows = zip(*limits, strict=True)
+    return Limit(
+        min(rates),
+        min(bursts),
+        min((window for window in windows if window), key=lambda window: window[0] / window[1], default=None),
+    )

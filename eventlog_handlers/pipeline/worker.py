@@ -24,7 +24,7 @@ from eventlog_handlers.pipeline.delivery import LONG_AGO, Delivery, Idle
 from eventlog_handlers.pipeline.fold import Folds
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger, Ticket
-from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.reports import Reports
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process import exit as lifecycle
@@ -69,7 +69,7 @@ class Worker:
         make_sink: Callable[[], Sink],
         make_buffer: Callable[[], Buffer],
         render: Callable[[Capture], Event | None],
-        pacer: Pacer | None,
+        pacer: Pacer | Member | None,
         clock: Callable[[], float],
         cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],

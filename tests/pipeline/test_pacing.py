@@ -17,7 +17,7 @@ from eventlog_handlers.console.exchange import Request
 from eventlog_handlers.console.guance import Guance
 from eventlog_handlers.errors import ThrottledError
 from eventlog_handlers.events import Disposition, Outcome
-from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
 from eventlog_handlers.transport.client import Answer
 
@@ -255,3 +255,81 @@ def test_cloudwatch_keeps_a_pace_if_it_is_given_one():
     assert_law(stats)
     assert len(sink.requests) == 3
     assert stepped.clock() - started == pytest.approx(10.0, abs=0.1)
+
+
+# --- several handlers of one destination -------------------------------------------------------------------
+
+
+def sent_in(pacer, seconds: float, start: float = 0.0) -> int:
+    """Requests that go in *seconds*, asked for as fast as *pacer* lets them."""
+    now, count = start, 0
+    while now < start + seconds:
+        wait = pacer.try_take(now)
+        count += wait == 0
+        now += wait
+    return count
+
+
+SLOW, FAST = Limit(1 / 60, 1, (1, 61.0)), Limit(100.0, 5, (6_000, 61.0))
+
+
+def test_the_least_of_the_living_holds():
+    """A handler that left binds no other; one that comes back binds them again."""
+    shared = Pacer(*SLOW)
+    slow, fast = Member(shared, SLOW), Member(shared, FAST)
+    together = sent_in(fast, 61.0)
+
+    slow.leave()
+    alone = sent_in(fast, 10.0, start=1_000.0)
+    slow.take(2_000.0)
+    again = sent_in(fast, 60.0, start=2_000.0)
+
+    assert together == 1
+    assert 900 <= alone <= 1_010
+    assert again == 0
+
+
+def test_a_member_that_is_collected_has_left():
+    """A worker that is gone sends no more, whether its handler was closed or not."""
+    shared = Pacer(*SLOW)
+    slow, fast = Member(shared, SLOW), Member(shared, FAST)
+
+    del slow
+
+    assert sent_in(fast, 10.0) >= 900
+
+
+def test_the_limit_of_the_last_member_holds_until_another_joins():
+    """Nothing is sent without a limit in between."""
+    shared = Pacer(*SLOW)
+    only = Member(shared, SLOW)
+    assert shared.try_take(0.0) == 0
+
+    only.leave()
+
+    assert shared.try_take(1.0) == pytest.approx(60.0)
+
+
+def test_a_window_that_comes_back_counts_what_was_sent_without_it():
+    """Twenty in any 61 s are twenty, also where a member with a smaller window came and left in between."""
+    wide, narrow = Limit(1_000.0, 1_000, (20, 61.0)), Limit(1_000.0, 1_000, (2, 61.0))
+    shared = Pacer(*wide)
+    keeps = Member(shared, wide)
+    assert sent_in(keeps, 1.0) == 20
+
+    visitor = Member(shared, narrow)
+    visitor.leave()
+
+    assert keeps.try_take(2.0) == pytest.approx(59.0)
+
+
+def test_leaving_takes_no_lock():
+    """The garbage collector may run it in a thread that is inside the pacer."""
+    shared = Pacer(*SLOW)
+    member = Member(shared, SLOW)
+
+    with shared._lock:
+        member.leave()
+        del member
+
+    assert shared.try_take(0.0) == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eventlog_handlers.errors import MisconfiguredError, ThrottledError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Lease, Limits, Outcome, Payload
 from eventlog_handlers.pipeline.batching import batches, due_in, halves, useful_senders
-from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.pacing import Limit, Pacer
 from eventlog_handlers.pipeline.retry import ACKNOWLEDGE, Action, Decision, decide, outcome_of, rest
 from eventlog_handlers.process import own_traffic
 from eventlog_handlers.testing import make_event
@@ -218,8 +218,8 @@ def test_a_clock_that_steps_back_lengthens_no_window():
 def test_the_slower_of_two_settings_holds():
     """Two handlers of one destination share the pacer."""
     pacer = Pacer(10.0, burst=5)
-    pacer.slow_down_to(1.0, 1, None)
-    pacer.slow_down_to(5.0, 5, None)
+    pacer.join(1, Limit(1.0, 1, None))
+    pacer.join(2, Limit(5.0, 5, None))
 
     assert sent_at(pacer, 3) == pytest.approx([0, 1, 2])
 
@@ -236,7 +236,8 @@ def test_the_slower_of_two_settings_holds():
 def test_each_of_two_settings_holds_by_itself(first, second, expected):
     """Whichever of rate, burst and window is the slower."""
     pacer = Pacer(*first)
-    pacer.slow_down_to(*second)
+    pacer.join(1, Limit(*first))
+    pacer.join(2, Limit(*second))
 
     assert sent_at(pacer, 3) == pytest.approx(expected)
 

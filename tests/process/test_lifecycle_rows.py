@@ -293,8 +293,8 @@ def test_c06_handlers_of_one_destination_share_one_pace():
     one, two = (eventlog_handlers.GuanceHandler(api_key="key-a", **options) for _ in range(2))
     other = eventlog_handlers.GuanceHandler(api_key="key-b", **options)
 
-    assert one._worker._pacer is two._worker._pacer
-    assert other._worker._pacer is not one._worker._pacer
+    assert one._worker._pacer.shared is two._worker._pacer.shared
+    assert other._worker._pacer.shared is not one._worker._pacer.shared
 
     paces = len(handlers_module._pacers)
     for handler in (one, two, other):
@@ -303,6 +303,75 @@ def test_c06_handlers_of_one_destination_share_one_pace():
     gc.collect()
 
     assert len(handlers_module._pacers) <= paces - 2
+
+
+def dict_configure(**options):
+    """One Guance handler at the logger ``shop``, in place of any that was there."""
+    guance = {"class": "eventlog_handlers.GuanceHandler", "api_key": "key", "endpoint": ENDPOINT, **options}
+    logging.config.dictConfig(
+        {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "handlers": {"guance": guance},
+            "loggers": {"shop": {"handlers": ["guance"]}},
+        }
+    )
+    return logging.getLogger("shop").handlers[0]
+
+
+ENDPOINT = "https://once.example"
+
+
+def test_c06_a_second_dictconfig_with_a_faster_limit_gets_it():
+    """The first handler is closed: its one request a minute binds the second one no longer."""
+    first = dict_configure(requests_per_minute=1)
+    second = dict_configure(requests_per_minute=6_000)
+    pacer = second._worker._pacer
+
+    assert first is not second
+    assert pacer.shared is first._worker._pacer.shared
+    assert [pacer.try_take(now) for now in (0.0, 1.0, 2.0)] == [0, 0, 0]
+
+
+def test_c06_a_slow_handler_that_lives_still_binds_a_fast_one():
+    """The service counts both; a closed handler that is used again counts again."""
+    options = {"api_key": "key", "endpoint": "https://twice.example"}
+    slow = eventlog_handlers.GuanceHandler(requests_per_minute=1, **options)
+    fast = eventlog_handlers.GuanceHandler(requests_per_minute=6_000, **options)
+    assert fast._worker._pacer.try_take(0.0) == 0
+    while_both_live = fast._worker._pacer.try_take(1.0)
+
+    slow.close()
+    assert fast._worker._pacer.try_take(100.0) == 0
+    slow._worker._pacer.take(100.0)
+
+    assert while_both_live == pytest.approx(60.0)
+    assert fast._worker._pacer.try_take(101.0) > 50
+    for handler in (slow, fast):
+        handler.close()
+
+
+@pytest.mark.parametrize("round_number", range(5))
+def test_c06_handlers_made_by_several_threads_at_once_share_one_pacer(round_number):
+    """Else each would send at the full rate."""
+    made, start = [], threading.Barrier(8)
+
+    def make() -> None:
+        start.wait()
+        made.append(
+            eventlog_handlers.GuanceHandler(api_key="key", endpoint=f"https://thrice{round_number}.example")
+        )
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(made) == 8
+    assert len({id(handler._worker._pacer.shared) for handler in made}) == 1
+    for handler in made:
+        handler.close()
 
 
 def test_c06_two_handlers_together_keep_the_services_quota(eventlog_console):

@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
@@ -261,6 +262,86 @@ def test_a_refused_call_leaves_the_handler_that_was_there(eventlog_console, shop
         configure(GUANCE, capacity=0)
 
     assert first in logging.getLogger().handlers
+
+
+@pytest.mark.parametrize("dsn", [GUANCE, ALL], ids=["one", "several"])
+def test_threads_that_ask_at_once_get_one_handler(eventlog_console, monkeypatch, dsn):
+    """Modules that call configure() may be imported by several threads: no event is sent twice."""
+    made = []
+    parsed = configuration.parse_dsn
+
+    def slowly(text):
+        destinations = parsed(text)
+        made.append(text)
+        hold.wait(0.2)  # never set: all threads are inside at once, unless one lock keeps them out
+        return destinations
+
+    hold, start, answers = threading.Event(), threading.Barrier(8), []
+    monkeypatch.setattr(configuration, "parse_dsn", slowly)
+
+    def ask():
+        start.wait()
+        answers.append(configure(dsn, service="shop"))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(made) == 1
+    assert len(answers) == 8
+    assert len(set(map(id, answers))) == 1
+    assert logging.getLogger().handlers.count(answers[0]) == 1
+
+
+def test_a_lock_that_nobody_releases_holds_configure_up_for_a_while_only(eventlog_console, monkeypatch):
+    """Rather two handlers than a program that stands still."""
+    monkeypatch.setattr(configuration, "_LOCK_SECONDS", 0.05)
+    locked, done = threading.Event(), threading.Event()
+
+    def keep():
+        with configuration._lock:
+            locked.set()
+            done.wait(30)
+
+    keeper = threading.Thread(target=keep)
+    keeper.start()
+    assert locked.wait(30)
+    try:
+        handler = configure(GUANCE)
+    finally:
+        done.set()
+        keeper.join(30)
+
+    assert handler in logging.getLogger().handlers
+
+
+def test_a_child_forked_while_another_thread_configures_can_configure(eventlog_console):
+    """The lock that the parent's thread held is a new one in the child."""
+    done = run(
+        f"""
+        import os, threading, time
+        from eventlog_handlers import configuration, configure
+        locked = threading.Event()
+        def keep():
+            with configuration._lock:
+                locked.set()
+                time.sleep(60)
+        threading.Thread(target=keep, daemon=True).start()
+        locked.wait(30)
+        child = os.fork()
+        if not child:
+            started = time.monotonic()
+            configure({GUANCE!r})
+            os._exit(time.monotonic() - started > 5)
+        print("child", os.waitpid(child, 0)[1])
+        """,
+        preamble="",
+        console=eventlog_console.url,
+    )
+
+    assert "child 0" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("named", ["shop", logging.getLogger("shop")], ids=["name", "logger"])

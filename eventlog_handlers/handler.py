@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import itertools
 import logging
 import os
@@ -33,6 +35,7 @@ from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.settings.values import PipelineSettings
+from eventlog_handlers.text.json_text import use_orjson
 from eventlog_handlers.text.lazy_patterns import compile_all
 
 _getpid = os.getpid
@@ -91,7 +94,7 @@ class EventHandler(logging.Handler):
         self._folds = self._worker.folds
         self._take_in = self._worker.submit
         if pipeline.durability == "commit":
-            compile_all()  # events are rendered in the thread that logs
+            _import_for_commit()
             self._take_in = self._worker.commit
         if pipeline.flush_on_sigterm:
             from eventlog_handlers.process import sigterm
@@ -194,6 +197,18 @@ class EventHandler(logging.Handler):
         raise TypeError(
             f"a {type(self).__name__} is not pickled or copied: configure logging in each process"
         )
+
+
+def _import_for_commit() -> None:
+    """Bring all that rendering and writing need: with ``commit`` both happen in the thread that logs.
+
+    A Ctrl-C that breaks an import off would leave half a module behind, and with orjson end the process.
+    """
+    compile_all()
+    use_orjson()
+    for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
+        with contextlib.suppress(ImportError):  # what is missing is said where it is used
+            importlib.import_module(name)
 
 
 def _nothing() -> None:

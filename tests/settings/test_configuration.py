@@ -449,6 +449,40 @@ def test_missing_credentials_are_refused_before_anything_is_attached(monkeypatch
         configure("guance://cn1")
 
 
+# --- commit ------------------------------------------------------------------------------------------------
+
+
+def test_with_commit_a_log_call_imports_nothing(tmp_path):
+    """A Ctrl-C there would break the import off; what is needed is brought by the constructor."""
+    done = run(
+        f"""
+        import logging, sys, threading
+        from eventlog_handlers import GuanceHandler
+        handler = GuanceHandler(
+            api_key="key", endpoint="http://127.0.0.1:1", spool={str(tmp_path)!r}, durability="commit",
+            exit_timeout=0,
+        )
+        late = []
+        class Watch:
+            def find_spec(self, name, path, target=None):
+                if threading.current_thread() is threading.main_thread():
+                    late.append(name)
+        sys.meta_path.insert(0, Watch())
+        log = logging.getLogger("shop")
+        log.addHandler(handler)
+        log.error("hi %s", "x", extra={{"a": [1], "password": "x"}}, stack_info=True)
+        try:
+            1 / 0
+        except ZeroDivisionError:
+            log.exception("boo")
+        print("late", late)
+        """,
+        preamble="",
+    )
+
+    assert "late []" in done.stdout, done.stdout + done.stderr
+
+
 # --- uvicorn -----------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ LAYERS = [
     # Lowest first: a folder may import from its own row and from those above it in this list. The front doors
     # are named one by one.
     {"_version", "errors", "events"},
-    {"text", "process"},
+    {"text", "process", "listening"},
     {"settings", "transport", "schemas"},
     {"buffers", "record"},
     {"observer"},

@@ -1,18 +1,33 @@
-"""For Celery: flushes when a worker process ends. Imports nothing of Celery's.
+"""For Celery: keeps our handlers attached, flushes when a worker process ends. Imports nothing of Celery's.
+
+A worker that starts empties the root logger's list of handlers and makes its own
+(``worker_hijack_root_logger``, on by default). The handlers of this package are noted right before, and put
+back by Celery's own signals.
 
 The children of Celery's prefork pool (warm shutdown, ``--max-tasks-per-child``) leave by ``os._exit`` and run
-no exit hook of Python's, only Celery's signal ``worker_process_shutdown``. Nothing needs to be done for it:
-at a process's first record ``connect`` is called, and where Celery runs it is loaded by then.
+no exit hook of Python's, only Celery's signal ``worker_process_shutdown``.
+
+Nothing needs to be done for either. In a worker Celery is loaded before the application is, so its signals
+are there when a handler is constructed. Read in the source of Celery 5.7: ``celery/app/log.py`` and
+``celery/apps/worker.py``.
 """
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from typing import Any
 
-_SIGNALS = ("worker_process_shutdown", "worker_shutdown")
+from eventlog_handlers.listening import tree
+
+_ENDS = ("worker_process_shutdown", "worker_shutdown")
 """The end of a child of the prefork pool, and of the worker itself (threads, solo)."""
+_BEFORE_SETUP = "celeryd_init"
+_AFTER_SETUP = ("after_setup_logger", "after_setup_task_logger")
+
+_attached: list[tuple[logging.Logger, logging.Handler]] = []
+"""Which handlers of ours were attached, and to which logger, before Celery set logging up."""
 
 
 def connect(flush: Callable[[], None]) -> bool:
@@ -20,13 +35,45 @@ def connect(flush: Callable[[], None]) -> bool:
 
     *flush* must return within a few seconds. Calling it again changes nothing, also in a forked child.
     """
-    signals = sys.modules.get("celery.signals")
-    if signals is None:
-        return False
 
     def at_the_end(**_: Any) -> None:
         flush()
 
-    for name in _SIGNALS:
-        getattr(signals, name).connect(at_the_end, weak=False, dispatch_uid=f"eventlog_handlers.{name}")
+    return _connect(_ENDS, at_the_end)
+
+
+def keep_attached() -> bool:
+    """Have our handlers stay where they are when a worker starts; False where Celery isn't loaded."""
+    return _connect((_BEFORE_SETUP,), _note_attached) and _connect(_AFTER_SETUP, _put_back)
+
+
+def _connect(names: tuple[str, ...], receiver: Callable[..., None]) -> bool:
+    signals = sys.modules.get("celery.signals")
+    if signals is None or not all(hasattr(signals, name) for name in names):  # not, or not yet, loaded
+        return False
+    for name in names:
+        getattr(signals, name).connect(receiver, weak=False, dispatch_uid=f"eventlog_handlers.{name}")
     return True
+
+
+def _note_attached(**_: Any) -> None:
+    _attached[:] = [
+        (logger, handler) for logger in tree.loggers() for handler in logger.handlers if tree.is_ours(handler)
+    ]
+
+
+def _put_back(**_: Any) -> None:
+    for logger, handler in _attached:
+        if handler not in logger.handlers:
+            logger.addHandler(handler)
+    # Celery gives this logger a handler of its own and stops its records there.
+    task_logger = logging.getLogger("celery.task")
+    if not task_logger.propagate:
+        for handler in _heard_by_root():
+            if handler not in task_logger.handlers:
+                task_logger.addHandler(handler)
+
+
+def _heard_by_root() -> list[logging.Handler]:
+    root = logging.getLogger()
+    return [handler for logger, handler in _attached if logger is root]

@@ -58,6 +58,7 @@ def join(participant: Participant) -> None:
     """Let *participant* take part in forks from now on; it is held weakly."""
     key = id(participant)
     _participants[key] = weakref.ref(participant, lambda _: _participants.pop(key, None))
+    celery.keep_attached()
 
 
 def hook_process() -> None:
@@ -152,6 +153,9 @@ def _hook_exit() -> None:
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
         _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_threading_exit)
+        from eventlog_handlers.process import sigterm
+
+        sigterm.install_in_multiprocessing_child()
 
 
 def _register(register: Callable[[Callable[[], None]], object] | None, hook: Callable[[], None]) -> None:

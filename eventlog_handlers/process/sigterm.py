@@ -1,13 +1,16 @@
-"""The opt-in answer to SIGTERM: flush, then do what would have been done without us.
+"""The answer to SIGTERM: flush, then do what would have been done without us.
 
-A process without a handler of its own dies of SIGTERM at once, and no exit hook runs. Installed only where
-the user asks for it: signal handlers belong to the application.
+A process without a handler of its own dies of SIGTERM at once, and no exit hook runs. Signal handlers belong
+to the application, so this one is installed only where the user asks for it, with one exception: children of
+``multiprocessing``. There ``Pool.terminate()`` sends SIGTERM, which is also how a ``with Pool()`` block ends;
+nobody else handles it, and no operator waits for the process to end.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -57,3 +60,17 @@ def install(timeout: float | None = None) -> bool:
         return True
     signal.signal(signal.SIGTERM, _Chained(previous, timeout))
     return True
+
+
+def install_in_multiprocessing_child() -> bool:
+    """Install it where this process is a child of ``multiprocessing`` and SIGTERM would end it at once.
+
+    False, and nothing done, in any other process, outside of the main thread, and where SIGTERM is handled or
+    ignored already.
+    """
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is None or processes.parent_process() is None:
+        return False
+    if threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and install()

@@ -1,39 +1,36 @@
-"""A Celery application whose task logs, and the client that calls it: ``python tasks.py COUNT``."""
+"""A Celery application with Celery's own defaults, and its client: ``python tasks.py COUNT``.
+
+Each task logs twice, by the application's logger and by Celery's task logger. Every third task fails.
+"""
 
 from __future__ import annotations
 
 import logging
-import logging.config
 import os
 import sys
 
 from celery import Celery
+from celery.utils.log import get_task_logger
 
+from eventlog_handlers import configure
+
+configure("cms://cn-hangzhou", requests_per_second=1000)
 app = Celery("tasks", broker=os.environ["BROKER"], backend=os.environ["BROKER"])
-app.conf.update(broker_connection_retry_on_startup=True, worker_hijack_root_logger=False)
-logging.config.dictConfig(
-    {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "handlers": {
-            "cms": {
-                "class": "eventlog_handlers.CMSHandler",
-                "requests_per_second": None,
-                "flush_interval": 3600,
-            }
-        },
-        "loggers": {"shop": {"level": "INFO", "handlers": ["cms"]}},
-    }
-)
+task_log = get_task_logger(__name__)
 
 
 @app.task(name="work")
 def work(number):
     """Logs *number*."""
-    logging.getLogger("shop").info("task %d", number)
+    logging.getLogger("shop").error("task %d", number)
+    task_log.error("task logger %d", number)
+    if number % 3 == 0:
+        raise LookupError(f"no order {number}")
     return os.getpid()
 
 
 if __name__ == "__main__":
     results = [work.delay(number) for number in range(int(sys.argv[1]))]
-    print(len({result.get(timeout=30) for result in results}))
+    for result in results:
+        result.get(timeout=30, propagate=False)
+    print(len({result.result for result in results if result.successful()}))

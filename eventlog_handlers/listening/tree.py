@@ -1,0 +1,41 @@
+"""The thin reader of logging's tree: which loggers there are, and which of their handlers are ours.
+
+Reads only, and takes no lock: a logger that another thread makes or changes at this moment may be seen
+before or after the change. What follows from a picture is decided elsewhere (``judge``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def loggers() -> list[logging.Logger]:
+    """The root logger, then every other one by name."""
+    named = logging.Logger.manager.loggerDict.copy()  # one step: other threads may make loggers meanwhile
+    made = [named[name] for name in sorted(named)]
+    return [logging.getLogger(), *(logger for logger in made if isinstance(logger, logging.Logger))]
+
+
+def is_ours(handler: logging.Handler) -> bool:
+    """Whether *handler* is one of this package, or of a class made from one of these."""
+    return any(base.__module__.partition(".")[0] == _PACKAGE for base in type(handler).__mro__)
+
+
+def path(name: str) -> Iterator[logging.Logger]:
+    """The loggers that a record of logger *name* passes, its own first; makes no logger."""
+    known = logging.Logger.manager.loggerDict
+    logger: logging.Logger | None = None
+    while name:
+        found = known.get(name)
+        if isinstance(found, logging.Logger):
+            logger = found
+            break
+        name = name.rpartition(".")[0]
+    if logger is None:
+        logger = logging.getLogger()
+    while logger is not None:
+        yield logger
+        logger = logger.parent if logger.propagate else None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost
-from eventlog_handlers.buffers.queues import Place, Queues
+from eventlog_handlers.buffers.queues import Position, Queues
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.events import JSON, Event, Lease
 
@@ -15,11 +15,11 @@ _EVENT_OVERHEAD_BYTES = 1_200  # one event without its texts: 1,030 by tracemall
 
 
 class _Entry:
-    __slots__ = ("attempts", "event", "place", "put_at")
+    __slots__ = ("attempts", "event", "position", "put_at")
 
-    def __init__(self, event: Event, place: Place, now: float) -> None:
+    def __init__(self, event: Event, position: Position, now: float) -> None:
         self.event = event
-        self.place = place
+        self.position = position
         self.put_at = now
         self.attempts = 0
 
@@ -27,10 +27,10 @@ class _Entry:
 class MemoryBuffer:
     """Events by class of severity: the most severe leave first, the least severe give way first.
 
-    *capacity* and *capacity_bytes* bound what is held, leased events included. *policy* says who gives way:
-    ``drop_lowest`` the least severe, and of those the oldest of the fingerprint that has most of them (the
-    newcomer itself if all others are more severe), ``drop_oldest`` the oldest of all, ``drop_newest`` the
-    newcomer. Leased events are never evicted. *clock* gives monotonic seconds.
+    *capacity* and *capacity_bytes* bound what is held, leased events included. *policy* names the event to
+    drop: ``drop_lowest`` the least severe, and of those the oldest of the fingerprint that has most of them
+    (the newcomer itself if all others are more severe), ``drop_newest`` the newcomer. Leased events are never
+    evicted. *clock* gives monotonic seconds.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class MemoryBuffer:
         self._bytes = 0
         self._held: dict[int, _Entry] = {}
         self._leased: set[int] = set()
-        self._queues = Queues(by_age=policy == "drop_oldest")
+        self._queues = Queues()
 
     def put(self, events: Sequence[Event]) -> list[Evicted]:
         now = self._clock()
         evicted: list[Evicted] = []
         for event in events:
-            place = Place(self._next_key, class_of(event.level), event.fingerprint, weight(event))
-            if not self._make_room(place, now, evicted):
+            position = Position(self._next_key, class_of(event.level), event.fingerprint, weight(event))
+            if not self._make_room(position, now, evicted):
                 evicted.append(Evicted(event, None))
                 continue
             self._next_key += 1
-            self._bytes += place.size
-            self._held[place.key] = _Entry(event, place, now)
-            self._queues.add(place)
+            self._bytes += position.size
+            self._held[position.key] = _Entry(event, position, now)
+            self._queues.add(position)
         return evicted
 
     def lease(self, count: int) -> list[Lease]:
@@ -65,18 +65,18 @@ class MemoryBuffer:
         self._queues.release(now)
         leases: list[Lease] = []
         while len(leases) < count and (first := self._queues.first()) is not None:
-            place = self._queues.pop(first[0])
-            entry = self._held[place.key]
-            entry.place = place
+            position = self._queues.pop(first[0])
+            entry = self._held[position.key]
+            entry.position = position
             entry.attempts += 1
-            self._leased.add(place.key)
-            leases.append(Lease(entry.event, place.key, entry.attempts, now - entry.put_at))
+            self._leased.add(position.key)
+            leases.append(Lease(entry.event, position.key, entry.attempts, now - entry.put_at))
         return leases
 
     def ack(self, leases: Iterable[Lease]) -> None:
         for lease in leases:
             self._leased.remove(lease.key)
-            self._bytes -= self._held.pop(lease.key).place.size
+            self._bytes -= self._held.pop(lease.key).position.size
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         self._leased.remove(lease.key)
@@ -84,9 +84,9 @@ class MemoryBuffer:
         if not spent:
             entry.attempts -= 1
         if delay > 0:
-            self._queues.delay(entry.place._replace(ready_at=self._clock() + delay))
+            self._queues.delay(entry.position._replace(ready_at=self._clock() + delay))
         else:
-            self._queues.add(entry.place)
+            self._queues.add(entry.position)
 
     def ready(self) -> int:
         self._queues.release(self._clock())
@@ -127,7 +127,7 @@ class MemoryBuffer:
     def close(self) -> None:
         """Nothing lies outside the process."""
 
-    def _make_room(self, newcomer: Place, now: float, evicted: list[Evicted]) -> bool:
+    def _make_room(self, newcomer: Position, now: float, evicted: list[Evicted]) -> bool:
         """Evict until *newcomer* fits; False if it is the one to give way."""
         while len(self._held) >= self._capacity or self._bytes + newcomer.size > self._capacity_bytes:
             self._queues.release(now)
@@ -138,11 +138,9 @@ class MemoryBuffer:
             evicted.append(Evicted(self._held.pop(victim.key).event, victim.key))
         return True
 
-    def _victim(self, newcomer: Place) -> Place | None:
+    def _victim(self, newcomer: Position) -> Position | None:
         if self._policy == "drop_newest" or not self._queues:
             return None
-        if self._policy == "drop_oldest":
-            return self._queues.pop_oldest()
         severity, _ = self._queues.weakest()
         return self._queues.pop_weakest(severity) if severity >= newcomer.severity else None
 

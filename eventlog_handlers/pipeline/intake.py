@@ -35,7 +35,7 @@ class Intake:
                 victim = captures.pop()
             else:
                 victim = captures.popleft()
-                if self._policy != "drop_oldest" and victim.level > newest.level:
+                if victim.level > newest.level:
                     captures.appendleft(victim)
                     victim = captures.pop()
         except IndexError:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from eventlog_handlers.events import Event
 
-WhenFull = Literal["drop_lowest", "drop_newest", "drop_oldest", "block"]
+WhenFull = Literal["drop_lowest", "drop_newest", "block"]
 Durability = Literal["staged", "commit"]
 
 

@@ -69,7 +69,7 @@ def pipeline_settings(
         when_full=checks.one_of(
             "when_full",
             options.get("when_full", "drop_lowest"),
-            ("drop_lowest", "drop_newest", "drop_oldest", "block"),
+            ("drop_lowest", "drop_newest", "block"),
         ),
         flush_interval=checks.number("flush_interval", options.get("flush_interval", 1.0), 0, 3600),
         timeout=checks.timeout(options.get("timeout", (3.0, 10.0))),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from law import assert_law
 
-from eventlog_handlers.buffers.queues import Place, Queues, Turns
+from eventlog_handlers.buffers.queues import Position, Queues, Rounds
 from eventlog_handlers.record.capture import capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker, settle
 
@@ -17,7 +17,6 @@ OPERATIONS = st.lists(
         st.tuples(st.just("lease"), st.integers(1, 4)),
         st.tuples(st.just("give back"), st.integers(0, 9), st.sampled_from([0.0, 3.0])),
         st.tuples(st.just("evict")),
-        st.tuples(st.just("evict oldest")),
         st.tuples(st.just("wait"), st.sampled_from([1.0, 5.0])),
         st.tuples(st.just("pour"), st.booleans()),
     ),
@@ -29,8 +28,8 @@ class Model:
     """The same rules in lists, each asked for by looking at everything."""
 
     def __init__(self):
-        self.ready: list[Place] = []
-        self.delayed: list[Place] = []
+        self.ready: list[Position] = []
+        self.delayed: list[Position] = []
 
     def of(self, severity, fingerprint=None):
         return sorted(
@@ -59,11 +58,11 @@ class Model:
 @given(OPERATIONS)
 def test_queues_agree_with_the_plain_model(operations):
     """Who goes and who gives way is always one of those who may, and every number is right."""
-    model, turns, now, made = Model(), Turns(), 0.0, 0
-    queues, leased = Queues(turns, by_age=True), []
+    model, rounds, now, made = Model(), Rounds(), 0.0, 0
+    queues, leased = Queues(rounds), []
     for name, *arguments in operations:
         if name == "put":
-            place = Place(made, arguments[0], arguments[1], 10)
+            place = Position(made, arguments[0], arguments[1], 10)
             made += 1
             queues.add(place)
             model.ready.append(place)
@@ -89,11 +88,6 @@ def test_queues_agree_with_the_plain_model(operations):
             place = queues.pop_weakest(queues.weakest()[0])
             assert place.key in allowed
             model.drop(place.key)
-        elif name == "evict oldest" and queues:
-            oldest = queues.oldest()
-            assert oldest == queues.pop_oldest().key
-            assert oldest <= min((one.key for one in model.ready), default=oldest)
-            model.drop(oldest)
         elif name == "wait":
             now += arguments[0]
             queues.release(now)
@@ -101,7 +95,7 @@ def test_queues_agree_with_the_plain_model(operations):
             model.delayed = [one for one in model.delayed if one.ready_at > now]
             model.ready += due
         elif name == "pour":
-            target = Queues(turns, by_age=True)
+            target = Queues(rounds)
             keys = None if arguments[0] else {key for key in range(made) if key % 2}
             queues.pour(target, keys)
             assert all(keys is None or place.key in keys for place in target)
@@ -118,11 +112,11 @@ def test_queues_agree_with_the_plain_model(operations):
 @given(st.lists(st.sampled_from("aaaaaaaabbc"), min_size=1, max_size=200), st.integers(1, 7))
 def test_no_problem_waits_for_more_than_two_events_of_each_other(names, per_put):
     """While an event is the oldest of its problem, each other one is served at most twice before it."""
-    queues, waited, made = Queues(by_age=False), {}, 0
+    queues, waited, made = Queues(), {}, 0
     pending = list(names)
     while pending or queues:
         for name in pending[:per_put]:
-            queues.add(Place(made, 1, name, 1))
+            queues.add(Position(made, 1, name, 1))
             made += 1
         del pending[:per_put]
         first = queues.first()

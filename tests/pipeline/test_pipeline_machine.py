@@ -77,7 +77,7 @@ class PipelineMachine(RuleBasedStateMachine):
 
     kind = "memory"
 
-    @initialize(when_full=st.sampled_from(["drop_lowest", "drop_newest", "drop_oldest"]))
+    @initialize(when_full=st.sampled_from(["drop_lowest", "drop_newest"]))
     def start(self, when_full):
         self.directory = tempfile.mkdtemp()
         self.clock = TickingClock()

@@ -254,7 +254,6 @@ def test_a_fault_inside_a_sink_costs_no_event():
     [
         ("drop_lowest", ["critical 1", "error 2", "error 4"]),
         ("drop_newest", ["critical 1", "error 2", "info 0"]),
-        ("drop_oldest", ["error 4", "info 3", "info 5"]),
     ],
 )
 def test_a_full_buffer_sheds_by_policy_and_counts(policy, kept):

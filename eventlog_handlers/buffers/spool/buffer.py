@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost
-from eventlog_handlers.buffers.queues import Place, Queues, Turns
+from eventlog_handlers.buffers.queues import Position, Queues, Rounds
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.buffers.spool import directory
 from eventlog_handlers.buffers.spool.directory import Lock, Names, UnusableError
@@ -80,11 +80,11 @@ class SpoolBuffer:
         # What is held. Every event is in one of the queues or leased.
         self._count = 0
         self._bytes = 0
-        turns, by_age = Turns(), policy == "drop_oldest"
-        self._in_file = Queues(turns, by_age=by_age)
-        self._in_memory = Queues(turns, by_age=by_age)
+        rounds = Rounds()
+        self._in_file = Queues(rounds)
+        self._in_memory = Queues(rounds)
         self._leased: dict[int, Row] = {}
-        self._places: dict[int, Place] = {}  # of those
+        self._places: dict[int, Position] = {}  # of those
         self._attempts: dict[int, int] = {}  # of events that came back
         # What memory and file have yet to agree on.
         self._rows: dict[int, Row] = {}  # held, and not in the file
@@ -244,10 +244,10 @@ class SpoolBuffer:
         self._next_seq += 1
         return self._next_seq - 1
 
-    def _place(self, row: Row, event: Event) -> Place:
-        return Place(self._take_seq(), row.severity, event.fingerprint, row.size)
+    def _place(self, row: Row, event: Event) -> Position:
+        return Position(self._take_seq(), row.severity, event.fingerprint, row.size)
 
-    def _hold(self, place: Place, row: Row) -> None:
+    def _hold(self, place: Position, row: Row) -> None:
         """Take *row* in, for now in memory; ``_commit`` takes it to the file."""
         self._rows[place.key] = row
         self._rows_bytes += row.size
@@ -255,7 +255,7 @@ class SpoolBuffer:
         self._bytes += row.size
         self._wait(place)
 
-    def _wait(self, place: Place) -> None:
+    def _wait(self, place: Position) -> None:
         queues = self._in_memory if place.key in self._rows else self._in_file
         if place.ready_at:
             queues.delay(place)
@@ -321,13 +321,11 @@ class SpoolBuffer:
             else:
                 evicted.append(Evicted(event, victim.key))
 
-    def _victim(self, newcomer: Row, places: Sequence[Queues]) -> Place | None:
+    def _victim(self, newcomer: Row, places: Sequence[Queues]) -> Position | None:
         """Take out of its queue who is to give way."""
         if self._policy == "drop_newest" or not places:
             return None
         self._release_due()
-        if self._policy == "drop_oldest":
-            return min(places, key=_age).pop_oldest()
         queues = max(places, key=Queues.weakest)
         severity, _ = queues.weakest()
         return queues.pop_weakest(severity) if severity >= newcomer.severity else None
@@ -474,7 +472,7 @@ class SpoolBuffer:
         if old is not None:
             old.quarantine()
 
-    def _rescue(self, old: SpoolFile | None, place: Place) -> bool:
+    def _rescue(self, old: SpoolFile | None, place: Position) -> bool:
         """Take one event from a file that failed; False if it is past reading."""
         seq = place.key
         try:
@@ -616,12 +614,6 @@ class SpoolBuffer:
                 f"{orphan.path} was damaged, {number} event(s) in it are past reading; kept as *.bad",
             )
         return missing
-
-
-def _age(queues: Queues) -> int:
-    oldest = queues.oldest()
-    assert oldest is not None  # noqa: S101 - for the type checker: none is empty
-    return oldest
 
 
 def _first_items(rows: dict[int, Row]) -> list[tuple[int, Row]]:

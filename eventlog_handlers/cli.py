@@ -148,9 +148,9 @@ def _console(chosen: argparse.Namespace) -> int:
     from eventlog_handlers.console import require_extra
 
     require_extra()
-    from eventlog_handlers.console.admission import is_loopback
     from eventlog_handlers.console.app import Console
     from eventlog_handlers.console.server import doors_of, listen, serve, url_of
+    from eventlog_handlers.text.loopback import is_loopback
 
     token = chosen.token
     if token is None and not is_loopback(chosen.host):

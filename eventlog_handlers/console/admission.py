@@ -15,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from eventlog_handlers.console.exchange import Request
+from eventlog_handlers.text.loopback import is_loopback
 
 COOKIE = "eventlog_console"
 _HEALTH = "/api/health"
@@ -54,13 +55,6 @@ def denied(request: Request, doors: Doors, *, is_call: bool) -> Denied | None:
     if asks and not _holds_token(request, doors.token or ""):
         return Denied(401, "a token is needed: open the address with ?token=... that the console printed")
     return None
-
-
-def is_loopback(name: str) -> bool:
-    """Whether *name* is a name or an address of this machine alone."""
-    name = name.lower().rstrip(".")
-    address = _address(name)
-    return address.is_loopback if address else name == "localhost" or name.endswith(".localhost")
 
 
 def _answers_to(host: str, doors: Doors) -> bool:

@@ -16,8 +16,9 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from eventlog_handlers.console.admission import Doors, is_loopback
+from eventlog_handlers.console.admission import Doors
 from eventlog_handlers.console.app import Console
+from eventlog_handlers.text.loopback import is_loopback
 
 _KEEP_ALIVE_SECONDS = 10  # CMS was seen to end idle connections after about as long
 _LOGGERS = ("uvicorn.error", "uvicorn.asgi", "asyncio")

@@ -18,6 +18,7 @@ from eventlog_handlers.events import STATUSES
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.local_console import console_url
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.text.loopback import is_loopback
 from eventlog_handlers.text.template import fields_of
 
 
@@ -328,11 +329,6 @@ def endpoint(name: str, value: object, options: Mapping[str, Any], *, path: bool
             f"{name} is plain http to {host}: use https, or allow_insecure=True if you trust that network"
         )
     return url
-
-
-def is_loopback(host: str) -> bool:
-    """Whether *host* can only be this machine."""
-    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 Default = TypeVar("Default", str, None)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import email.utils  # noqa: F401 - what answers are read with
 import encodings.idna  # noqa: F401 - what a host's name is looked up with
 import html  # noqa: F401 - what answers are read with
-import ipaddress
 import os
 import re
 import socket
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
+from eventlog_handlers.text.loopback import is_loopback
 from eventlog_handlers.transport.call import Call
 from eventlog_handlers.transport.timed_urllib3 import timed
 
@@ -66,7 +66,7 @@ def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | Non
     from requests.utils import get_environ_proxies
 
     if proxies is None:
-        proxies = {} if _is_loopback(url) else get_environ_proxies(url)
+        proxies = {} if is_loopback(urlsplit(url).hostname or "") else get_environ_proxies(url)
     bundle = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
     if bundle and not Path(bundle).exists():
         raise MisconfiguredError(
@@ -74,14 +74,6 @@ def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | Non
         )
     prepared = Request("POST", url).prepare()
     return Route(str(prepared.url), dict(proxies), bundle or True)
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def translate(error: Exception, call: Call, url: str) -> SinkError:

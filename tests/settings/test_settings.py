@@ -374,19 +374,6 @@ def test_c01_what_the_environment_lacks_or_holds_wrongly_is_refused(service, env
 
 
 @pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        ("localhost", True), ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("10.0.0.1", False),
-        ("127.evil.example", False), ("127.0.0.1.evil.example", False), ("localhost.example", False),
-        ("0.0.0.0", False), ("", False),
-    ],
-)  # fmt: skip
-def test_only_this_machine_is_loopback(host, expected):
-    """Plain http is for hosts that can be nothing but this machine."""
-    assert checks.is_loopback(host) is expected
-
-
-@pytest.mark.parametrize(
     ("name", "number"),
     [("ERROR", 40), (40, 40), (0, 0), ("NOTSET", 0), ("error", 40), (" Warning ", 30), ("30", 30)],
 )

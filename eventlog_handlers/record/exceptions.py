@@ -30,6 +30,8 @@ FRAMES_LAST = 150
 LINKS_FIRST = 25
 LINKS_LAST = 25
 LINKS_IN_ALL = 200
+LINKS_FOLLOWED = 20_000
+"""How far a long chain is followed for its end: a ``__cause__`` may be a property that has no end."""
 GROUP_WIDTH = 15  # the standard library prints no more members, nor groups deeper than GROUP_DEPTH
 GROUP_DEPTH = 10
 MAX_MESSAGE = 65_536
@@ -99,7 +101,7 @@ def outline(value: BaseException, tb: TracebackType | None, codes: list[CodeType
     """The types of *value* and what it came from, by name; the code they passed through goes to *codes*.
 
     As ``types`` and ``places`` see them later, told in a fraction of the time: equal outlines have one
-    fingerprint. None where it takes more to tell: groups, long chains and deep stacks.
+    fingerprint. None where it takes more to tell: groups, long chains, deep stacks, classes with odd names.
     """
     types: list[str] = []
     groups = _groups()
@@ -107,8 +109,13 @@ def outline(value: BaseException, tb: TracebackType | None, codes: list[CodeType
         kind = type(value)
         if isinstance(value, groups) or len(types) >= 2 * LINKS_FIRST:
             return None
-        types += (kind.__module__, kind.__qualname__)
+        module, name = kind.__module__, kind.__qualname__
+        if type(module) is not str or type(name) is not str:
+            return None
+        types += (module, name)
         last = None
+        if tb is not None and type(tb) is not TracebackType:
+            return None
         while tb is not None:
             code = tb.tb_frame.f_code
             if code is not last:
@@ -133,11 +140,11 @@ class _Graph:
 
     def __init__(self, defects: list[str]) -> None:
         self._defects = defects
-        self._seen: set[int] = set()
+        self._seen: dict[int, BaseException] = {}  # by id; held, for the id of what has died is given again
         self._count = 1
 
     def filled(self, top: Link, value: BaseException) -> Link:
-        self._seen.add(id(value))
+        self._seen[id(value)] = value
         groups = _groups()
         waiting: list[tuple[Link, BaseException, int, int]] = [(top, value, 1, 0)]  # …, place in chain, depth
         while waiting:
@@ -171,14 +178,14 @@ class _Graph:
         if self._count > LINKS_IN_ALL:
             note(self._defects, f"exception: more than {LINKS_IN_ALL} linked exceptions")
             return None
-        self._seen.add(id(exc))
+        self._seen[id(exc)] = exc
         return _link(exc, exc.__traceback__, self._defects)
 
     def _past_the_middle(self, link: Link, below: Link, lower: BaseException) -> tuple[Link, BaseException]:
         """Where a chain is long, hang its last links right below *link* and count what is left out."""
         rest = [lower]
         unseen = {id(lower)}
-        while True:
+        while len(rest) < LINKS_FOLLOWED:
             last = rest[-1]
             after = last.__cause__
             if after is None and not last.__suppress_context__:
@@ -187,12 +194,17 @@ class _Graph:
                 break
             unseen.add(id(after))
             rest.append(after)
+        else:
+            note(
+                self._defects,
+                f"exception: a chain was followed for {LINKS_FOLLOWED} exceptions, not to its end",
+            )
         if len(rest) <= LINKS_LAST:
             return below, lower
         link.gap = len(rest) - LINKS_LAST
         note(self._defects, f"exception: {link.gap} of a chain left out")
         lower = rest[-LINKS_LAST]
-        self._seen.update(map(id, rest[:-LINKS_LAST]))
+        self._seen.update((id(exc), exc) for exc in rest[:-LINKS_LAST])
         kept = self._taken(lower)
         if kept is None:
             return below, rest[0]
@@ -203,9 +215,11 @@ class _Graph:
         return kept, lower
 
 
-def _link(value: BaseException, tb: TracebackType | None, defects: list[str]) -> Link:
+def _link(value: BaseException, tb: object, defects: list[str]) -> Link:
     kind = type(value)
     name = _type_name(kind)
+    # A property may give anything for a traceback; only a real one is sure to have an end.
+    walked = tb if type(tb) is TracebackType else None
     try:
         message = shorten(str.__str__(str(value)), MAX_MESSAGE)
         notes = getattr(value, "__notes__", None)
@@ -220,8 +234,8 @@ def _link(value: BaseException, tb: TracebackType | None, defects: list[str]) ->
         if notes:
             lines += tuple(line + "\n" for text in notes for line in text.split("\n"))
     else:
-        lines = _lines_of_library(value, tb, name, message)
-    return Link(name, message, lines, _walked(tb), bool(value.__suppress_context__))
+        lines = _lines_of_library(value, walked, name, message)
+    return Link(name, message, lines, _walked(walked), bool(value.__suppress_context__))
 
 
 def _type_name(kind: type) -> str:
@@ -229,6 +243,8 @@ def _type_name(kind: type) -> str:
     name, module = kind.__qualname__, kind.__module__
     if type(module) is not str:
         module = "<unknown>"
+    if type(name) is not str:
+        name = name_of(kind)
     return name if module in ("builtins", "__main__") else f"{module}.{name}"
 
 

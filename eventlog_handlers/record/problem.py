@@ -34,7 +34,7 @@ def problem_of(captured: Capture) -> tuple[Any, ...]:
     return (
         captured.level,
         fingerprint,
-        *[(name, repr(extras[name])) for name in STEERING[:-1] if name in extras],
+        *[(name, repr(Plain(defects).of(extras[name], name))) for name in STEERING[:-1] if name in extras],
     )
 
 
@@ -82,13 +82,16 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
 
     Equal keys mean one fingerprint, one level and one destination; the reverse need not hold. Exceptions go
     by their types and the code they passed through, messages by logger, template and function. Runs no code
-    of the application's. Raises whatever a misshapen record makes it raise.
+    of the application's. Raises whatever a misshapen record makes it raise; its key is hashable.
     """
     fields = record.__dict__
     msg, args, level = fields["msg"], fields["args"], fields["levelno"]
+    logger, function = fields["name"], fields["funcName"]
     if type(msg) is not str or len(msg) > MAX_TEMPLATE or type(level) is not int:
         return None
-    if type(fields["created"]) is not float:
+    if type(fields["created"]) is not float or type(logger) is not str:
+        return None
+    if type(function) is not str and function is not None:
         return None
     steering: Any = None
     if len(fields) > len(FIELDS) and not fields.keys().isdisjoint(_NOT_QUICK):
@@ -115,7 +118,7 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
     if args:
         if type(args) is not tuple and type(args) is not dict:
             return None
-        return ((level, steering, fields["name"], msg, fields["funcName"], *types), codes)
+        return ((level, steering, logger, msg, function, *types), codes)
     if _has_digit(msg):
         msg = fingerprints.masked(msg)
-    return ((level, steering, fields["name"], msg, fields["funcName"], None, *types), codes)
+    return ((level, steering, logger, msg, function, None, *types), codes)

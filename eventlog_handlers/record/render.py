@@ -88,12 +88,13 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         _named(module, "", "module", defects),
     )
     trace_id, span_id = captured.span
+    level = _level(captured.level, defects)
     return Event(
         id=_uuid4(captured.id_bits),
         time=_time(created, defects),
-        level=captured.level,
-        level_name=_named(level_name, f"Level {captured.level}", "level name", defects),
-        status=_status(captured.level, level_map, steering.get("event_status"), defects),
+        level=level,
+        level_name=_named(level_name, f"Level {level}", "level name", defects),
+        status=_status(level, level_map, steering.get("event_status"), defects),
         logger=logger,
         message=encodable(shorten(message, MAX_MESSAGE)),
         template=encodable(shorten(captured.template, MAX_TEMPLATE)),
@@ -170,6 +171,14 @@ def _time(created: object, defects: list[str]) -> float:
     if not isfinite(seconds):
         return LATEST_TIME if seconds > 0 else 0.0
     return min(max(seconds, 0.0), LATEST_TIME)
+
+
+def _level(level: int, defects: list[str]) -> int:
+    """*level*, or the nearest that 64 bits hold: a larger one has no place in any service nor in a spool."""
+    nearest = max(-(2**63), min(level, 2**63 - 1))
+    if nearest != level:
+        note(defects, f"level: past 64 bits, taken as {nearest}")
+    return nearest
 
 
 def _number(value: object) -> int:

@@ -81,9 +81,19 @@ def _printed(top: Link, stack_texts: _StackTexts) -> _Printed:
             waiting.extend(zip(members, link.members, strict=True))
             missing = min(link.member_count, GROUP_WIDTH) - len(members)
             members += [_Printed(("[… left out …]\n",), [], False)] * max(missing, 0)
-            # Members past the width are only counted by the printer.
-            printed.exceptions = members + members[-1:] * (link.member_count - len(members))  # type: ignore[assignment]
+            printed.exceptions = _Members(members, link.member_count)  # type: ignore[assignment]
     return result
+
+
+class _Members(list[_Printed]):
+    """The members of a group that are printed. Its length counts all: the printer says how many are left."""
+
+    def __init__(self, shown: list[_Printed], count: int) -> None:
+        super().__init__(shown)
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
 
 
 class _StackTexts:

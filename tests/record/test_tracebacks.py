@@ -7,6 +7,7 @@ import gc
 import linecache
 import sys
 import traceback
+import tracemalloc
 import types
 import weakref
 from typing import Any
@@ -264,6 +265,74 @@ def test_a_long_chain_keeps_both_ends() -> None:
     assert text.stacktrace.endswith("\nValueError: link 2999")
     assert "[… 2951 exceptions of the chain left out …]" in text.stacktrace
     assert defects == ["exception: 2951 of a chain left out"]
+
+
+@pytest.mark.parametrize("attribute", ["__cause__", "__context__"])
+def test_a_chain_without_end_is_followed_for_a_while(attribute: str) -> None:
+    """A property may make a new exception at each look: the log call returns, and says that it gave up."""
+
+    class EndlessError(Exception):
+        made = 0
+
+    def another(self: EndlessError) -> EndlessError:
+        EndlessError.made += 1
+        assert EndlessError.made < 10 * tracebacks.LINKS_FOLLOWED, "followed without end"
+        return EndlessError("another")
+
+    setattr(EndlessError, attribute, property(another))
+    defects: list[str] = []
+
+    text = traceback_text.render(tracebacks.capture(EndlessError("top"), None, defects))
+
+    assert len(text.chain) < tracebacks.LINKS_IN_ALL
+    assert (
+        f"exception: a chain was followed for {tracebacks.LINKS_FOLLOWED} exceptions, not to its end"
+        in defects
+    )
+
+
+def test_a_traceback_that_is_none_is_not_walked() -> None:
+    """A property may give an object that always has one more entry."""
+
+    class Endless:
+        def __getattr__(self, name: str) -> Any:
+            return self
+
+    class OddError(Exception):
+        __traceback__ = property(lambda self: Endless())  # type: ignore[assignment]
+
+    value = OddError("odd")
+    above = ValueError("above")
+    above.__cause__ = value
+
+    text = traceback_text.render(tracebacks.capture(above, None, []))
+
+    assert text.chain[0] == "ValueError"
+    assert "OddError: odd" in text.stacktrace
+    assert tracebacks.outline(above, None, []) is None
+
+
+@pytest.mark.skipif(GROUP is None, reason="exception groups are built in from 3.11 on")
+def test_a_group_that_claims_a_billion_members_costs_none_of_them() -> None:
+    """The printer says how many are left out; no list of that length is made for it."""
+
+    class Claiming(list[BaseException]):
+        def __len__(self) -> int:
+            return 10**9
+
+    class BoastfulGroup(GROUP):  # type: ignore[misc, valid-type]
+        exceptions = property(lambda self: Claiming([ValueError("one")]))
+
+    tracemalloc.start()
+    try:
+        text = traceback_text.render(tracebacks.capture(BoastfulGroup("many", [ValueError("one")]), None, []))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert "ValueError: one" in text.stacktrace
+    assert "and 999999985 more exceptions" in text.stacktrace
+    assert peak < 50_000_000
 
 
 def test_a_chain_just_within_bounds_is_complete() -> None:

@@ -8,6 +8,7 @@ arguments, or an extra that is not installed.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import secrets
 import sys
@@ -32,7 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 2
     try:
-        return run(chosen)
+        code = run(chosen)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # "| head" has seen enough
+        # The interpreter flushes once more at its exit, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except MissingExtraError as error:
         print(error, file=sys.stderr)
         return 2
@@ -139,6 +146,8 @@ def _estimate(chosen: argparse.Namespace) -> int:
             out=sys.stdout,
             err=sys.stderr,
         )
+    except BrokenPipeError:
+        raise
     except (OSError, EOFError) as error:  # EOFError: a .gz that breaks off
         print(f"can't read {chosen.logfile}: {error}", file=sys.stderr)
         return 1

@@ -96,11 +96,21 @@ class _Draft:
         self.time, self.level, self.logger = time, level, logger
         self.lines = [message]
         self.size = len(message)
+        self._has_traceback = TRACEBACK in message
+        self._last_line = message
 
     def add(self, line: str) -> None:
         if self.size < MAX_CHARACTERS:
             self.lines.append(line)
             self.size += len(line) + 1
+        self._has_traceback = self._has_traceback or TRACEBACK in line
+        if line.strip():
+            self._last_line = line
+
+    def is_closed(self) -> bool:
+        """Whether it holds a traceback that came to its end, so that the next traceback is another's."""
+        last = self._last_line
+        return self._has_traceback and not last.startswith(" ") and last.strip() not in LINKS
 
     def record(self) -> Record:
         text = "\n".join(self.lines)[:MAX_CHARACTERS].strip("\n")
@@ -131,7 +141,7 @@ class Reader:
             structured = _json_record(line, outer) if line.startswith("{") else None
             if structured is None:
                 begun = _begun(line, outer)
-                if begun is None and line.startswith(TRACEBACK) and (draft is None or _is_closed(draft)):
+                if begun is None and line.startswith(TRACEBACK) and (draft is None or draft.is_closed()):
                     before = None if draft is None else draft.time
                     begun = _Draft(before if outer is None else outer, logging.ERROR, "root", line)
                 if begun is None:
@@ -151,11 +161,10 @@ class Reader:
     def _unwrapped(self, line: str, outer: float | None) -> tuple[float | None, str]:
         """*line* without what a container, compose or syslog put before it, and the time they gave."""
         if line.startswith('{"log":'):  # docker's json-file
-            try:
-                parts = json.loads(line)
-                return _time_of(parts.get("time")), str(parts["log"]).rstrip("\r\n")
-            except (ValueError, AttributeError):
+            parts = _object(line)
+            if parts is None or not isinstance(parts["log"], str):
                 return outer, line
+            return _time_of(parts.get("time")), parts["log"].rstrip("\r\n")
         for envelope in _ENVELOPES:
             found = envelope.match(line)
             if found:
@@ -173,14 +182,6 @@ class Reader:
         except ValueError:
             return None
         return moment.replace(tzinfo=timezone.utc).timestamp()
-
-
-def _is_closed(draft: _Draft) -> bool:
-    """Whether *draft* has a traceback that came to its end, so that the next one is another's."""
-    if not any(TRACEBACK in line for line in draft.lines):
-        return False
-    last = next((line for line in reversed(draft.lines) if line.strip()), "")
-    return not last.startswith(" ") and last.strip() not in LINKS
 
 
 def _begun(line: str, outer: float | None) -> _Draft | None:
@@ -242,11 +243,8 @@ _TRACEBACK_KEYS = (
 
 def _json_record(line: str, outer: float | None) -> Record | None:
     """What python-json-logger, structlog, loguru's ``serialize``, ECS and Google's formatters write."""
-    try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(fields, dict):
+    fields = _object(line)
+    if fields is None:
         return None
     if isinstance(fields.get("record"), dict):  # loguru
         fields = {**fields["record"], "exception": fields.get("text", "")}
@@ -273,6 +271,15 @@ def _json_record(line: str, outer: float | None) -> Record | None:
         text,
         encodable(trace[:MAX_CHARACTERS]),
     )
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The JSON object that *line* is; None where it is none, or nested too deeply to be read."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _first(fields: Mapping[str, Any], keys: Iterable[str]) -> Any:
@@ -313,11 +320,12 @@ def _traceback_text(value: Any) -> str:
             return ""
         frames = link.get("frames")
         printed = "".join(
-            f'  File "{frame.get("filename")}", line {frame.get("lineno")}, in {frame.get("name")}\n'
+            f'  File "{_text(frame.get("filename"))}", line {_text(frame.get("lineno"))},'
+            f" in {_text(frame.get('name'))}\n"
             for frame in (frames if isinstance(frames, list) else ())
             if isinstance(frame, dict)
         )
-        parts.append(f"{TRACEBACK}\n{printed}{link['exc_type']}: {link.get('exc_value', '')}")
+        parts.append(f"{TRACEBACK}\n{printed}{_text(link['exc_type'])}: {_text(link.get('exc_value'))}")
     return "\n\nDuring handling of the above exception, another exception occurred:\n\n".join(parts)
 
 

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -509,6 +510,69 @@ def test_no_log_breaks_the_estimate(log: str) -> None:
     assert sum(row["count"] for row in figures["top"]) == figures["events"] or len(figures["top"]) == 10
     assert "\x1b" not in text(figures, "x.log", 0)
     text(figures, "x.log", 0).encode()
+
+
+DEEP = "[" * 20_000 + "]" * 20_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'{{"message": {DEEP}}}',
+        f'{{"log": {DEEP}}}',
+        f'{{"log": {DEEP}, "time": "2026-11-20T12:00:00Z"}}',
+        f'{{"log": ["ERROR:shop:x"], "stream": {DEEP}}}',
+        '{"log": ' + '{"a":' * 20_000 + "1" + "}" * 20_001,
+        "[" * 20_000,
+    ],
+    ids=["message", "docker", "docker with time", "docker with a list", "objects", "not closed"],
+)
+def test_a_line_nested_deeper_than_can_be_read_costs_no_other_line(line: str) -> None:
+    """It is text like any other; the record before and the one behind are counted."""
+    records = read(f"2026-11-20 12:00:00 ERROR shop: before\n{line}\n2026-11-20 12:00:01 ERROR shop: behind")
+
+    assert records[0].message.startswith("before")
+    assert records[-1].message == "behind"
+
+
+def test_a_record_is_not_read_again_for_each_line_that_follows() -> None:
+    """Past the bound of a record its lines are counted out, not searched once more for each traceback."""
+
+    class Counted(str):
+        searches = 0
+
+        def __contains__(self, part: str) -> bool:  # type: ignore[override]
+            Counted.searches += 1
+            return super().__contains__(part)
+
+        def rstrip(self, *characters: Any) -> Counted:  # type: ignore[override]
+            return self
+
+    def searches(count: int) -> int:
+        Counted.searches = 0
+        lines = [
+            "2026-11-20 12:00:00 ERROR shop: x",
+            *["y" * 100] * 5_000,
+            *[Counted(f"{TRACEBACK}x")] * count,
+        ]
+        list(Reader(2026).records(map(Counted, lines)))
+        return Counted.searches
+
+    assert searches(2_000) - searches(1_000) <= 5_000
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_in_silence(tmp_path: Path) -> None:
+    """As in ``estimate shop.log | head -1``: no complaint, not even at the interpreter's exit."""
+    path = storm(tmp_path / "shop.log")
+    command = [sys.executable, "-m", "eventlog_handlers", "estimate", str(path)]
+    readable, writable = os.pipe()
+    os.close(readable)  # as head does, only surely before the first word is written
+    try:
+        done = subprocess.run(command, stdout=writable, stderr=subprocess.PIPE, timeout=60, check=False)
+    finally:
+        os.close(writable)
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 class Terminal(io.StringIO):

@@ -45,6 +45,8 @@ class Answer(NamedTuple):
     """Names in lower case; the values of a repeated header are joined by ", "."""
     body: bytes
     """As sent, never decompressed; at most MAX_ANSWER_BYTES, the rest is not read."""
+    is_repeat: bool = False
+    """The request was sent a second time: a kept connection was cut before any answer to the first."""
 
 
 class HttpClient:
@@ -87,7 +89,8 @@ class HttpClient:
         except TransientError as failure:
             if failure.code != "reset" or not call.is_reused or call.has_received:
                 raise
-        return self._exchange(url, headers, body, self._call(expires, fresh=True))
+        repeated = self._exchange(url, headers, body, self._call(expires, fresh=True))
+        return repeated._replace(is_repeat=True)
 
     def close(self) -> None:
         """Drop the kept connections and forget proxies and trust; a later post starts anew."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import pytest
+from faultserver import FaultServer, Reply
 
 from eventlog_handlers.errors import (
     MisconfiguredError,
@@ -294,6 +295,19 @@ def test_a_nonce_refused_twice_is_left_to_the_next_attempt(
     assert len(gateway.seen) == 2
 
 
+def test_a_nonce_refused_on_a_repeat_means_that_the_first_copy_arrived(make: Callable[..., Kit]) -> None:
+    """A kept connection is cut after the request was stored; the repeat of its bytes is refused."""
+    delivered, used = (Reply(body, status) for status, _, body in (SUCCESS, _answer("SignatureNonceUsed")))
+    with FaultServer(delivered, Reply(reset_at=0), used, delivered) as server:
+        kit = make(endpoint=server.url)
+
+        outcomes = [kit.send() for _ in range(3)]
+
+    assert outcomes == [[DELIVERED]] * 3
+    assert len(server.requests) == 4
+    assert server.requests[1].body == server.requests[2].body
+
+
 @pytest.mark.parametrize("scheme", ["v1", "v3"])
 def test_a_wrong_clock_is_corrected_from_the_answer(
     gateway: Gateway, make: Callable[..., Kit], scheme: str
@@ -312,6 +326,23 @@ def test_a_wrong_clock_is_corrected_from_the_answer(
     ]
     assert all(seen.is_signed for seen in gateway.seen)
     assert {seen.form["EventInfo.1.Time"] for seen in gateway.seen} == {"20231114T221320.000+0000"}
+
+
+def test_a_second_correction_takes_the_place_of_the_first(gateway: Gateway, make: Callable[..., Kit]) -> None:
+    """The offset is measured from this machine's clock each time, not added to the one before."""
+    kit = make()
+    for ahead in (3600, 7200):
+        gateway.script = [
+            _answer("InvalidTimeStamp.Expired", Date=email.utils.formatdate(NOW + ahead, usegmt=True))
+        ]
+        assert kit.send() == [DELIVERED]
+
+    assert [seen.timestamp for seen in gateway.seen] == [
+        "2023-11-14T22:13:20Z",
+        "2023-11-14T23:13:20Z",
+        "2023-11-14T23:13:20Z",
+        "2023-11-15T00:13:20Z",
+    ]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "gibberish"}])

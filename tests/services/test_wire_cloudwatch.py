@@ -349,8 +349,6 @@ RETRY, REJECTED = Disposition.RETRY, Disposition.REJECTED
             False,
             None,
         ),
-        ({"ErrorCode": "AccessDeniedException"}, REJECTED, "AccessDeniedException", False, None),
-        ({"ErrorCode": "InvalidAccountIdException"}, REJECTED, "InvalidAccountIdException", False, None),
         ({"ErrorCode": "SomethingNew"}, RETRY, "SomethingNew", False, 3),
         ({"EventId": "x", "ErrorCode": "SomethingNew"}, RETRY, "SomethingNew", False, 3),
         ({"EventId": ""}, RETRY, "unproven", False, 3),
@@ -362,7 +360,7 @@ def test_each_entry_has_its_own_verdict(
     entry: Any, disposition: Disposition, code: str, throttled: bool, attempts_allowed: int | None
 ) -> None:
     """Only an EventId without an error is a delivery; what is unknown is tried again, three times in all."""
-    (outcome,) = cloudwatch_answers.decode({"Entries": [entry], "FailedEntryCount": 0}, 1)
+    (outcome,) = cloudwatch_answers.outcomes({"Entries": [entry], "FailedEntryCount": 0}, 1)
 
     assert outcome[:2] == (disposition, code)
     assert (outcome.throttled, outcome.attempts_allowed) == (throttled, attempts_allowed)
@@ -380,7 +378,7 @@ def test_outcomes_are_in_request_order() -> None:
         "ResponseMetadata": {"HTTPHeaders": {"x-amz-retry-after": "1500"}},
     }
 
-    outcomes = cloudwatch_answers.decode(response, 3)
+    outcomes = cloudwatch_answers.outcomes(response, 3)
 
     assert [outcome.disposition for outcome in outcomes] == [Disposition.DELIVERED, REJECTED, RETRY]
     assert outcomes[1].detail == "Detail is malformed."
@@ -401,7 +399,7 @@ def test_outcomes_are_in_request_order() -> None:
 def test_an_answer_of_the_wrong_length_proves_nothing(response: dict[str, Any]) -> None:
     """Nobody can say which answer is whose: all go again, as possible duplicates, and not for ever."""
     with pytest.raises(TransientError) as caught:
-        cloudwatch_answers.decode(response, 2)
+        cloudwatch_answers.outcomes(response, 2)
 
     answered = isinstance(response.get("Entries"), list)
     assert (caught.value.ambiguous, caught.value.attempts_allowed) == (True, 3 if answered else 10)
@@ -416,8 +414,9 @@ def test_an_answer_of_the_wrong_length_proves_nothing(response: dict[str, Any]) 
         ("InternalFailure", 400, "", TransientError),
         ("ServiceUnavailable", 503, "", TransientError),
         ("502", 502, "", TransientError),
-        ("SomethingNew", 400, "", TransientError),
-        ("400", 400, "", TransientError),
+        ("SomethingNew", 400, "", RefusedError),
+        ("SomethingNew", 500, "", TransientError),
+        ("400", 400, "", MisconfiguredError),
         ("", 0, "", TransientError),
         (
             "ValidationException",
@@ -447,8 +446,8 @@ def test_an_answer_of_the_wrong_length_proves_nothing(response: dict[str, Any]) 
 def test_a_failed_request_is_judged_by_code_then_status(
     code: str, status: int, message: str, kind: type[SinkError]
 ) -> None:
-    """The service's word first, the HTTP status where it has none; what neither knows is tried again."""
-    error = cloudwatch_answers.classify_error(code, status, message, {})
+    """The service's word first, the HTTP status where it has none; what no table knows may be the data's."""
+    error = cloudwatch_answers.verdict(code, status, message, {}).error()
 
     assert type(error) is kind
 
@@ -458,7 +457,7 @@ def test_a_failed_request_is_judged_by_code_then_status(
 )
 def test_a_server_error_may_have_been_a_delivery(status: int, ambiguous: bool) -> None:
     """503 is said before the work; after another 5xx an event may be there already."""
-    error = cloudwatch_answers.classify_error("InternalFailure", status, "", {})
+    error = cloudwatch_answers.verdict("InternalFailure", status, "", {}).error()
 
     assert isinstance(error, TransientError)
     assert error.ambiguous is ambiguous
@@ -477,14 +476,14 @@ def test_a_server_error_may_have_been_a_delivery(status: int, ambiguous: bool) -
 )
 def test_hints_are_obeyed_within_reason(headers: dict[str, str], seconds: float | None) -> None:
     """Milliseconds in AWS's own header, seconds in HTTP's; 300 s at most."""
-    assert cloudwatch_answers.classify_error("ThrottlingException", 400, "", headers).retry_after == seconds
+    assert cloudwatch_answers.verdict("ThrottlingException", 400, "", headers).retry_after == seconds
 
 
 def test_a_wrong_clock_is_named() -> None:
     """A skewed signature is told apart from a wrong secret."""
     message = "Signature expired: 20261120T000000Z is now earlier than 20261120T114424Z"
 
-    error = cloudwatch_answers.classify_error("InvalidSignatureException", 400, message, {})
+    error = cloudwatch_answers.verdict("InvalidSignatureException", 400, message, {}).error()
 
     assert "clock" in error.detail
 
@@ -493,7 +492,7 @@ def test_a_quoted_token_is_not_repeated() -> None:
     """About signatures the service quotes the request's headers; its message stays out of ours."""
     message = "The Canonical String should have been 'POST / x-amz-security-token:IQoJb3JpZ2luX2VjE'"
 
-    error = cloudwatch_answers.classify_error("InvalidSignatureException", 403, message, {})
+    error = cloudwatch_answers.verdict("InvalidSignatureException", 403, message, {}).error()
 
     assert "IQoJ" not in str(error)
     assert "secret access key" in error.detail

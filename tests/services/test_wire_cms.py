@@ -25,6 +25,7 @@ from eventlog_handlers.services.cms import request as cms
 from eventlog_handlers.services.cms import signing
 from eventlog_handlers.services.cms.content import clock_text, encoded_size
 from eventlog_handlers.services.cms.credentials import Credentials
+from eventlog_handlers.services.verdict import Kind, Mend
 from eventlog_handlers.text.fit import clean
 from eventlog_handlers.text.shares import fair_shares
 
@@ -454,6 +455,11 @@ def _answer(code: object, message: str = "m", **more: object) -> bytes:
         _answer("Success"),
         _answer("success"),
         _answer("0"),
+        _answer("SUCCESS"),
+        b'{"code":"200"}',
+        b'{"CODE":200}',
+        b'{"Success":true,"RequestId":"R"}',
+        b'{"success":"true"}',
         b"\xef\xbb\xbf" + _answer("200"),
         b'<?xml version="1.0" encoding="UTF-8"?><PutCustomEventResponse><Message>success</Message>'
         b"<RequestId>R</RequestId><Code>200</Code></PutCustomEventResponse>",
@@ -478,7 +484,12 @@ def test_delivered_is_only_what_the_body_says(body: bytes) -> None:
         (200, _answer(True), TransientError, "http_200"),
         (200, _answer("Whatever"), TransientError, "Whatever"),
         (204, b"", TransientError, "http_204"),
+        (200, b'{"Success":false}', TransientError, "http_200"),
+        (200, b'{"Code":"200","Success":false}', TransientError, "http_200"),
+        (200, b'{"Code":"Whatever","Success":true}', TransientError, "Whatever"),
+        (200, b"<html><code>200</code></html>", TransientError, "http_200"),
         (500, _answer("200", "success"), TransientError, "http_500"),
+        (500, b'{"Success":true}', TransientError, "http_500"),
         (404, _answer("200", "success"), MisconfiguredError, "http_404"),
         # the body's code goes before the status
         (200, _answer("Throttling.User"), ThrottledError, "Throttling.User"),
@@ -538,8 +549,9 @@ def test_delivered_is_only_what_the_body_says(body: bytes) -> None:
         (400, _answer("MissingEventInfo"), RefusedError, "MissingEventInfo"),
         (400, _answer("BadRequest"), RefusedError, "BadRequest"),
         (400, _answer("NeverSeen"), RefusedError, "NeverSeen"),
-        (404, _answer("ResourceNotFound"), RefusedError, "ResourceNotFound"),
-        (404, _answer("404"), RefusedError, "404"),
+        # the group, which is the handler's where no event names its own
+        (404, _answer("ResourceNotFound"), MisconfiguredError, "ResourceNotFound"),
+        (404, _answer("404"), MisconfiguredError, "404"),
         (
             400,
             b"<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>R</RequestId><HostId>h</HostId>"
@@ -563,6 +575,19 @@ def test_an_answer_is_judged_by_code_then_status(
 
 
 @pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b"<html>hi</html>", _answer("Whatever"), b'{"Code":"200","Success":false}'],
+)
+def test_an_answer_without_proof_is_met_a_limited_number_of_times(body: bytes) -> None:
+    """What says 200 and not what became of the events may have stored them: ten copies, then enough."""
+    with pytest.raises(TransientError) as raised:
+        cms.decode(200, {}, body, 1)
+
+    assert raised.value.ambiguous
+    assert raised.value.attempts_allowed == 10
+
+
+@pytest.mark.parametrize(
     ("headers", "expected"),
     [
         ({}, None),
@@ -574,14 +599,14 @@ def test_an_answer_is_judged_by_code_then_status(
         ({"x-ratelimit-user-api": "Limit:20,Remain:0,TimeLeft:2500"}, 2.5),
         ({"x-ratelimit-user": "Limit:20,Remain:0,TimeLeft:800"}, 0.8),
         ({"retry-after": "1", "x-acs-retry-after": "3000", "x-ratelimit-user": "TimeLeft:2000"}, 3.0),
-        ({"retry-after": "100000"}, 120.0),
-        ({"x-acs-retry-after": "999999999"}, 120.0),
+        ({"retry-after": "100000"}, 300.0),
+        ({"x-acs-retry-after": "999999999"}, 300.0),
         ({"x-acs-retry-after": "9" * 5000}, None),
-        ({"x-ratelimit-user-api": "TimeLeft:" + "9" * 5000}, 120.0),
+        ({"x-ratelimit-user-api": "TimeLeft:" + "9" * 5000}, 300.0),
     ],
 )
 def test_hints_of_a_throttling_answer_are_honoured(headers: dict[str, str], expected: float | None) -> None:
-    """The longest of them, milliseconds where the service counts so, at most two minutes."""
+    """The longest of them, milliseconds where the service counts so, at most five minutes."""
     with pytest.raises(ThrottledError) as raised:
         cms.decode(400, headers, _answer("Throttling.User"), 1)
 
@@ -602,8 +627,8 @@ def test_under_v3_a_missing_event_list_means_the_body_was_not_read(code: str, me
 
     judged = cms_answers.verdict(400, {}, body, scheme="v3")
 
-    assert judged.kind is cms_answers.Kind.UNREAD_BODY
-    assert cms_answers.verdict(400, {}, body, scheme="v1").kind is cms_answers.Kind.REFUSED
+    assert judged.mend is Mend.FORM
+    assert cms_answers.verdict(400, {}, body, scheme="v1").kind is Kind.REFUSED
     with pytest.raises(MisconfiguredError, match="v1"):
         cms.decode(400, {}, body, 1, "v3")
 
@@ -619,7 +644,7 @@ def test_under_v3_a_missing_event_list_means_the_body_was_not_read(code: str, me
 )
 def test_a_field_missing_from_one_event_is_no_unread_body(code: str, message: str) -> None:
     """The data is at fault: the event is looked for, and the signature stays as it is."""
-    assert cms_answers.verdict(400, {}, _answer(code, message), scheme="v3").kind is cms_answers.Kind.REFUSED
+    assert cms_answers.verdict(400, {}, _answer(code, message), scheme="v3").kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -658,5 +683,5 @@ def test_no_answer_breaks_the_judge(status: int, body: bytes, scheme: str) -> No
     """Whatever comes back is a verdict, and never one of delivery without its proof."""
     judged = cms_answers.verdict(status, {}, body, scheme=scheme)
 
-    assert judged.kind is not cms_answers.Kind.DELIVERED
+    assert judged.kind is not Kind.DELIVERED
     assert judged.code

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.errors import (
     MisconfiguredError,
+    RefusedError,
     SinkError,
     ThrottledError,
     TooLargeError,
     TransientError,
 )
-from eventlog_handlers.events import DELIVERED, STATUSES, Code, Disposition, Event, ExceptionText
+from eventlog_handlers.events import DELIVERED, STATUSES, Code, Event, ExceptionText
 from eventlog_handlers.services.guance.answers import decode
 from eventlog_handlers.services.guance.body import LIMITS, RESERVED_TAGS, encode
 
@@ -457,16 +458,16 @@ def test_a_call_fails_as_a_whole(
         (answer(200, 400, "ft.InvalidParameter", success=False), "ft.InvalidParameter"),
         (answer(200, 200, "ft.SomethingNew", success=True), "ft.SomethingNew"),
         (answer(200, 200, "", success=False), "http_200"),
-        ((422, {}, b"no"), "http_422"),
-        ((409, {}, b""), "http_409"),
+        (answer(422, 422), "http_422"),
+        (answer(409, 409), "http_409"),
     ],
 )
 def test_an_event_is_refused(given: tuple[int, dict[str, str], bytes], code: str) -> None:
-    """What the service says of the event itself ends that event, and it alone."""
-    (outcome,) = decode(*given, count=1)
+    """What the service says of the data is the event's fault, for a call has one event."""
+    with pytest.raises(RefusedError) as caught:
+        decode(*given, count=1)
 
-    assert outcome.disposition is Disposition.REJECTED
-    assert outcome.code == code
+    assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
@@ -508,10 +509,6 @@ def test_an_answer_without_proof_is_met_a_limited_number_of_times() -> None:
     st.dictionaries(st.sampled_from(["retry-after", "location", "date"]), any_text),
 )
 def test_no_answer_breaks_decode(status: int, body: bytes, headers: dict[str, str]) -> None:
-    """Whatever comes back, it is outcomes or a SinkError, and garbage is never a delivery."""
-    try:
-        outcomes = decode(status, headers, body, 1)
-    except SinkError:
-        return
-
-    assert [outcome.disposition for outcome in outcomes] == [Disposition.REJECTED]
+    """Whatever comes back, it is a SinkError: garbage is never a delivery."""
+    with pytest.raises(SinkError):
+        decode(status, headers, body, 1)

@@ -1,79 +1,140 @@
-"""What PutEvents answered: one outcome per entry; refusals of a whole request. Pure."""
+"""What PutEvents answered: one outcome per entry; refusals of a whole request. Pure; the rules are tables.
+
+Sources, read 2026-11-20: the PutEvents reference with its common errors, PutEventsResultEntry ("ErrorCode"),
+and botocore's lists of throttling and transient codes.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from eventlog_handlers.errors import (
-    MisconfiguredError,
-    RefusedError,
-    SinkError,
-    ThrottledError,
-    TooLargeError,
-    TransientError,
+from eventlog_handlers.errors import TransientError
+from eventlog_handlers.events import Outcome
+from eventlog_handlers.pipeline.retry import HINT_CEILING_SECONDS
+from eventlog_handlers.services import verdict as verdicts
+from eventlog_handlers.services.http_answers import printable, retry_after
+from eventlog_handlers.services.verdict import (
+    FEW_ATTEMPTS,
+    NO_PROOF_ATTEMPTS,
+    Kind,
+    Mend,
+    Verdict,
+    judged,
+    rule,
 )
-from eventlog_handlers.events import DELIVERED, Disposition, Outcome
-from eventlog_handlers.services.http_answers import LONGEST_PAUSE_SECONDS, retry_after
-from eventlog_handlers.text.fit import one_line
+from eventlog_handlers.text.lazy_patterns import lazy
 
-_T = TypeVar("_T")
+_CHECK_PERMISSION = "allow this identity events:PutEvents on the bus; "
+_CHECK_KEY = "AWS does not know the access key: check the credentials, and that they are of this partition; "
+_CHECK_SIGNATURE = (
+    "the signature does not match: check the secret access key, and whether a proxy changes the request; "
+)
+_CHECK_PROXIES = "the request arrived without its signature: check whether a proxy changes it; "
+_SET_CLOCK = "AWS finds the request's time wrong: set this machine's clock; "
+_RENEW_CREDENTIALS = "the session token has expired: renew the credentials; "
+_CHECK_BUS = "check event_bus_name and region_name; "
 
+_OVER_THE_LIMIT = lazy(r"size of the entries.*over the limit", re.IGNORECASE)
+_WRONG_TIME = lazy(r"signature (expired|not yet current)|request has expired", re.IGNORECASE)
+_NAMES_THE_BUS = lazy(r"member\.eventBusName'|^Parameter EventBusName|^Event ?bus", re.IGNORECASE)
+"""The bus is a setting, so a refused name of one is no event's fault."""
 
-_FEW_ATTEMPTS = 3  # in all, for verdicts of the service that prove nothing
-
-
-_NO_PROOF_ATTEMPTS = 10  # what answers 200 without a list of entries is rarely the service
-
-
-_BRIEF = 200  # characters of the service's message
-
-
-def _each(codes: str, verdict: _T) -> dict[str, _T]:
-    return dict.fromkeys(codes.split(), verdict)
-
-
-_ENTRY_VERDICTS: Mapping[str, Outcome] = {
-    # PutEventsResultEntry, "ErrorCode"; what isn't here is tried again, but not for ever.
-    **_each(
-        "ThrottlingException Throttling TooManyRequestsException LimitExceededException",
-        Outcome(Disposition.RETRY, throttled=True),
+_CODES = (
+    # The first that matches the whole code, and the message where a rule asks for that, decides.
+    rule(
+        Kind.THROTTLED,
+        "*Throttl* TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded "
+        "LimitExceededException ProvisionedThroughputExceededException PriorRequestNotComplete SlowDown",
     ),
-    **_each(
-        "InternalFailure InternalException ServiceUnavailable ServiceUnavailableException",
-        Outcome(Disposition.RETRY),
+    rule(
+        Kind.TRANSIENT,
+        "InternalException InternalFailure InternalError InternalServerError InternalServerException "
+        "ServiceUnavailable ServiceUnavailableException RequestTimeout RequestTimeoutException "
+        "TransactionInProgressException",
     ),
-    **_each("InvalidArgument MalformedDetail RedactionFailure", Outcome(Disposition.REJECTED)),
-    # The cause of these is configuration, but only this entry's source, type or bus is meant.
-    **_each(
-        "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException AccessDeniedException "
+    rule(Kind.TOO_LARGE, "RequestEntityTooLargeException RequestTooLargeException RequestTooLarge"),
+    rule(Kind.TOO_LARGE, "ValidationException ValidationError", message=_OVER_THE_LIMIT),
+    rule(
+        Kind.MISCONFIGURED,
+        "ValidationException ValidationError InvalidArgument InvalidParameterValue",
+        "the service refuses the name of the bus, check event_bus_name; ",
+        message=_NAMES_THE_BUS,
+    ),
+    rule(
+        Kind.REFUSED,
+        "ValidationException ValidationError SerializationException InvalidParameterValue "
+        "InvalidParameterCombination MissingParameter InvalidArgument MalformedDetail RedactionFailure "
+        "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException",
+    ),
+    rule(Kind.MISCONFIGURED, "AccessDenied* UnauthorizedOperation NotAuthorized", _CHECK_PERMISSION),
+    rule(Kind.MISCONFIGURED, "ResourceNotFoundException", _CHECK_BUS),
+    rule(
+        Kind.MISCONFIGURED,
         "InvalidAccountIdException",
-        Outcome(Disposition.REJECTED),
+        "the bus's ARN names no account, check event_bus_name; ",
     ),
-}
+    rule(
+        Kind.MISCONFIGURED, "OptInRequired", "the account is not signed up for the service in this region; "
+    ),
+    rule(
+        Kind.MISCONFIGURED,
+        "OperationDisabledException",
+        "the operation is disabled for this account or region; ",
+    ),
+    rule(
+        Kind.MISCONFIGURED,
+        "RequestExpired RequestTimeTooSkewed RequestInTheFuture",
+        _SET_CLOCK,
+        mend=Mend.CLOCK,
+    ),
+    rule(Kind.MISCONFIGURED, "*Signature*", _SET_CLOCK, mend=Mend.CLOCK, message=_WRONG_TIME),
+    rule(Kind.MISCONFIGURED, "ExpiredToken ExpiredTokenException", _RENEW_CREDENTIALS, mend=Mend.CREDENTIALS),
+    rule(
+        Kind.MISCONFIGURED,
+        "UnrecognizedClientException InvalidClientTokenId InvalidToken AuthFailure InvalidAccessKeyId",
+        _CHECK_KEY,
+    ),
+    rule(Kind.MISCONFIGURED, "InvalidSignature* SignatureDoesNotMatch", _CHECK_SIGNATURE),
+    rule(Kind.MISCONFIGURED, "IncompleteSignature* MissingAuthenticationToken*", _CHECK_PROXIES),
+    rule(
+        Kind.MISCONFIGURED,
+        "UnknownOperationException InvalidAction",
+        "what answers does not speak as the service does: check endpoint_url, region_name and proxies; ",
+    ),
+)
+_UNPROVEN = rule(Kind.TRANSIENT, "*", attempts_allowed=FEW_ATTEMPTS)
+
+_QUOTABLE = ("AccessDenied", "ResourceNotFound", "InvalidAccountId", "OptInRequired", "OperationDisabled")
+"""How codes begin whose message may be shown although a setting is wrong. About signatures AWS quotes the
+request's headers, the token too."""
 
 
-_UNKNOWN_VERDICT = Outcome(Disposition.RETRY, attempts_allowed=_FEW_ATTEMPTS)
+def outcomes(
+    response: Mapping[str, Any], count: int, admit: Callable[[Verdict], Verdict] = lambda verdict: verdict
+) -> list[Outcome]:
+    """One outcome per entry of a request of *count* entries, in request order, from the service's answer.
 
-
-def decode(response: Mapping[str, Any], count: int) -> list[Outcome]:
-    """What boto3 returned for a request of *count* entries: one outcome per entry, in request order.
-
-    Only an ``EventId`` proves delivery; ``FailedEntryCount`` is not looked at, for boto3 turns a 200 with
-    garbage into a dict without it. Raises TransientError if the answers aren't as many as the entries: then
-    nobody can say which is whose. Source: PutEvents, "natural ordering" of the entries.
+    Only an ``EventId`` proves delivery; ``FailedEntryCount`` is not looked at. Raises TransientError if the
+    answers aren't as many as the entries, for nobody can say which is whose, and MisconfiguredError where no
+    entry was taken and one was refused for a setting: the bus and the permission are the same for all.
+    *admit* sees each verdict first. Source: PutEvents, "natural ordering" of the entries.
     """
     entries = response.get("Entries")
     if not isinstance(entries, list):
         raise unreadable(f"no answers to {count} entries")
     if len(entries) != count:
-        raise unreadable(f"{len(entries)} answers to {count} entries", attempts_allowed=_FEW_ATTEMPTS)
+        raise unreadable(f"{len(entries)} answers to {count} entries", attempts_allowed=FEW_ATTEMPTS)
     hint = hinted_delay(response_headers(response))
-    return [_entry_outcome(entry if isinstance(entry, Mapping) else {}, hint) for entry in entries]
+    judgements = [admit(_of_entry(entry if isinstance(entry, Mapping) else {}, hint)) for entry in entries]
+    settings = [verdict for verdict in judgements if verdict.kind is Kind.MISCONFIGURED]
+    if settings and not any(verdict.kind is Kind.DELIVERED for verdict in judgements):
+        raise settings[0].error()
+    return [verdict.outcome() for verdict in judgements]
 
 
-def unreadable(detail: str, *, attempts_allowed: int = _NO_PROOF_ATTEMPTS) -> TransientError:
+def unreadable(detail: str, *, attempts_allowed: int = NO_PROOF_ATTEMPTS) -> TransientError:
     """For a 200 that doesn't say what became of the entries: they go again, but not for ever."""
     return TransientError(
         "unreadable",
@@ -83,139 +144,43 @@ def unreadable(detail: str, *, attempts_allowed: int = _NO_PROOF_ATTEMPTS) -> Tr
     )
 
 
-def _entry_outcome(entry: Mapping[str, Any], hint: float | None) -> Outcome:
-    code = _brief(str(entry.get("ErrorCode") or ""))
+def _of_entry(entry: Mapping[str, Any], hint: float | None) -> Verdict:
+    """An entry's verdict; a code that no rule knows is tried again, but not for ever."""
+    code = str(entry.get("ErrorCode") or "")
     if not code and entry.get("EventId"):
-        return DELIVERED
-    verdict = _ENTRY_VERDICTS.get(code, _UNKNOWN_VERDICT)
-    return verdict._replace(
-        code=code or "unproven",
-        detail=_brief(str(entry.get("ErrorMessage") or "")),
-        retry_after=hint if verdict.disposition is Disposition.RETRY else None,
-    )
+        return Verdict(Kind.DELIVERED, "")
+    message = str(entry.get("ErrorMessage") or "")
+    row = verdicts.first(_CODES, code, message) or _UNPROVEN
+    detail = _detail(row, code, message)
+    return verdicts.verdict(row, code or "unproven", detail, status=400, retry_after=hint)
 
 
-_REQUEST_VERDICTS: Mapping[str, type[SinkError]] = {
-    # The common errors of the PutEvents reference, botocore's lists of throttling and transient codes, and
-    # the per-entry codes, which are about the data wherever they come from. What isn't here: try again.
-    **_each(
-        "ThrottlingException Throttling ThrottledException RequestThrottled RequestThrottledException "
-        "TooManyRequestsException RequestLimitExceeded BandwidthLimitExceeded LimitExceededException "
-        "ProvisionedThroughputExceededException PriorRequestNotComplete EC2ThrottledException SlowDown",
-        ThrottledError,
-    ),
-    **_each(
-        "InternalException InternalFailure InternalError InternalServerError InternalServerException "
-        "ServiceUnavailable ServiceUnavailableException RequestTimeout RequestTimeoutException "
-        "TransactionInProgressException",
-        TransientError,
-    ),
-    **_each("RequestEntityTooLargeException RequestTooLargeException RequestTooLarge", TooLargeError),
-    **_each(
-        "ValidationException ValidationError SerializationException InvalidParameterValue "
-        "InvalidParameterCombination MissingParameter InvalidArgument MalformedDetail RedactionFailure "
-        "NotAuthorizedForSourceException NotAuthorizedForDetailTypeException InvalidAccountIdException",
-        RefusedError,
-    ),
-    **_each(
-        "AccessDeniedException AccessDenied UnauthorizedOperation NotAuthorized OptInRequired "
-        "OperationDisabledException ResourceNotFoundException UnknownOperationException InvalidAction "
-        "UnrecognizedClientException InvalidClientTokenId InvalidToken AuthFailure IncompleteSignature "
-        "IncompleteSignatureException InvalidSignature InvalidSignatureException SignatureDoesNotMatch "
-        "MissingAuthenticationToken MissingAuthenticationTokenException ExpiredToken ExpiredTokenException "
-        "RequestExpired RequestTimeTooSkewed RequestInTheFuture",
-        MisconfiguredError,
-    ),
-}
-
-
-_STATUS_VERDICTS: Mapping[int, type[SinkError]] = {
-    # said of address, way, headers or form; 4xx beyond these without a known code are tried again
-    **dict.fromkeys(
-        (*range(300, 400), *range(401, 408), 410, 411, 414, 415, 431, 451, 501, 505), MisconfiguredError
-    ),
-    413: TooLargeError,
-    429: ThrottledError,
-}
-
-
-_OVER_THE_LIMIT = re.compile(r"size of the entries.*over the limit", re.IGNORECASE)
-
-
-_CLOCK = re.compile(r"signature (expired|not yet current)|request has expired", re.IGNORECASE)
-
-
-_CLOCK_REMEDY = "AWS finds the request's time wrong: set this machine's clock"
-
-
-_REMEDIES: Mapping[str, str] = {
-    **_each("RequestExpired RequestTimeTooSkewed RequestInTheFuture", _CLOCK_REMEDY),
-    **_each(
-        "AccessDeniedException AccessDenied UnauthorizedOperation NotAuthorized",
-        "allow this identity events:PutEvents on the bus",
-    ),
-    **_each(
-        "UnrecognizedClientException InvalidClientTokenId InvalidToken AuthFailure",
-        "AWS does not know the access key: check the credentials, and that they are of this partition",
-    ),
-    **_each(
-        "InvalidSignature InvalidSignatureException SignatureDoesNotMatch",
-        "the signature does not match: check the secret access key, and whether a proxy changes the request",
-    ),
-    **_each(
-        "IncompleteSignature IncompleteSignatureException MissingAuthenticationToken "
-        "MissingAuthenticationTokenException",
-        "the request arrived without its signature: check whether a proxy changes it",
-    ),
-    **_each("ExpiredToken ExpiredTokenException", "the session token has expired: renew the credentials"),
-    **_each("401 403", "check the credentials, and whether a proxy answers in AWS's place"),
-    "407": "the proxy wants a user and a password",
-    "OptInRequired": "the account is not signed up for the service in this region",
-    "OperationDisabledException": "the operation is disabled for this account or region",
-    "ResourceNotFoundException": "check event_bus_name and region_name",
-}
-
-
-_OTHER_REMEDY = "what answers does not speak as the service does: check endpoint_url, region_name and proxies"
-
-
-_QUOTABLE = frozenset(["AccessDeniedException", "AccessDenied", "ResourceNotFoundException"])
-"""Codes whose message may be shown. About signatures AWS quotes the request's headers, the token too."""
-
-
-def classify_error(code: str, status: int, message: str, headers: Mapping[str, str]) -> SinkError:
-    """What the failure of a whole request means: *code* decides, then *status* (0: unknown), else try again.
+def verdict(code: str, status: int, message: str, headers: Mapping[str, str]) -> Verdict:
+    """What the failure of a whole request means: *code* decides, then *status* (0: unknown).
 
     *code* is the service's, or the HTTP status in digits where the answer held none, as botocore has it;
     *headers* have lower-case names. Which event of a refused request is at fault is the caller's to find out.
     """
-    hint = hinted_delay(headers)
     if code.isdigit():
-        status, code = int(code), f"http_{code}"
-    kind = _REQUEST_VERDICTS.get(code) or _STATUS_VERDICTS.get(status, TransientError)
-    if kind is RefusedError and _OVER_THE_LIMIT.search(message):
-        kind = TooLargeError
-    if kind is MisconfiguredError:
-        return MisconfiguredError(_brief(code), _remedy(code, status, message), retry_after=hint)
-    if kind is TransientError:
-        # 503 is said before anything is done; with the others nobody knows how far it got
-        ambiguous = status >= 500 and status != 503
-        return TransientError(_brief(code), _brief(message), retry_after=hint, ambiguous=ambiguous)
-    return kind(_brief(code), _brief(message), retry_after=hint)
+        status, code = int(code), ""
+    row = judged(_CODES, code, status, message, is_the_services=bool(code))
+    return verdicts.verdict(
+        row, code, _detail(row, code, message), status=status, retry_after=hinted_delay(headers)
+    )
 
 
-def _remedy(code: str, status: int, message: str) -> str:
-    if _CLOCK.search(message):
-        return _CLOCK_REMEDY
-    remedy = _REMEDIES.get(code) or _REMEDIES.get(str(status), _OTHER_REMEDY)
-    return f"{remedy} ({_brief(message)})" if message and code in _QUOTABLE else remedy
+def _detail(row: verdicts.Rule, code: str, message: str) -> str:
+    is_shown = (
+        row.kind is not Kind.MISCONFIGURED or code.startswith(_QUOTABLE) or row.message is _NAMES_THE_BUS
+    )
+    return printable(message) if is_shown else ""
 
 
 def hinted_delay(headers: Mapping[str, str]) -> float | None:
-    """The service's wish in seconds, 0 to 300: ``x-amz-retry-after`` (milliseconds), else ``Retry-After``."""
+    """The service's wish in seconds: ``x-amz-retry-after`` (milliseconds), else ``Retry-After``."""
     milliseconds = headers.get("x-amz-retry-after", "").strip()
     if milliseconds.isascii() and milliseconds.isdigit():
-        return min(int(milliseconds[:9]) / 1000, LONGEST_PAUSE_SECONDS)
+        return min(int(milliseconds[:9]) / 1000, HINT_CEILING_SECONDS)
     return retry_after(headers)
 
 
@@ -224,8 +189,3 @@ def response_headers(response: Mapping[str, Any]) -> Mapping[str, str]:
     metadata = response.get("ResponseMetadata")
     headers = metadata.get("HTTPHeaders") if isinstance(metadata, Mapping) else None
     return headers if isinstance(headers, Mapping) else {}
-
-
-def _brief(text: str) -> str:
-    text = one_line(text[: _BRIEF + 1])
-    return text if len(text) <= _BRIEF else f"{text[:_BRIEF]}…"

@@ -12,7 +12,7 @@ from eventlog_handlers.errors import (
     TooLargeError,
     TransientError,
 )
-from eventlog_handlers.services.cloudwatch import answers as cloudwatch_answers
+from eventlog_handlers.services.cloudwatch.answers import response_headers, unreadable, verdict
 
 _NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
 
@@ -34,9 +34,7 @@ def _client_error(error: Any) -> SinkError:
     cause = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code, message = str(cause.get("Code", "")), str(cause.get("Message", ""))
-    meaning = cloudwatch_answers.classify_error(
-        code, status, message, cloudwatch_answers.response_headers(response)
-    )
+    meaning = verdict(code, status, message, response_headers(response)).error()
     operation = getattr(error, "operation_name", "PutEvents")
     if operation != "PutEvents" and isinstance(meaning, RefusedError | TooLargeError):
         # botocore asked for credentials (AssumeRole, ...) and that was refused: the events are blameless
@@ -61,7 +59,7 @@ def _refused(error: Exception) -> SinkError:
         passed |= {module, f"{module}.{step.tb_frame.f_code.co_name}"}
         step = step.tb_next
     if passed & {"botocore.parsers", "botocore.endpoint._do_get_response"}:
-        return cloudwatch_answers.unreadable("the answer has another shape than the service's")
+        return unreadable("the answer has another shape than the service's")
     if "botocore.endpoint" in passed:
         return TransientError(type(error).__name__, "the AWS client could not sign or send")
     # Only the class is told: the text quotes the entry.

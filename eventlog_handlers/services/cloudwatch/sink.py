@@ -23,8 +23,8 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
 from eventlog_handlers.process.fork import fork_gate
-from eventlog_handlers.services.cloudwatch import answers as cloudwatch_answers
 from eventlog_handlers.services.cloudwatch import entry as wire
+from eventlog_handlers.services.cloudwatch.answers import outcomes
 from eventlog_handlers.services.cloudwatch.boto_errors import (
     _BUILDING,
     _CALLING,
@@ -32,6 +32,7 @@ from eventlog_handlers.services.cloudwatch.boto_errors import (
     _translated,
 )
 from eventlog_handlers.services.cloudwatch.boto_http import _here, _HttpSession, _is_signed
+from eventlog_handlers.services.verdict import Codes
 from eventlog_handlers.text.json_text import use_orjson
 from eventlog_handlers.transport.client import HttpClient
 
@@ -61,6 +62,7 @@ class CloudWatchEventsSink:
         self._session: Any = settings.session
         self._built: Any = None
         self._given_client_is_fresh = False
+        self._codes = Codes()
 
     @property
     def limits(self) -> Limits:
@@ -98,7 +100,7 @@ class CloudWatchEventsSink:
             except MisconfiguredError:
                 self._forget(client)
                 raise
-        return cloudwatch_answers.decode(response, len(payloads))
+        return outcomes(response, len(payloads), self._codes.admit)
 
     def close(self) -> None:
         """Close the connections of our own client; one that was handed in is its owner's to close.

@@ -1,7 +1,7 @@
 """Sending to CMS: one signed POST a call, and the second tries that mend something at once.
 
-Which answer means what is in ``wire.cms_answers``, how a request looks in ``wire.cms``. Here is what a
-process has to remember between calls: the clock's offset, which signature works, the names it has seen.
+Which answer means what stands in ``answers``, the form of a request in ``request``. Here is what a process
+has to remember between calls: the clock's offset, which signature works, the names and codes it has seen.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from eventlog_handlers.errors import TransientError
-from eventlog_handlers.events import Event, Limits, Outcome, Payload
+from eventlog_handlers.events import DELIVERED, Event, Limits, Outcome, Payload
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.services.cms import credentials as alibaba
 from eventlog_handlers.services.cms import request as cms
-from eventlog_handlers.services.cms.answers import Kind, outcomes, verdict
+from eventlog_handlers.services.cms.answers import verdict
 from eventlog_handlers.services.cms.signing import percent
+from eventlog_handlers.services.verdict import Codes, Mend
 from eventlog_handlers.transport.client import Answer, HttpClient
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class CMSSink:
         self._nonce = nonce
         self._warn = warn
         self._names = CardinalityGuard(MAX_NAMES, warn)
+        self._codes = Codes()
         self._host = _host(settings.endpoint)
         self._scheme: cms.Scheme = settings.signature
         self._clock_offset = 0.0  # seconds the service is ahead of wall_clock; one word, so no lock
@@ -95,7 +97,7 @@ class CMSSink:
         )
 
     def encode(self, event: Event, max_bytes: int | None = None) -> Payload:
-        """One event in the form of ``PutCustomEvent``; see ``wire.cms.encode``."""
+        """One event in the form of ``PutCustomEvent``; see ``request.encode``."""
         settings = self._settings
         name = self._names.admit(cms.name_of(event, settings.event_name), event.logger)
         return cms.encode(
@@ -114,10 +116,14 @@ class CMSSink:
         the answer named something that can be mended here: a nonce that was refused, a clock that is off
         (by the answer's Date; the offset is kept), credentials that were replaced meanwhile, a form body
         that the service did not read under V3 (the sink then stays with RPC v1). Each at most once a call.
+
+        A nonce refused on a repeat, sent because a kept connection had been cut, means that the first copy
+        had arrived: the events are delivered, and signing them anew would store them twice.
         """
         expires = self._clock() + timeout
         credentials = self._current_credentials()
-        mended: set[Kind] = set()
+        has_own_group = any(payload.event.group_id for payload in payloads)
+        mended: set[Mend] = set()
         while True:
             scheme = self._scheme
             with fork_gate.no_fork():
@@ -140,38 +146,36 @@ class CMSSink:
                 _without_secrets(answer.body, credentials),
                 scheme=scheme,
                 canonical_sha256=request.canonical_sha256,
+                has_own_group=has_own_group,
             )
-            better = None if judged.kind in mended else self._mend(judged.kind, answer, credentials)
-            if better is None:
-                return outcomes(judged, len(payloads))
-            mended.add(judged.kind)
+            if judged.mend is Mend.NONCE and answer.is_repeat:
+                return [DELIVERED] * len(payloads)
+            better = None
+            if judged.mend is not None and judged.mend not in mended:
+                better = self._mend(judged.mend, answer, credentials)
+            if better is None or judged.mend is None:
+                return self._codes.admit(judged).outcomes(len(payloads))
+            mended.add(judged.mend)
             credentials = better
 
     def close(self) -> None:
         """Drop the connections; a later ``send`` opens new ones."""
         self._http.close()
 
-    def _mend(self, kind: Kind, answer: Answer, credentials: Credentials) -> Credentials | None:
-        """Mend what *kind* names; the credentials for the second try, or None if there is no use in one."""
-        if kind is Kind.USED_NONCE:
-            return credentials
-        if kind is Kind.WRONG_CLOCK:
+    def _mend(self, mend: Mend, answer: Answer, credentials: Credentials) -> Credentials | None:
+        """Mend what *mend* names; the credentials for the second try, or None if there is no use in one."""
+        if mend is Mend.CLOCK:
             moment = _date(answer)
             if moment is None:
                 return None
             self._clock_offset = moment - self._wall_clock()
-            return credentials
-        if kind is Kind.BAD_CREDENTIALS:
+        elif mend is Mend.CREDENTIALS:
             fresh = self._current_credentials()
             return fresh if fresh != credentials else None
-        if kind is Kind.UNREAD_BODY:
-            if self._scheme != "v1":
-                self._scheme = "v1"
-                self._warn(
-                    'CMS did not read the form body of a V3 call: staying with signature="v1" from now on'
-                )
-            return credentials
-        return None
+        elif mend is Mend.FORM and self._scheme != "v1":
+            self._scheme = "v1"
+            self._warn('CMS did not read the form body of a V3 call: staying with signature="v1" from now on')
+        return credentials
 
     def _current_credentials(self) -> Credentials:
         """Asked anew for every call, so that a rotation takes effect; raises a SinkError if there is none."""

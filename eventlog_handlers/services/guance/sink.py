@@ -1,4 +1,4 @@
-"""Guance's sink: finds the key, posts, gives the answer to ``wire/guance.py``. No rules here."""
+"""Guance's sink: finds the key, posts, and has ``answers`` judge what comes back. No rules here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from eventlog_handlers.errors import MisconfiguredError
-from eventlog_handlers.services.guance import answers as guance_answers
-from eventlog_handlers.services.guance import body as guance
+from eventlog_handlers.services.guance.answers import verdict
+from eventlog_handlers.services.guance.body import LIMITS, PATH, encode
+from eventlog_handlers.services.verdict import Codes
 from eventlog_handlers.transport.client import HttpClient
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class GuanceSink:
     def __init__(self, settings: GuanceSettings, clock: Callable[[], float]) -> None:
         connect_timeout, read_timeout = settings.timeout
         self._settings = settings
-        self._url = settings.endpoint.rstrip("/") + guance.PATH
+        self._codes = Codes()
+        self._url = settings.endpoint.rstrip("/") + PATH
         self._http = HttpClient(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
@@ -35,10 +37,10 @@ class GuanceSink:
 
     @property
     def limits(self) -> Limits:
-        return guance.LIMITS
+        return LIMITS
 
     def encode(self, event: Event, max_bytes: int | None = None) -> Payload:
-        return guance.encode(
+        return encode(
             event,
             origin=self._settings.origin,
             title=self._settings.title,
@@ -51,10 +53,9 @@ class GuanceSink:
         key = self._key()
         headers = {"Content-Type": "application/json", "DF-API-KEY": key}
         answer = self._http.post(self._url, headers=headers, body=payload.body, timeout=timeout)
-        said = answer.body.replace(
-            key.encode("latin-1"), b"***"
-        )  # an answer may quote the key; details must not
-        return guance_answers.decode(answer.status, answer.headers, said, len(payloads))
+        said = answer.body.replace(key.encode("latin-1"), b"***")  # an answer may quote the key
+        judged = self._codes.admit(verdict(answer.status, answer.headers, said))
+        return judged.outcomes(len(payloads))
 
     def close(self) -> None:
         self._http.close()

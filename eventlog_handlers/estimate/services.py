@@ -13,6 +13,7 @@ from eventlog_handlers.pipeline.dry_run import billing_units
 from eventlog_handlers.record.render import status_of
 from eventlog_handlers.record.traceback_text import parsed
 from eventlog_handlers.services.cloudwatch import entry as cloudwatch
+from eventlog_handlers.services.cloudwatch.options import CLOUDWATCH_REQUEST_BYTES
 from eventlog_handlers.services.cms import request as cms
 from eventlog_handlers.services.guance import body as guance
 
@@ -53,7 +54,12 @@ def _guance(event: Event) -> Payload:
 
 def _cloudwatch(event: Event) -> Payload:
     return cloudwatch.encode(
-        event, source="{logger}", detail_type=None, resources=(), event_bus_name=None, max_bytes=262_144
+        event,
+        source="{logger}",
+        detail_type=None,
+        resources=(),
+        event_bus_name=None,
+        max_bytes=CLOUDWATCH_REQUEST_BYTES,
     )
 
 
@@ -63,7 +69,16 @@ SERVICES: Mapping[str, Service] = {
         "Guance", _guance, 1, guance.LIMITS.request_bytes, 40_000, 20 / 60, "20 calls/min", False
     ),
     "cms": Service("CMS", _cms, 50, cms.LIMITS.request_bytes, 34_000, 20.0, "20 calls/s", False),
-    "cloudwatch": Service("CloudWatch Events", _cloudwatch, 10, 262_144, 262_144, None, "none", True),
+    "cloudwatch": Service(
+        "CloudWatch Events",
+        _cloudwatch,
+        10,
+        CLOUDWATCH_REQUEST_BYTES,
+        CLOUDWATCH_REQUEST_BYTES,
+        None,
+        "none",
+        True,
+    ),
 }
 
 

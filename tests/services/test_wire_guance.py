@@ -159,13 +159,17 @@ def test_what_is_missing_is_left_out() -> None:
     [
         (1_700_000_000.0, 1_700_000_000_000),
         (1_700_000_000.001, 1_700_000_000_001),
-        (1_700_000_000.0019, 1_700_000_000_001),
-        (1_700_000_000.9999, 1_700_000_000_999),
+        (1_700_000_000.0019, 1_700_000_000_002),
+        (1_700_000_000.9999, 1_700_000_001_000),
         (0.0, 0),
+        (-5.0, 0),
+        (1e300, 253_402_300_799_999),
+        (float("inf"), 253_402_300_799_999),
+        (float("nan"), 0),
     ],
 )
 def test_the_date_is_in_whole_milliseconds(seconds: float, milliseconds: int) -> None:
-    """An integer, rounded down, and right although a float can't hold the third digit."""
+    """An integer, rounded as for the other services."""
     assert body_of(an_event(time=seconds))["date"] == milliseconds
 
 

@@ -128,6 +128,3 @@ def _limited(text: str, most_characters: int, most_bytes: int) -> str:
     if utf8_size(text) <= most_bytes:
         return text
     return text.encode("utf-8")[: max(most_bytes - 3, 1)].decode("utf-8", "ignore") + "…"
-
-
-# --- the answer -------------------------------------------------------------------------------------------

@@ -23,6 +23,8 @@ from eventlog_handlers.settings.values import Frozen, PipelineSettings
 CLOUDWATCH_MAX_BATCH = 10
 
 
+CLOUDWATCH_REQUEST_BYTES = 261_120
+"""256 KiB - 1 KiB, the default: what is delivered is larger by the envelope, and targets take 256 KiB."""
 CLOUDWATCH_MAX_REQUEST_BYTES = (
     1_047_552  # 1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered
 )
@@ -65,7 +67,7 @@ def cloudwatch(
             access_key_secret=key_secret,
             max_request_bytes=checks.integer(
                 "max_request_bytes",
-                options.get("max_request_bytes", 262_144),
+                options.get("max_request_bytes", CLOUDWATCH_REQUEST_BYTES),
                 4096,
                 CLOUDWATCH_MAX_REQUEST_BYTES,
             ),
@@ -155,7 +157,7 @@ class CloudWatchSettings(Frozen):
     client: object | None = None
     access_key_id: Secret | None = None
     access_key_secret: Secret | None = None
-    max_request_bytes: int = 262_144
+    max_request_bytes: int = CLOUDWATCH_REQUEST_BYTES
     timeout: tuple[float, float] = (3.0, 10.0)
     proxies: Mapping[str, str] | None = None
     ca_bundle: str | None = None

@@ -16,6 +16,7 @@ from typing import Any
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.services.cms.signing import UNRESERVED
+from eventlog_handlers.services.moment import milliseconds
 from eventlog_handlers.text.fit import clean, cut, one_line
 from eventlog_handlers.text.json_text import scalar
 from eventlog_handlers.text.shares import fair_shares
@@ -26,8 +27,6 @@ _JSON_ESSENTIALS = ("level", "message", "logger", "event_id")
 _JSON_LEAVES_RAW = re.compile("[\x7f-\x9f\ufeff\ud800-\udfff]")
 
 _EPOCH = datetime(1970, 1, 1)  # naive throughout, and always meant as UTC
-LAST_MILLISECOND = 253_402_300_799_999
-"""31 December 9999, 23:59:59.999 UTC since the epoch."""
 
 
 def encoded_size(text: str) -> int:
@@ -39,18 +38,11 @@ def encoded_size(text: str) -> int:
 def clock_text(time: float) -> tuple[str, bool]:
     """``yyyyMMddTHHmmss.SSS+0000`` in UTC of seconds since the epoch, and whether it tells that time.
 
-    Rounded to the millisecond. What lies outside 1970 to 9999 becomes the nearer end, what is no number
-    becomes the epoch; both are then told by the False. Source: PutCustomEvent's ``Time``,
+    See ``milliseconds``. Source: PutCustomEvent's ``Time``,
     https://www.alibabacloud.com/help/en/cms/developer-reference/api-putcustomevent (read 2026-11-20).
     """
-    try:
-        wanted = round(time * 1000)
-    except OverflowError:  # infinite
-        wanted = LAST_MILLISECOND + 1 if time > 0 else -1
-    except ValueError:  # not a number
-        wanted = -1
-    shown = min(max(wanted, 0), LAST_MILLISECOND)
-    return f"{_second_text(shown // 1000)}.{shown % 1000:03d}+0000", shown == wanted
+    shown, is_told = milliseconds(time)
+    return f"{_second_text(shown // 1000)}.{shown % 1000:03d}+0000", is_told
 
 
 @lru_cache(maxsize=64)

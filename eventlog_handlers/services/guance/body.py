@@ -8,7 +8,6 @@ tags), datakit/apis "point limitation" (256 tags, names of 256 and values of 102
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Set
 from functools import lru_cache
@@ -16,6 +15,7 @@ from typing import Any
 
 from eventlog_handlers.events import JSON, Event, Limits, Payload
 from eventlog_handlers.services.guance.message import _as_text, _json_size, _message, _sections, _utc
+from eventlog_handlers.services.moment import milliseconds
 from eventlog_handlers.text.fit import cut, plain_line, utf8_size
 from eventlog_handlers.text.json_text import quoted
 from eventlog_handlers.text.template import expand
@@ -70,8 +70,7 @@ def encode(
 
 def _frames(event: Event, origin: str, title: str) -> Iterator[str]:
     """JSON of all but the message, not closed, from the fullest to the smallest that can be told apart."""
-    # Milliseconds, rounded down; the thousandth undoes what a float loses of 1700000000.123.
-    required = f'{{"date":{math.floor(event.time * 1000 + 0.001)},"status":{quoted(event.status)}'
+    required = f'{{"date":{milliseconds(event.time)[0]},"status":{quoted(event.status)}'
     title_text = _title(title, event)
     origin_text = cut(plain_line(expand(origin, event)), TAG_VALUE_BYTES)
     named = f'{required},"title":{quoted(title_text)}'
@@ -172,9 +171,3 @@ def _tag_value(value: JSON) -> str:
         return ""
     text = plain_line(_as_text(value))
     return text if len(text) <= TAG_VALUE_BYTES // 4 else cut(text, TAG_VALUE_BYTES)
-
-
-# --- Its message, in Markdown ------------------------------------------------------------------------------
-
-
-# --- What the service says ---------------------------------------------------------------------------------

@@ -1,0 +1,22 @@
+"""An event's time as the services' milliseconds. Pure."""
+
+from __future__ import annotations
+
+LAST_MILLISECOND = 253_402_300_799_999
+"""31 December 9999, 23:59:59.999 UTC since the epoch."""
+
+
+def milliseconds(time: float) -> tuple[int, bool]:
+    """*time*, in seconds since the epoch, rounded to the millisecond, and whether it tells that time.
+
+    What lies outside 1970 to 9999 becomes the nearer end, and what is no number becomes the epoch; then the
+    second value is False.
+    """
+    try:
+        wanted = round(time * 1000)
+    except OverflowError:  # infinite
+        wanted = LAST_MILLISECOND + 1 if time > 0 else -1
+    except ValueError:  # not a number
+        wanted = -1
+    shown = min(max(wanted, 0), LAST_MILLISECOND)
+    return shown, shown == wanted

@@ -175,6 +175,18 @@ PROCESS = [
     Row("P24", "suspend and resume", "old connections are not reused", "– / D"),
     Row("P25", "the wall clock steps", "no effect on batching, rests and deadlines", "– / –"),
     Row("P26", "builds without the GIL", "no unlocked sums", "– / –; that test runs on such a build only"),
+    Row(
+        "P27",
+        "records after the last exit hook and while the interpreter takes itself apart",
+        "sent in the thread that logs where its connections are known, else told; no thread, no wait",
+        "what can't be sent, told / –",
+    ),
+    Row(
+        "P28",
+        "threads outlive main or a child's target",
+        "the process goes on; the budget of its end is spent at its end",
+        "– / –",
+    ),
 ]
 
 RECORDS = [

@@ -148,6 +148,7 @@ class Worker:
         self._threads = 0
         self._waiting = False  # a thread sleeps until a token arrives; at most one does
         self._parked = False
+        self._ending = False  # of the process: no thread of ours is to sleep any more
         self._closed = False  # at least once: logging's shutdown won't come again
         self._said_left = 0
         self._restarts = 0
@@ -174,18 +175,19 @@ class Worker:
         if self._closed and lifecycle.past_exit_hooks():
             self._flush_late()
         elif len(captures) >= self._wake_at:
-            if not self._rouse() and self._may_send_inline:
-                self._may_send_inline = False
-                self._send_inline()
+            if not self._rouse():
+                self._send_without_thread()
             if len(captures) > self.settings.capacity:
                 self._intake.shed_one(captured)
 
     def _fold_opened(self) -> None:
         """Some fold has its first repeat to tell of: there must be a thread that sees its window's end."""
-        if self._closed and lifecycle.past_exit_hooks():
+        if (self._closed and lifecycle.past_exit_hooks()) or (
+            (self._waiting or self._threads == 0)  # else a thread is about to look, or looks when it leaves
+            and not self._rouse()
+            and lifecycle.is_finalizing()
+        ):
             self._flush_late()
-        elif self._waiting or self._threads == 0:  # else a thread is about to look, or looks when it leaves
-            self._rouse()
 
     def commit(self, captured: Capture) -> None:
         """Take a capture in and have it in the buffer, rendered, before returning: ``durability="commit"``.
@@ -193,7 +195,8 @@ class Worker:
         Waits for other threads that are at the buffer. What logs within a commit of this very thread (a
         signal handler, a ``__del__``, the user's hook) takes the ordinary way.
         """
-        if self._ledger.is_in_use_here() or self._committing.active:
+        is_late = self._closed and lifecycle.past_exit_hooks()
+        if is_late or self._ledger.is_in_use_here() or self._committing.active:
             self.submit(captured)
             return
         self._committing.active = True
@@ -208,6 +211,8 @@ class Worker:
 
     def _rouse(self) -> bool:
         """Have some thread look at the intake soon; False if there is none and none can be started."""
+        if lifecycle.is_finalizing():
+            return False  # the threads that are there never run again
         if self._waiting:
             self._wake_at = self._high_water  # before the token: whoever takes it sets the mark anew
             self._wake.put(None)
@@ -225,6 +230,8 @@ class Worker:
             now = self._clock()
             if now >= self._start_again_at:
                 lifecycle.hook_process()
+                if self._closed and lifecycle.past_exit_hooks():
+                    raise RuntimeError("nobody would wait for a thread at the end of the process")
                 if fork.forks_unannounced():
                     raise RuntimeError("no thread of ours may be alive when uWSGI forks")
                 self._start_thread(self._run, f"eventlog-{self.name}")
@@ -244,6 +251,14 @@ class Worker:
             # its thread and its caller come here.
             self._starting.release()
 
+    def _send_without_thread(self) -> None:
+        """A record came, and no thread can be had for it."""
+        if lifecycle.is_finalizing() or (self._closed and lifecycle.past_exit_hooks()):
+            self._flush_late()
+        elif self._may_send_inline:
+            self._may_send_inline = False
+            self._send_inline()
+
     def _send_inline(self) -> None:
         """Where no thread can be had the caller sends: events don't wait for the end of the process."""
         if (
@@ -260,17 +275,45 @@ class Worker:
             self._ledger.close_ticket(ticket)
 
     def _flush_late(self) -> None:
-        """No hook of ours comes any more: send now, as long as the exit's budget lasts."""
+        """No hook of ours comes any more: send in this thread, as long as the exit's budget lasts.
+
+        Starts no thread, and waits for none that stands still: while the interpreter takes itself apart, a
+        thread of ours that is still there holds perhaps the very lock that sending needs. What a first
+        request imports can't be imported then either.
+        """
         if self._ledger.is_in_use_here():
             return
+        is_finalizing = lifecycle.is_finalizing()
+        if is_finalizing and (self._threads or not self._ledger.lock.acquire(blocking=False)):
+            self._say_left(self._ledger.roughly_pending(), 0)
+            return
+        try:
+            if is_finalizing and not self._delivery.has_sent():
+                with contextlib.suppress(ImportError):
+                    while self._render_chunk():  # into the spool, if there is one
+                        pass
+            else:
+                self._send_late()
+            self.say_what_is_left()
+        finally:
+            if is_finalizing:
+                self._ledger.lock.release()
+
+    def _send_late(self) -> None:
         started = self._clock()
-        self.finish_drain(self.start_drain(), lifecycle.budget(self))
+        deadline = started + lifecycle.budget(self)
+        ticket = self.start_drain()
+        with own_traffic.at_work():
+            while not ticket.finished and self._clock() < deadline:
+                if self.step(deadline=deadline) is not None:
+                    break
+        # What is not settled by now rests after a failure, or another thread has it in hand.
+        self.finish_drain(ticket, deadline - self._clock() if self._threads else 0.0)
         lifecycle.spend(self._clock() - started)
-        self.say_what_is_left()
 
     def _wait_for_room(self) -> None:
         capacity = self.settings.capacity
-        if own_traffic.mark.active or self._ledger.roughly_held() < capacity:
+        if own_traffic.mark.active or self._ledger.roughly_held() < capacity or lifecycle.is_finalizing():
             return
         deadline = self._clock() + _BLOCK_SECONDS
         never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
@@ -372,7 +415,7 @@ class Worker:
     def _sleep(self, idle: Idle) -> bool:
         """Wait for a record, a flush or the time; False if this thread is to end. One sleeper is enough."""
         with self._ledger.lock:
-            if self._waiting or (self._parked and not self._ledger.pending()):
+            if self._waiting or self._ending or (self._parked and not self._ledger.pending()):
                 if self._waiting and idle.seconds is not None:
                     self._wake.put(
                         None
@@ -422,6 +465,9 @@ class Worker:
             if self._ledger.roughly_pending():
                 self._ledger.hurry_folds()
                 self._rouse()
+            return None
+        if lifecycle.is_finalizing():
+            self._flush_late()
             return None
         return self.start_drain(urgent=lifecycle.exiting())
 
@@ -478,18 +524,32 @@ class Worker:
         self._parked = self._closed = True
         if self._waiting:
             self._wake.put(None)
-        if lifecycle.exiting():
+        if lifecycle.exiting() and not lifecycle.is_finalizing():
             self.say_what_is_left()
+            lifecycle.end_threads_of([self])
         return settled
+
+    def end_threads(self) -> None:
+        """Have the threads end now, whatever is pending: the process ends. Does not wait."""
+        self._ending = True
+        if self._waiting:
+            self._wake.put(None)
+
+    def has_threads_to_end(self) -> bool:
+        """Whether a thread that is not stuck in a request is still there."""
+        return self._threads > self._delivery.under_way()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr what the end of the process leaves or loses; once for the same number."""
         pending = self._ledger.pending()
         self._ledger.rest()
+        self._say_left(pending, min(pending, self._ledger.buffer.state().get("in_file", 0)))
+
+    def _say_left(self, pending: int, kept: int) -> None:
+        """*pending* events are left, *kept* of them in the spool."""
         if not pending or pending == self._said_left:
             return
         self._said_left = pending
-        kept = min(pending, self._ledger.buffer.state().get("in_file", 0))
         why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
         if kept:
             self._self_log.say(f"{kept} event(s) stay in the spool for the next process{why}")

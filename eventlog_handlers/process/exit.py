@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures.thread  # noqa: F401 - boto3, first imported at exit, needs it there (python/cpython#86813)
+import contextlib
 import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from eventlog_handlers.process import celery
 from eventlog_handlers.process.clock import monotonic
 from eventlog_handlers.process.fork import fork_gate
+from eventlog_handlers.process.start_thread import start_thread
 
 
 class Participant(Protocol):
@@ -38,6 +40,12 @@ class Participant(Protocol):
     def say_what_is_left(self) -> None:
         """Tell on stderr, once, what the end of the process loses."""
 
+    def end_threads(self) -> None:
+        """Have the threads end now, whatever is pending. Does not wait."""
+
+    def has_threads_to_end(self) -> bool:
+        """Whether a thread that is not stuck in a request is still there."""
+
     def after_fork_in_child(self) -> None:
         """Start a new life: the parent still owns what was buffered."""
 
@@ -49,6 +57,8 @@ _IMPORT_SECONDS = (
     5.0  # a fork waits no longer than that: whoever imports may be waiting for the forking thread
 )
 _fork_waited = False
+_ENDING_SECONDS = 0.25  # how long the end of the process waits for idle threads of ours to be gone
+_ENDING_POLL_SECONDS = 0.001
 _exiting = False
 _past_hooks = False
 _spent_seconds = 0.0
@@ -73,13 +83,18 @@ def hold(participant: Participant) -> None:
 
 
 def exiting() -> bool:
-    """Whether the interpreter has begun to end."""
+    """Whether the process has begun to end: main and every other thread that keeps it alive are over."""
     return _exiting
 
 
 def past_exit_hooks() -> bool:
     """Whether the last of our own exit hooks has run; only ``Handler.close`` may still come."""
-    return _past_hooks
+    return _past_hooks or is_finalizing()
+
+
+is_finalizing = sys.is_finalizing
+"""Whether the interpreter takes itself apart. Then all threads but this one stand still for ever, whatever
+lock they hold; a thread started now never runs; and nothing can be imported."""
 
 
 def budget(participant: Participant) -> float:
@@ -145,14 +160,16 @@ def _hook_exit() -> None:
     global _hooked_pid, _exiting, _past_hooks, _spent_seconds
     inherited = _hooked_pid is not None
     _hooked_pid = os.getpid()
-    _exiting, _past_hooks, _spent_seconds = False, False, 0.0
+    # The process's first record may come in one of atexit's own hooks; one registered now is not called.
+    is_late = threading.current_thread() is threading.main_thread() and not threading.main_thread().is_alive()
+    _exiting, _past_hooks, _spent_seconds = is_late, is_late, 0.0
     if not inherited:  # a forked child inherits these two lists
         _register(getattr(threading, "_register_atexit", None), _at_threading_exit)
         _register(atexit.register, _at_exit)
     celery.connect(_at_child_exit)
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
-        _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_threading_exit)
+        _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_process_child_end)
         from eventlog_handlers.process import sigterm
 
         sigterm.install_in_multiprocessing_child()
@@ -167,9 +184,40 @@ def _register(register: Callable[[Callable[[], None]], object] | None, hook: Cal
 
 
 def _at_threading_exit() -> None:
+    """The main thread is over. The process is, too, unless other threads keep it alive.
+
+    While they do, it goes on like any other: our threads send what it logs, and nothing is charged to the
+    budget of its end, which comes in ``_at_exit``.
+    """
     global _exiting
+    if not _threads_that_keep_alive():
+        _exiting = True
+        drain_all()
+
+
+def _at_process_child_end() -> None:
+    """The target of a multiprocessing child has returned. It joins its threads next, then runs no hook."""
+    global _exiting
+    others = _threads_that_keep_alive()
+    if others:
+        with contextlib.suppress(RuntimeError):  # threads are refused: what is logged from now on is lost
+            start_thread(lambda: _drain_after(others), "eventlog-last-words", daemon=False)
+            return
     _exiting = True
     drain_all()
+
+
+def _drain_after(others: list[threading.Thread]) -> None:
+    global _exiting
+    for thread in others:
+        thread.join()
+    _exiting = True
+    drain_all(final=True)
+
+
+def _threads_that_keep_alive() -> list[threading.Thread]:
+    here = threading.current_thread()
+    return [thread for thread in threading.enumerate() if not thread.daemon and thread is not here]
 
 
 def _at_exit() -> None:
@@ -177,8 +225,23 @@ def _at_exit() -> None:
     _exiting = True
     try:
         drain_all(final=True)
+        end_threads_of(_living())
     finally:
         _past_hooks = True
+
+
+def end_threads_of(participants: Sequence[Participant]) -> None:
+    """End those threads of theirs that are not stuck in a request, and wait a moment until they have ended.
+
+    One that is still there when the interpreter takes itself apart stands still, perhaps with a lock that a
+    record of that time needs.
+    """
+    for participant in participants:
+        participant.end_threads()
+    deadline = monotonic() + _ENDING_SECONDS
+    never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
+    while any(participant.has_threads_to_end() for participant in participants) and monotonic() < deadline:
+        never.wait(_ENDING_POLL_SECONDS)
 
 
 def _at_child_exit() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import logging
+import sys
 import threading
 from collections.abc import Callable
 
@@ -12,7 +13,14 @@ from eventlog_handlers.process import fork
 _native_start = _thread.start_new_thread
 
 
-def start_thread(run: Callable[[], None], name: str) -> None:
+def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> None:
+    """Run *run* in a thread of its own; raises RuntimeError where the system or the interpreter refuses it.
+
+    A thread that is no *daemon* keeps the process alive.
+    """
+    if sys.is_finalizing():  # Thread.start would wait for ever for a thread that never runs
+        raise RuntimeError("the interpreter takes itself apart")
+
     def live() -> None:
         try:
             run()
@@ -20,7 +28,7 @@ def start_thread(run: Callable[[], None], name: str) -> None:
             fork.fork_gate.ends()
 
     if _thread.start_new_thread is _native_start:
-        threading.Thread(target=live, name=name, daemon=True).start()
+        threading.Thread(target=live, name=name, daemon=daemon).start()
     else:
         # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
         # the whole program. In a real one they are what they seem.

@@ -228,7 +228,12 @@ DISK = [
         "D3", "directory read-only, missing, foreign, a link", "goes on in memory, told once", "as in memory"
     ),
     Row(
-        "D4", "damaged file", "salvaged row by row; the rest put aside, gaps counted", "damaged rows, counted"
+        "D4",
+        "damaged file",
+        "read row by row as far as SQLite can; what is missing is counted as far as that can be told, and "
+        "the file is kept as `*.bad` for sqlite3's `.recover`. Damage inside a WAL undoes the commits behind "
+        "it, and nobody can count those; a killed process makes no such damage",
+        "damaged rows, counted",
     ),
     Row("D5", "file held by another process", "left alone", "–"),
     Row(

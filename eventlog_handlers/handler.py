@@ -271,7 +271,7 @@ def _make_buffer(pipeline: PipelineSettings, destination: Destination, self_log:
         capacity_bytes=pipeline.capacity_bytes,
         policy=pipeline.when_full,
         max_age_seconds=pipeline.max_age,
-        clock=clock.monotonic,
+        clock=clock.boot_time,
         wall_clock=time.time,
         report=self_log.say_once,
         # Not the key: it may be another one when the events of a dead process are taken over.

@@ -1,8 +1,9 @@
-"""The spool directory: who may use it, what its files are called, which process owns which. No SQL here.
+"""The spool directory: its owner and mode, the names of its files, the process that owns each. No SQL here.
 
-One process, one connection, one file. A file ``X.spool`` belongs to whoever holds ``flock`` on ``X.lock``;
-the kernel lets go of it when the process ends, however it ends. The lock lies beside the database, not on it,
-because closing any descriptor of the database would drop the locks SQLite itself holds there.
+One process, one connection, one file. A file ``X.spool`` belongs to the process that holds ``flock`` on
+``X.lock``; the kernel lets go of it when the process ends, however it ends. The lock lies beside the
+database, not on it, because closing any descriptor of the database would drop the locks that SQLite itself
+holds there.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ class Names:
         name = f"{self._identity}-{SCHEMA}-{age}-{os.getpid()}-{os.urandom(4).hex()}.spool"
         return self._directory / name
 
-    def spools(self) -> list[Path]:
-        """Files of this destination in our schema, oldest first, whoever owns them."""
-        return self._matching(f"{self._identity}-{SCHEMA}-*.spool")
+    def listed(self) -> tuple[list[Path], list[Path]]:
+        """Files of this destination: those in our schema, oldest first, and those in another schema.
 
-    def foreign(self) -> list[Path]:
-        """Files of this destination in another schema."""
-        ours = set(self.spools())
-        return [path for path in self._matching(f"{self._identity}-v*.spool") if path not in ours]
+        From one reading of the directory: between two of them another process makes and deletes files.
+        """
+        found = self._matching(f"{self._identity}-v*.spool")
+        ours = [path for path in found if path.name.startswith(f"{self._identity}-{SCHEMA}-")]
+        return ours, [path for path in found if path not in ours]
 
     def sweep(self) -> None:
         """Remove locks whose file is gone, and all but the newest quarantined files."""

@@ -9,6 +9,7 @@ connection, one file, because SQLite before 3.51.3 can corrupt a WAL that two co
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -68,8 +69,8 @@ class SpoolFile:
     """An open spool file and the lock that makes it ours.
 
     *top* is the highest sequence number ever inserted. The table ``removed`` holds *top* minus the number of
-    rows that should be there, and the highest number removed, so that whoever adopts the file can tell how
-    many are missing. It costs a put nothing.
+    rows that should be there, and the highest number removed, so that the process that adopts the file can
+    tell how many are missing. It costs a put nothing.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SpoolFile:
         self.top = 0
         self._lock = lock
         self._connection: sqlite3.Connection | None = connection
+        self._pid = os.getpid()
         self._cap_bytes = cap_bytes
         self._identity = directory.file_identity(path)
         self._has_wal = False
@@ -186,6 +188,10 @@ class SpoolFile:
         count, top = self._database.execute("SELECT count, top FROM removed").fetchone()
         return int(count), int(top)
 
+    def has_tables(self) -> bool:
+        """False for a file whose process was killed while it made it."""
+        return bool(self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+
     def __len__(self) -> int:
         return int(self._database.execute("SELECT count(*) FROM event").fetchone()[0])
 
@@ -218,6 +224,8 @@ class SpoolFile:
         if connection is not None:
             with contextlib.suppress(Exception):  # a damaged file; what counts is committed already
                 connection.close()
+            if self._pid == os.getpid():
+                _may_be_collected(connection)
 
     def discard(self) -> None:
         """Delete the file, and let it go."""
@@ -228,7 +236,7 @@ class SpoolFile:
         self._end(directory.quarantine)
 
     def let_go(self) -> None:
-        """Leave the file as it is to whoever adopts it."""
+        """Leave the file as it is to the process that adopts it."""
         self.rest()
         self._lock.let_go()
 
@@ -253,8 +261,6 @@ class SpoolFile:
 
 def make_database(path: Path) -> sqlite3.Connection:
     """An empty database in a new file of mode 0600; SQLite gives its side files the same mode."""
-    import os
-
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
     connection = _connect(path)
     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
@@ -304,10 +310,19 @@ def _never_collect(connection: sqlite3.Connection) -> None:
     """See to it that nothing but ``close`` closes *connection*.
 
     A forked child inherits the object, and its destructor there, at the latest when the child ends, would run
-    SQLite's close on the parent's file. The reference given away here is a few hundred bytes per file.
+    SQLite's close on the parent's file. So one reference is given away, until ``_may_be_collected``.
     """
+    _count_reference(connection, "Py_IncRef")
+
+
+def _may_be_collected(connection: sqlite3.Connection) -> None:
+    """Take back what ``_never_collect`` gave away: this process has closed the connection itself."""
+    _count_reference(connection, "Py_DecRef")
+
+
+def _count_reference(connection: sqlite3.Connection, change: str) -> None:
     try:
         import ctypes
     except ImportError:
         return  # an interpreter built without it; SQLite's own locks still hold the child off
-    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    getattr(ctypes.pythonapi, change)(ctypes.py_object(connection))

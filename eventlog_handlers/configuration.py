@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
 
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.handler import EventHandler, live_handlers
+from eventlog_handlers.listening import setup
 from eventlog_handlers.process import clock
 from eventlog_handlers.process import exit as lifecycle
 from eventlog_handlers.services.cloudwatch.handler import CloudWatchEventsHandler
@@ -84,6 +84,7 @@ class FanOut(logging.Handler):
         for handler in self.handlers:
             handler.close(0.0)  # flushed, or over its time
         super().close()
+        setup.closed(self)
 
 
 def configure(
@@ -91,6 +92,7 @@ def configure(
     *,
     level: int | str = "ERROR",
     logger: str | logging.Logger | None = None,
+    uncaught: bool = True,
     **options: Any,
 ) -> logging.Handler:
     """Attach a handler to *logger* (the root logger by default) and return it.
@@ -98,8 +100,12 @@ def configure(
     *dsn* names the destination, or several separated by blanks (then *options* must fit all of them):
     ``cms://cn-hangzhou?group_id=7``, ``guance://cn1``, ``cloudwatch://default?region=us-east-1``; None takes
     it from ``EVENTLOG_DSN``. Credentials come from the environment, never from the DSN. Calling it again
-    with the same arguments changes nothing; with others it replaces the handler. Where uvicorn is loaded its
-    logger, which doesn't propagate, gets the handler too. Raises SettingsError.
+    with the same arguments changes nothing; with others it replaces the handler. Raises SettingsError.
+
+    With *uncaught* the handler also gets the exceptions that end the program or a thread, and those that
+    Python can only print (``listening.uncaught``). On the root logger it is attached to the loggers of web
+    servers too, which do not propagate (``listening.servers``). What reached stderr before still does
+    (``listening.last_resort``).
     """
     if dsn is not None and not isinstance(dsn, str):
         raise SettingsError(f"dsn takes a string such as 'guance://cn1', not {type(dsn).__name__}")
@@ -109,13 +115,14 @@ def configure(
             raise SettingsError("no destination: give a DSN such as guance://cn1, or set EVENTLOG_DSN")
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     level = checks.level(level)
-    asked = (dsn.split(), level, options)
+    uncaught = checks.boolean("uncaught", uncaught)
+    asked = (dsn.split(), level, uncaught, options)
     lock = _lock
     is_locked = lock.acquire(timeout=_LOCK_SECONDS)
     try:
         before = _configured.get(target.name)
         if before is not None and before[0] == asked:
-            _attach(target, before[1])
+            setup.begin(target, before[1], catch=uncaught)
             return before[1]
         handlers = [
             _CLASSES[scheme](level=level, **{**options, **own_options})
@@ -123,10 +130,9 @@ def configure(
         ]
         handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
         _configured[target.name] = (asked, handler)
-        _attach(target, handler)
+        setup.begin(target, handler, catch=uncaught)
         if before is not None:
-            for holder in (target, logging.getLogger("uvicorn")):
-                holder.removeHandler(before[1])
+            setup.end(before[1])
     finally:
         if is_locked:
             lock.release()
@@ -142,16 +148,6 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _attach(target: logging.Logger, handler: logging.Handler) -> None:
-    if handler not in target.handlers:
-        target.addHandler(handler)
-    uvicorn = logging.getLogger("uvicorn")
-    # "Exception in ASGI application" goes to uvicorn.error, whose parent has propagate=False.
-    is_uvicorn_apart = "uvicorn" in sys.modules and not uvicorn.propagate
-    if target is logging.getLogger() and is_uvicorn_apart and handler not in uvicorn.handlers:
-        uvicorn.addHandler(handler)
 
 
 def flush(timeout: float | None = None) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
+from eventlog_handlers.listening import setup, told
 from eventlog_handlers.pipeline.counters import loss_record
 from eventlog_handlers.pipeline.dry_run import Rehearsal
 from eventlog_handlers.pipeline.ledger import Ticket
@@ -133,6 +134,9 @@ class EventHandler(logging.Handler):
         try:
             # logging has asked the system for it; where the record is another process's, we ask again.
             is_here = record.process == worker.pid
+            exc_info = record.exc_info
+            if exc_info is not None and not told.admits(exc_info, record.levelno):
+                return  # a server logs what was reported as it passed by
         except FATAL:
             raise
         except BaseException:
@@ -187,6 +191,7 @@ class EventHandler(logging.Handler):
         self._worker.park(timeout)
         self._leave_pacer()
         super().close()
+        setup.closed(self)
 
     def stats(self) -> dict[str, Any]:
         """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""

@@ -19,9 +19,14 @@ def loggers() -> list[logging.Logger]:
     return [logging.getLogger(), *(logger for logger in made if isinstance(logger, logging.Logger))]
 
 
-def is_ours(handler: logging.Handler) -> bool:
-    """Whether *handler* is one of this package, or of a class made from one of these."""
+def is_of_this_package(handler: logging.Handler) -> bool:
+    """Whether *handler*'s class is one of this package, or made from one of these."""
     return any(base.__module__.partition(".")[0] == _PACKAGE for base in type(handler).__mro__)
+
+
+def is_ours(handler: logging.Handler) -> bool:
+    """Whether *handler* makes events of records: our stand-in for ``logging.lastResort`` does not."""
+    return is_of_this_package(handler) and hasattr(handler, "stats")
 
 
 def path(name: str) -> Iterator[logging.Logger]:

@@ -1,0 +1,143 @@
+"""Exceptions that nobody catches become events: the four places where Python meets them.
+
+``sys.excepthook`` (the program ends), ``threading.excepthook`` (a thread ends), ``sys.unraisablehook`` (a
+``__del__`` raised) and, where asyncio is loaded, an event loop's exception handler that logs nothing. At each
+place the hook that was there is kept and called, so what is printed stays as it was. ``KeyboardInterrupt``
+and ``SystemExit`` are ends that somebody asked for and no events; neither is what a person types at a prompt.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from eventlog_handlers.listening import report
+
+LOGGER = "eventlog_handlers.uncaught"
+_NO_EVENTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+class _Chained:
+    """A hook that has *tell* look at what happened and leaves the rest to *previous*, the hook before it.
+
+    *tell_first*: before *previous*, which may never return; else after it, which may log the exception.
+    """
+
+    def __init__(
+        self, previous: Callable[..., Any], tell: Callable[..., None], *, tell_first: bool = True
+    ) -> None:
+        self.previous = previous
+        self.is_active = True
+        self._tell = tell
+        self._tell_first = tell_first
+
+    def __call__(self, *args: Any) -> Any:
+        if self._tell_first:
+            self._told(*args)
+        try:
+            return self.previous(*args)
+        finally:
+            if not self._tell_first:
+                self._told(*args)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Behave as a function does where it stands in a class: asyncio's hook is a method."""
+        return self if instance is None else lambda *args: self(instance, *args)
+
+    def _told(self, *args: Any) -> None:
+        if not self.is_active:
+            return
+        try:
+            self._tell(*args)
+        except Exception:
+            return  # an exception is being told of already, by the hook before this one: nothing to add
+
+
+_installed: list[tuple[Any, str, _Chained]] = []
+"""Object, attribute, hook: in the order of installing."""
+
+
+def install() -> None:
+    """Put the hooks in place. Where one of ours is the first hook already, nothing is changed."""
+    _install(sys, "excepthook", _of_program)
+    _install(threading, "excepthook", _of_thread)
+    _install(sys, "unraisablehook", _of_no_caller)
+    loops = sys.modules.get("asyncio.base_events")
+    loop_class = getattr(loops, "BaseEventLoop", None)
+    if loop_class is not None:
+        _install(loop_class, "call_exception_handler", _of_loop, tell_first=False)
+    report.when_empty(uninstall)
+
+
+def uninstall() -> None:
+    """Take the hooks away; one that somebody has chained another hook to stays, and only passes on."""
+    while _installed:
+        holder, name, hook = _installed.pop()
+        hook.is_active = False
+        if vars(holder).get(name) is hook:
+            setattr(holder, name, hook.previous)
+
+
+def _install(holder: Any, name: str, tell: Callable[..., None], *, tell_first: bool = True) -> None:
+    current = vars(holder).get(name)
+    if current is None or any(hook is current for _, _, hook in _installed):
+        return
+    hook = _Chained(current, tell, tell_first=tell_first)
+    _installed.append((holder, name, hook))
+    setattr(holder, name, hook)
+
+
+def _of_program(kind: type[BaseException], error: BaseException | None, traceback: Any) -> None:
+    if error is None or isinstance(error, _NO_EVENTS) or hasattr(sys, "ps1"):  # ps1: typed at a prompt
+        return
+    report.report(
+        error,
+        "uncaught %s: %s",
+        (type(error).__name__, report.text_of(error)),
+        logger=LOGGER,
+        level=logging.CRITICAL,
+        traceback=traceback,
+    )
+
+
+def _of_thread(args: Any) -> None:
+    error = args.exc_value
+    if error is None or isinstance(error, _NO_EVENTS):
+        return
+    name = "of Python" if args.thread is None else args.thread.name
+    report.report(
+        error,
+        "uncaught %s in thread %s: %s",
+        (type(error).__name__, name, report.text_of(error)),
+        logger=LOGGER,
+        traceback=args.exc_traceback,
+    )
+
+
+def _of_no_caller(unraisable: Any) -> None:
+    error = unraisable.exc_value
+    if error is None or isinstance(error, _NO_EVENTS):
+        return
+    where = getattr(unraisable.object, "__qualname__", None) or type(unraisable.object).__qualname__
+    report.report(
+        error,
+        "%s ignored in %s: %s",
+        (type(error).__name__, str(where), report.text_of(error)),
+        logger=LOGGER,
+        traceback=unraisable.exc_traceback,
+    )
+
+
+def _of_loop(_loop: Any, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    if not isinstance(error, BaseException) or isinstance(error, _NO_EVENTS):
+        return
+    report.report(
+        error,
+        "%s: %s: %s",
+        (str(context.get("message")), type(error).__name__, report.text_of(error)),
+        logger=LOGGER,
+    )

@@ -218,6 +218,15 @@ class Plain:
         return self._inside(value, what, depth, lambda: self.object_of(pairs, len(pairs), what, depth))
 
 
+def plain_attributes(values: Mapping[Any, Any], defects: list[str]) -> dict[str, JSON]:
+    """The attributes of an event: *values* under names of text, as JSON that every service can be sent."""
+    plain = Plain(defects)
+    result: dict[str, JSON] = {}
+    for name, value in values.items():
+        result[plain.name(name, result, "extra")] = plain.of(value, f"extra {name!r}")
+    return result
+
+
 # The first case that fits; an enum of strings is an enum, a str is no sequence. Iterators and generators are
 # in no case: to read them would use them up. Nor are mere iterables: a database query may be one.
 _CASES: tuple[tuple[type | tuple[type, ...], Callable[[Plain, Any, str, int], JSON]], ...] = (

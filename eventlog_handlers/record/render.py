@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import isfinite
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.record import exceptions as tracebacks
@@ -22,7 +22,7 @@ from eventlog_handlers.record import traceback_text
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, _named
 from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message
-from eventlog_handlers.record.plain import Plain, name_of, note, text_of
+from eventlog_handlers.record.plain import Plain, name_of, note, plain_attributes, text_of
 from eventlog_handlers.record.problem import _fingerprint
 from eventlog_handlers.record.sender import Identity
 from eventlog_handlers.text.fit import encodable, shorten
@@ -66,7 +66,7 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
     if captured.extras:
         extras = dict(captured.extras)
         steering = {name: Plain(defects).of(extras.pop(name), name) for name in STEERING if name in extras}
-        attributes = _attributes(extras, defects)
+        attributes = plain_attributes(extras, defects)
     message = captured.message
     if message is None:
         message = _part(
@@ -129,14 +129,6 @@ def _part(make: Callable[[], T], instead: T, what: str, defects: list[str]) -> T
     except Exception as error:
         note(defects, f"{what}: {name_of(type(error))} while rendered")
         return instead
-
-
-def _attributes(extras: dict[str, Any], defects: list[str]) -> dict[str, JSON]:
-    plain = Plain(defects)
-    result: dict[str, JSON] = {}
-    for name, value in extras.items():
-        result[plain.name(name, result, "extra")] = plain.of(value, f"extra {name!r}")
-    return result
 
 
 def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defects: list[str]) -> str:

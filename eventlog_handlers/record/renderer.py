@@ -11,6 +11,7 @@ from eventlog_handlers.process.host import hostname
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.plain import plain_attributes
 from eventlog_handlers.record.redact import redactor
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import identity
@@ -49,7 +50,7 @@ class Renderer:
             elif misfits := changed.misfits():
                 why = f"before_send returned an Event with an impossible {', '.join(misfits)}"
             else:
-                return changed
+                return _plain(changed)
         except Exception as error:
             why = f"before_send raised {type(error).__name__}"
         self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
@@ -58,3 +59,9 @@ class Renderer:
     def own_event(self, record: logging.LogRecord) -> Event:
         """An event of the package's own making: neither redacted nor shown to ``before_send``."""
         return render(capture(record, id_bits=random_bits()), self._who, level_map=self._level_map)
+
+
+def _plain(changed: Event) -> Event:
+    """What a hook made, with attributes that every service can be sent: no set, no NaN, no name but text."""
+    defects = list(changed.defects)
+    return changed._replace(attributes=plain_attributes(changed.attributes, defects), defects=tuple(defects))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -12,10 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
+from eventlog_handlers.process.self_log import SelfLog
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.services.cloudwatch.entry import encode as encode_entry
 from eventlog_handlers.services.cloudwatch.options import CloudWatchSettings
 from eventlog_handlers.services.cms.request import encode as encode_parameters
 from eventlog_handlers.services.guance.body import encode as encode_body
+from eventlog_handlers.settings.pipeline import pipeline_settings
 
 
 def entry(subject: Event) -> dict[str, Any]:
@@ -55,6 +61,51 @@ def test_the_time_is_rounded_once(time: float) -> None:
     assert round(moment.timestamp() * 1000) == date
     assert parameters(subject)["Time"][-8:-5] == f"{date % 1000:03d}"
     assert moment.isoformat(timespec="milliseconds")[20:23] == f"{date % 1000:03d}"
+
+
+class Odd:
+    """What no JSON has a form for."""
+
+    def __str__(self) -> str:
+        return "odd"
+
+
+HOOKS_VALUES: dict[Any, Any] = {
+    "nan": float("nan"),
+    "infinite": float("-inf"),
+    "bytes": b"caf\xc3\xa9",
+    "set": {3, 1, 2},
+    "datetime": datetime(2026, 11, 20, 11, 44, tzinfo=timezone.utc),
+    "tuple": (1, "two"),
+    "odd": Odd(),
+    "long": 2**70,
+    "surrogate": "\ud800",
+    "nested": {1: {"deep": {b"x"}}},
+    7: "an integer's name",
+    None: "no name",
+}
+
+
+def test_what_a_hook_puts_in_is_the_same_everywhere() -> None:
+    """Values that are no JSON become JSON once, after the hook: no service loses what another is sent."""
+
+    def hook(subject: Event) -> Event:
+        return subject._replace(attributes=HOOKS_VALUES)
+
+    pipeline = pipeline_settings({"before_send": hook}, max_batch=1, pace={})
+    record = logging.makeLogRecord({"msg": "m", "levelno": logging.ERROR})
+    rendered = Renderer(pipeline, SelfLog("test"))(capture(record, id_bits=1))
+    assert rendered is not None
+
+    at_cloudwatch = json.loads(entry(rendered)["Detail"], parse_constant=pytest.fail)["extra"]
+    at_cms = json.loads(parameters(rendered)["Content"], parse_constant=pytest.fail)["attributes"]
+    at_guance = body(rendered)
+
+    assert at_cloudwatch == at_cms == rendered.attributes
+    assert at_cms["set"] == [1, 2, 3]
+    assert (at_cms["nan"], at_cms["bytes"], at_cms["7"]) == ("NaN", "café", "an integer's name")
+    assert at_guance["customTags"]["ext_7"] == "an integer's name"
+    assert all(f"\n{name}: " in at_guance["message"] for name in rendered.attributes)
 
 
 @pytest.mark.parametrize("message", ["x" * 300_000, "支付" * 100_000, '"\\' * 200_000])

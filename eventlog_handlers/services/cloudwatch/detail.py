@@ -10,9 +10,8 @@ of signed 64 bits) and opentelemetry.io/docs/specs/semconv for the names.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any
@@ -25,7 +24,6 @@ from eventlog_handlers.text.shares import _share
 SCHEMA = "urn:eventlog-handlers:detail-1"
 """What the key ``schema`` holds; the ``$id`` of the JSON Schema."""
 
-_MAX_DEPTH = 50  # of an attribute; the service takes 1000 levels, targets and consumers' parsers fewer
 _MAX_INT, _MIN_INT = 2**63 - 1, -(2**63)
 
 # Lone surrogates have no UTF-8; U+FFFE and U+FFFF are refused by SQS, the commonest target.
@@ -89,8 +87,7 @@ def make(event: Event, moment: datetime, defects: Sequence[str]) -> str:
     if event.tags:
         text += f',"tags":{compact(dict(event.tags))}'
     if event.attributes:
-        extra = {str(key): _plain(value) for key, value in event.attributes.items()}
-        text += f',"extra":{compact(extra)}'
+        text += f',"extra":{compact(dict(event.attributes))}'
     if defects:
         text += f',"defects":{compact(defects)}'
     if event.first_time is not None:
@@ -145,33 +142,6 @@ def severity_number(level: int) -> int:
 
 def _int64(number: int) -> int:
     return max(_MIN_INT, min(number, _MAX_INT))
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """*value* with nothing the service refuses: integers past 64 bits and numbers that aren't become strings.
-
-    Attributes are plain when they are made, but a hook of the user's may have changed them since.
-    """
-    if value is None or isinstance(value, (str, bool)):
-        return value
-    if isinstance(value, int):
-        return value if _MIN_INT <= value <= _MAX_INT else _digits(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if depth >= _MAX_DEPTH:
-        return "… [nested too deeply]"
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner, depth + 1) for inner in value]
-    return f"[{type(value).__name__}]"
-
-
-def _digits(number: int) -> str:
-    try:
-        return str(number)
-    except ValueError:  # past sys.get_int_max_str_digits()
-        return hex(number)
 
 
 # --- making it fit ----------------------------------------------------------------------------------------

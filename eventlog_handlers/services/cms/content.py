@@ -171,7 +171,7 @@ def _shown(value: Any) -> str:
     return scalar(value) or _json(value)
 
 
-_dump = JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+_dump = JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _json(value: Any) -> str:

@@ -57,7 +57,11 @@ long_texts = st.one_of(
     texts, st.tuples(texts.filter(bool), st.integers(1, 300)).map(lambda pair: pair[0] * pair[1])
 )
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | long_texts,
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | long_texts,
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(texts, inner, max_size=5),
     max_leaves=12,
 )

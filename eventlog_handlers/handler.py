@@ -26,7 +26,7 @@ from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import clock
 from eventlog_handlers.process.own_traffic import mark
-from eventlog_handlers.process.randomness import random_bits, random_fraction
+from eventlog_handlers.process.randomness import random_bits, random_fraction, reseed_if_forked
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record.capture import capture, degraded
@@ -70,6 +70,7 @@ class EventHandler(logging.Handler):
         destination: Destination,
     ) -> None:
         number = checks.level(level)
+        reseed_if_forked()
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
         renderer = Renderer(pipeline, self_log)

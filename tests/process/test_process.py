@@ -257,6 +257,42 @@ def test_p07_forked_children_send_theirs_and_none_of_the_parents(eventlog_consol
     assert len(ids) == 3 * FORKS + 1  # none has inherited the other's randomness
 
 
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
+@pytest.mark.parametrize("depth", [1, 2], ids=["children", "grandchildren"])
+def test_p07_children_forked_after_the_import_make_different_ids_and_delays(eventlog_console, fork, depth):
+    """The parent has imported the package and made no handler; each child makes its own, as servers do."""
+    done = run(
+        f"""
+        import ctypes
+        from eventlog_handlers import CMSHandler
+        from eventlog_handlers.process.randomness import random_fraction
+        children = []
+        for _ in range(4):
+            child = {fork}
+            if child == 0:
+                if {depth} == 2:
+                    child = {fork}
+                    if child:
+                        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+                handler = CMSHandler()
+                delay = random_fraction()
+                log.addHandler(handler)
+                log.error("delay %r", delay)
+                os._exit(0 if handler.flush(30) else 1)
+            children.append(child)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+        """,
+        console=eventlog_console.url,
+        preamble=PLAIN,
+    )
+
+    assert done.returncode == 0, done.stderr
+    contents = [event.body["Content"] for event in eventlog_console.events("cms")]
+    assert len(contents) == 4
+    assert len({content.partition("event_id: ")[2].split()[0] for content in contents}) == 4
+    assert len({content.splitlines()[0] for content in contents}) == 4
+
+
 CHILDREN = """
 import logging, logging.config, multiprocessing, sys
 

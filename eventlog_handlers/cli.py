@@ -18,10 +18,9 @@ from urllib.parse import urlencode, urlsplit
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MissingExtraError, SettingsError
+from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.local_console import CONSOLE_URL
-
-_SERVICES = ("guance", "cms", "cloudwatch")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate = commands.add_parser("estimate", help="read a log, and tell what it would cost as events")
     estimate.add_argument("logfile", metavar="LOGFILE", help="text or JSON lines; .gz too; - for stdin")
     estimate.add_argument(
-        "--service", action="append", choices=_SERVICES, help="only this one; may be repeated (default: all)"
+        "--service", action="append", choices=_costed(), help="only this one; may be repeated (default: all)"
     )
     estimate.add_argument(
         "--aggregate-seconds",
@@ -102,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("--json", action="store_true", help="print JSON")
     estimate.set_defaults(run=_estimate)
     return parser
+
+
+def _costed() -> list[str]:
+    """The services whose cost can be told."""
+    return [service.scheme for service in SERVICES.values() if service.has_cost]
 
 
 def _port(text: str) -> int:
@@ -139,7 +143,7 @@ def _estimate(chosen: argparse.Namespace) -> int:
     try:
         return run(
             Path(chosen.logfile),
-            services=chosen.service or _SERVICES,
+            services=chosen.service or _costed(),
             aggregate_seconds=chosen.aggregate_seconds,
             level=chosen.level,
             as_json=chosen.json,

@@ -13,13 +13,9 @@ from eventlog_handlers.handler import EventHandler, live_handlers
 from eventlog_handlers.listening import setup
 from eventlog_handlers.process import clock
 from eventlog_handlers.process import exit as lifecycle
-from eventlog_handlers.services.cloudwatch.handler import CloudWatchEventsHandler
-from eventlog_handlers.services.cms.handler import CMSHandler
+from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
-from eventlog_handlers.services.guance.handler import GuanceHandler
 from eventlog_handlers.settings import checks
-
-_CLASSES: dict[str, Any] = {"cms": CMSHandler, "guance": GuanceHandler, "cloudwatch": CloudWatchEventsHandler}
 
 _LOCK_SECONDS = 10.0
 _lock = threading.RLock()
@@ -125,7 +121,7 @@ def configure(
             setup.begin(target, before[1], catch=uncaught)
             return before[1]
         handlers = [
-            _CLASSES[scheme](level=level, **{**options, **own_options})
+            registry.SERVICES[scheme].handler_class()(**{"level": level, **options, **own_options})
             for scheme, own_options in parse_dsn(dsn)
         ]
         handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)

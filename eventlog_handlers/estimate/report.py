@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, TextIO
 
 from eventlog_handlers.estimate.problems import Problem, problem_of
 from eventlog_handlers.estimate.records import Reader, Record
-from eventlog_handlers.estimate.services import SERVICES, Service, Tally, event_of
+from eventlog_handlers.estimate.services import Tally, event_of
 from eventlog_handlers.estimate.windows import Folding, Sent, size_of
+from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.text.fit import one_line
 
 MAX_PROBLEMS = 50_000
@@ -45,7 +46,7 @@ class Estimate:
     def __init__(self, services: Sequence[str], aggregate_seconds: float, level: int) -> None:
         self._aggregate_seconds = aggregate_seconds
         self._level = level
-        self._services: list[Service] = [SERVICES[name] for name in services]
+        self._services = [SERVICES[name].cost() for name in services]
         self._names = list(services)
         self._before = [Tally(service) for service in self._services]
         self._after = [Tally(service) for service in self._services]

@@ -2,90 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventlog_handlers.estimate.problems import Problem
 from eventlog_handlers.estimate.records import Record
 from eventlog_handlers.estimate.windows import Sent
-from eventlog_handlers.events import Code, Event, Payload
+from eventlog_handlers.events import Code, Event
 from eventlog_handlers.pipeline.dry_run import billing_units
 from eventlog_handlers.record.render import status_of
 from eventlog_handlers.record.traceback_text import parsed
-from eventlog_handlers.services.cloudwatch import entry as cloudwatch
-from eventlog_handlers.services.cloudwatch.options import CLOUDWATCH_REQUEST_BYTES
-from eventlog_handlers.services.cms import request as cms
-from eventlog_handlers.services.guance import body as guance
+from eventlog_handlers.services.cost import Cost
 
 FLUSH_SECONDS = 1.0
 """How long a batch waits for more, as ``flush_interval`` has it."""
 
 
-class Service(NamedTuple):
-    """How a service takes events."""
-
-    title: str
-    encode: Callable[[Event], Payload]
-    max_events: int
-    """In one call."""
-    max_bytes: int
-    """Of one call."""
-    most_bytes: int
-    """Of one event, cut as the handler cuts it."""
-    calls_per_second: float | None
-    """Its documented quota; None: by region, and far away."""
-    quota: str
-    is_billed_by_size: bool
-
-
-def _cms(event: Event) -> Payload:
-    return cms.encode(
-        event,
-        event_name=cms.name_of(event, "{logger}"),
-        group_id=None,
-        content_format="text",
-        max_content_bytes=32_768,
-    )
-
-
-def _guance(event: Event) -> Payload:
-    return guance.encode(event, origin="{logger}", title="{message}", max_message_bytes=32_768)
-
-
-def _cloudwatch(event: Event) -> Payload:
-    return cloudwatch.encode(
-        event,
-        source="{logger}",
-        detail_type=None,
-        resources=(),
-        event_bus_name=None,
-        max_bytes=CLOUDWATCH_REQUEST_BYTES,
-    )
-
-
-SERVICES: Mapping[str, Service] = {
-    # Quotas: see the modules in wire/, where their sources stand.
-    "guance": Service(
-        "Guance", _guance, 1, guance.LIMITS.request_bytes, 40_000, 20 / 60, "20 calls/min", False
-    ),
-    "cms": Service("CMS", _cms, 50, cms.LIMITS.request_bytes, 34_000, 20.0, "20 calls/s", False),
-    "cloudwatch": Service(
-        "CloudWatch Events",
-        _cloudwatch,
-        10,
-        CLOUDWATCH_REQUEST_BYTES,
-        CLOUDWATCH_REQUEST_BYTES,
-        None,
-        "none",
-        True,
-    ),
-}
-
-
 class Tally:
     """Counts what goes to one service, told in order of time."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Cost) -> None:
         self._service = service
         self.events = self.calls = self.bytes = self.units = self.busiest_minute = 0
         self._minute: int | None = None

@@ -11,27 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.services.cloudwatch.options import CLOUDWATCH_OPTIONS
-from eventlog_handlers.services.cms.options import CMS_OPTIONS
-from eventlog_handlers.services.guance.options import GUANCE_OPTIONS
+from eventlog_handlers.services import registry
 from eventlog_handlers.settings import checks
-
-_SCHEMES: Mapping[str, tuple[str, frozenset[str]]] = {
-    # scheme: (the option its host part stands for, its options)
-    "cms": ("region", CMS_OPTIONS),
-    "guance": ("site", GUANCE_OPTIONS),
-    "cloudwatch": ("event_bus_name", CLOUDWATCH_OPTIONS),
-}
-_NEVER_IN_A_DSN = {
-    "access_key_id",
-    "access_key_secret",
-    "security_token",
-    "api_key",
-    "credentials",
-    "session",
-    "client",
-}
-_DSN_SHORT_NAMES = {"region": "region_name"}  # cloudwatch://default?region=… reads better
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
 
 def parse_dsn(dsn: str) -> list[tuple[str, dict[str, Any]]]:
@@ -50,13 +32,16 @@ def parse_dsn(dsn: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
     scheme, separator, _ = dsn.partition("://")
-    if not separator or scheme not in _SCHEMES:
+    service = registry.find(scheme) if separator else None
+    if service is None:
         # Of what is no DSN nothing is shown: it may be a key that went into the wrong variable.
+        *others, last = (f"{name}://" for name in registry.SERVICES)
         raise SettingsError(
-            "a DSN begins with cms://, guance:// or cloudwatch://, such as guance://cn1"
-            f"{checks.meant(scheme, _SCHEMES)}"
+            f"a DSN begins with {', '.join(others)} or {last}, such as guance://cn1"
+            f"{checks.meant(scheme, registry.SERVICES)}"
         )
-    host_option, known = _SCHEMES[scheme]
+    rows = {row.name: row for row in (*service.options(), *COMMON_OPTIONS)}
+    host_option = service.host_option
     try:
         parts = urllib.parse.urlsplit(dsn)
     except ValueError:
@@ -70,23 +55,22 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
         raise SettingsError(f"a {scheme}:// DSN has no path: options follow a '?', joined by '&'")
     options: dict[str, Any] = {host_option: parts.netloc} if parts.netloc else {}
     for name, text in urllib.parse.parse_qsl(parts.query, keep_blank_values=True):
-        if scheme == "cloudwatch":
-            name = _DSN_SHORT_NAMES.get(name, name)
-        if name in _NEVER_IN_A_DSN:
+        name = service.short_names.get(name, name)
+        if name in rows and rows[name].is_secret:
             raise SettingsError(f"{name} can't stand in a DSN: put credentials into the environment")
-        if name in options and name in known:
+        if name in options and name in rows:
             raise SettingsError(f"the {scheme}:// DSN gives {name} twice: leave one of them off")
         options[name] = _value(text)
     for name in options:
         # A name that resembles none is not shown: it may be a key that lost its own name.
-        if name not in known and not checks.meant(name, known):
+        if name not in rows and not checks.meant(name, rows):
             raise SettingsError(f"the {scheme}:// DSN names an option that {scheme}:// does not have")
-    checks.refuse_unknown(f"{scheme}://", options, known)
+    checks.refuse_unknown(f"{scheme}://", options, rows)
     if _has_user(options.get("proxies")):
         raise SettingsError(
             "proxies holds a user or a password, which can't stand in a DSN: put the proxy into HTTPS_PROXY"
         )
-    return scheme, options
+    return service.scheme, options
 
 
 def _value(text: str) -> Any:

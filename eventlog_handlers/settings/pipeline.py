@@ -1,4 +1,4 @@
-"""Settings of the pipeline, whatever the service: how records are held and at which pace they go."""
+"""Settings of the pipeline, whatever the service: how records are held and at which rate events go."""
 
 from __future__ import annotations
 
@@ -7,122 +7,79 @@ from typing import Any
 
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.settings import checks
-from eventlog_handlers.settings.values import MiB, PipelineSettings
+from eventlog_handlers.settings.options import OPTIONS
+from eventlog_handlers.settings.values import PipelineSettings
 
 SPOOL_MAX_AGE_SECONDS = 48 * 3600.0
 
-_PACES: Mapping[str, tuple[float, float]] = {
-    "requests_per_second": (0.001, 10_000),
-    "requests_per_minute": (0.01, 100_000),
-}
+_RATES = ("requests_per_second", "requests_per_minute")
+_BUDGETS = ("max_events_per_hour", "max_events_per_day")
+_RATE_HINT = "give requests_per_second or requests_per_minute with it"
 # A second more than the minute: the service counts arrivals, and two calls may draw nearer on their way.
 _WINDOW_SECONDS = 61.0
 
 
 def pipeline_settings(
-    options: Mapping[str, Any],
-    *,
-    max_batch: int,
-    pace: Mapping[str, float],
-    aggregate_seconds: float | None = None,
+    made: Mapping[str, Any], given: Mapping[str, Any], *, max_batch: int
 ) -> PipelineSettings:
-    """What *options* say of the pipeline; *pace* and *aggregate_seconds* hold where they give none.
+    """The pipeline's part of *made*, the checked values of all options; *given* are those the user gave.
 
-    *max_batch* is the service's limit of events a request. Raises SettingsError.
+    Checks what concerns several options. *max_batch* is the service's limit of events a request. Raises
+    SettingsError.
     """
-    # Its meaning is checks.endpoint's.
-    checks.boolean("allow_insecure", options.get("allow_insecure", False))
-    batch_size = options.get("batch_size")
-    spool = checks.directory("spool", options.get("spool"))
-    durability = checks.one_of("durability", options.get("durability", "staged"), ("staged", "commit"))
-    if durability == "commit" and spool is None:
-        raise SettingsError('durability="commit" needs a directory to commit to: give spool= as well')
-    dry_run = is_dry(options)
-    if dry_run:  # delivering to nobody, it would empty a spool of what others still have to send
-        spool, durability = None, "staged"
-    default_max_age = 3600.0 if spool is None else SPOOL_MAX_AGE_SECONDS
-    share = checks.integer("share", options.get("share", 1), 1, 10_000)
-    per_second, burst, window = _pace(options, pace, share)
-    per_hour = _budget("max_events_per_hour", options, share)
-    per_day = _budget("max_events_per_day", options, share)
-    has_budget = per_hour is not None or per_day is not None
-    if options.get("budget_reserve", 0.1) != 0.1 and not has_budget:
-        raise SettingsError(
-            "budget_reserve belongs to a budget: give max_events_per_hour or max_events_per_day with it"
-        )
-    if share > 1 and per_second is None and not has_budget:
-        raise SettingsError(
-            "share divides a pace or a budget: give requests_per_second, requests_per_minute, "
-            "max_events_per_hour or max_events_per_day with it"
-        )
-    return PipelineSettings(
+    per_second, per_minute = _rates(made, given)
+    _check_what_belongs_together(made, given, has_rate=per_second is not None or per_minute is not None)
+    fields = {name: made[name] for name in PipelineSettings.__annotations__ if name in made}
+    share, batch_size = made["share"], made["batch_size"]
+    if made["dry_run"]:  # delivering to nobody, it would empty a spool of what others still have to send
+        fields.update(spool=None, durability="staged")
+    if fields["spool"] is not None and "max_age" not in given:
+        fields["max_age"] = SPOOL_MAX_AGE_SECONDS
+    if per_minute is not None:
+        per_second = per_minute / 60
+    burst = made["burst"]
+    if per_minute is not None and "burst" not in given:
+        burst = max(1, min(burst, int(per_minute) // 4))
+    fields.update(
         batch_size=max_batch
         if batch_size is None
         else checks.integer("batch_size", batch_size, 1, max_batch),
-        service=checks.optional_text("service", options.get("service")),
-        env=checks.optional_text("env", options.get("env")),
-        tags=checks.tags(options.get("tags", {})),
-        capacity=checks.integer("capacity", options.get("capacity", 10_000), 1, 10_000_000),
-        capacity_bytes=checks.integer(
-            "capacity_bytes", options.get("capacity_bytes", 64 * MiB), 65_536, 2**40
-        ),
-        when_full=checks.one_of(
-            "when_full",
-            options.get("when_full", "drop_lowest"),
-            ("drop_lowest", "drop_newest", "block"),
-        ),
-        flush_interval=checks.number("flush_interval", options.get("flush_interval", 1.0), 0, 3600),
-        timeout=checks.timeout(options.get("timeout", (3.0, 10.0))),
-        exit_timeout=checks.number("exit_timeout", options.get("exit_timeout", 3.0), 0, 600),
-        max_age=checks.number("max_age", options.get("max_age", default_max_age), 1, 30 * 86_400),
-        concurrency=checks.integer("concurrency", options.get("concurrency", 4), 1, 64),
-        before_send=checks.function("before_send", options.get("before_send")),
-        level_map=checks.level_map(options.get("level_map")),
-        redact=checks.redact(options.get("redact", True)),
-        spool=spool,
-        durability=durability,
-        aggregate_seconds=checks.optional_number(
-            "aggregate_seconds", options.get("aggregate_seconds", aggregate_seconds), 0.1, 900
-        ),
-        observer=checks.observer(options.get("observer")),
-        flush_on_sigterm=checks.boolean("flush_on_sigterm", options.get("flush_on_sigterm", False)),
-        dry_run=dry_run,
-        requests_per_second=per_second,
-        burst=burst,
-        window=window,
-        max_events_per_hour=per_hour,
-        max_events_per_day=per_day,
-        budget_reserve=checks.number("budget_reserve", options.get("budget_reserve", 0.1), 0, 0.9),
+        requests_per_second=None if per_second is None else per_second / share,
+        burst=max(1, burst // share),
+        window=None if per_minute is None or per_minute < 1 else _window(int(per_minute), share),
+        **{name: None if made[name] is None else max(1, made[name] // share) for name in _BUDGETS},
     )
+    return PipelineSettings(**fields)
 
 
-def is_dry(options: Mapping[str, Any]) -> bool:
-    """Whether nothing is to be sent."""
-    return checks.boolean("dry_run", options.get("dry_run", False))
-
-
-def _pace(
-    options: Mapping[str, Any], pace: Mapping[str, float], share: int
-) -> tuple[float | None, int, tuple[int, float] | None]:
-    """Requests a second, burst and window of this process: what all may send, divided by *share*."""
-    given = {name: options[name] for name in _PACES if name in options} or pace
-    per_second, per_minute = (checks.optional_number(name, given.get(name), *_PACES[name]) for name in _PACES)
+def _rates(made: Mapping[str, Any], given: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """Requests a second and a minute, one of them None: what the user gave replaces the service's own."""
+    named = [name for name in _RATES if name in given] or _RATES
+    per_second, per_minute = (made[name] if name in named else None for name in _RATES)
     if per_second is not None and per_minute is not None:
         raise SettingsError(
             "requests_per_second and requests_per_minute exclude each other: leave one of them off"
         )
-    rate = per_second if per_minute is None else per_minute / 60
-    if "burst" in options and rate is None:
+    return per_second, per_minute
+
+
+def _check_what_belongs_together(
+    made: Mapping[str, Any], given: Mapping[str, Any], *, has_rate: bool
+) -> None:
+    has_budget = any(made[name] is not None for name in _BUDGETS)
+    if made["durability"] == "commit" and made["spool"] is None:
+        raise SettingsError('durability="commit" needs a directory to commit to: give spool= as well')
+    if made["budget_reserve"] != _USUAL_RESERVE and not has_budget:
+        raise SettingsError(f"budget_reserve belongs to a budget: give {' or '.join(_BUDGETS)} with it")
+    if "burst" in given and not has_rate:
+        raise SettingsError(f"burst belongs to a rate limit: {_RATE_HINT}")
+    if made["share"] > 1 and not has_rate and not has_budget:
         raise SettingsError(
-            "burst belongs to a pace: give requests_per_second or requests_per_minute with it"
+            f"share divides a rate limit or a budget: {_RATE_HINT}, or {' or '.join(_BUDGETS)}"
         )
-    usual_burst = 5 if per_minute is None else max(1, min(5, int(per_minute) // 4))
-    burst = checks.integer("burst", options.get("burst", usual_burst), 1, 1000)
-    return (
-        None if rate is None else rate / share,
-        max(1, burst // share),
-        None if per_minute is None or per_minute < 1 else _window(int(per_minute), share),
-    )
+
+
+_USUAL_RESERVE = next(option.default for option in OPTIONS if option.name == "budget_reserve")
 
 
 def _window(per_minute: int, share: int) -> tuple[int, float]:
@@ -130,9 +87,3 @@ def _window(per_minute: int, share: int) -> tuple[int, float]:
     if per_minute >= share:
         return per_minute // share, _WINDOW_SECONDS
     return 1, _WINDOW_SECONDS * share / per_minute
-
-
-def _budget(name: str, options: Mapping[str, Any], share: int) -> int | None:
-    """One process's part of a budget, never less than one event; None where there is no budget."""
-    limit = options.get(name)
-    return None if limit is None else max(1, checks.integer(name, limit, 1, 10**9) // share)

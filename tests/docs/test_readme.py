@@ -15,11 +15,9 @@ import pytest
 from processes import environment
 
 from eventlog_handlers import testing
-from eventlog_handlers.services.cloudwatch import options as cloudwatch_options
-from eventlog_handlers.services.cms import options as cms_options
-from eventlog_handlers.services.guance import handler as guance_handler
-from eventlog_handlers.services.guance import options as guance_options
-from eventlog_handlers.settings import options
+from eventlog_handlers.services.guance.options import GUANCE_SITES
+from eventlog_handlers.services.registry import SERVICES
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 from eventlog_handlers.text import template
 
 ROOT = Path(__file__).parents[2]
@@ -181,33 +179,25 @@ def test_the_django_block_is_what_the_application_reads():
     exec(block, names)
 
     own = {name: value for name, value in names["EVENTLOG"].items() if name not in ("dsn", "level")}
-    guance_options.guance(own, CREDENTIALS)
+    SERVICES["guance"].settings(own, CREDENTIALS)
     assert "eventlog_handlers.django" in names["INSTALLED_APPS"]
 
 
 # --- tables ------------------------------------------------------------------------------------------------
 
 OPTIONS = {
-    # heading: (the TypedDict, what makes settings of them)
-    "All handlers": (options.CommonOptions, guance_options.guance),
-    "CMSHandler": (cms_options.CMSOptions, cms_options.cms),
-    "GuanceHandler": (guance_options.GuanceOptions, guance_options.guance),
-    "CloudWatchEventsHandler": (cloudwatch_options.CloudWatchEventsOptions, cloudwatch_options.cloudwatch),
+    # heading: (the rows, what makes settings of them)
+    "All handlers": (COMMON_OPTIONS, SERVICES["guance"].settings),
+    **{service.handler: (service.options(), service.settings) for service in SERVICES.values()},
 }
 
 
 @pytest.mark.parametrize("heading", OPTIONS)
 def test_the_tables_of_options_are_complete(heading):
     """Every option has its row, at the handler it belongs to, and no row is without an option."""
-    names = OPTIONS[heading][0].__annotations__.keys()
-    if heading == "All handlers":
-        expected = {"level", *names}
-    else:
-        expected = names - options.CommonOptions.__annotations__.keys()
-
     named = [row[0].strip("`") for row in rows(section(heading), "option")]
 
-    assert sorted(named) == sorted(expected)
+    assert named == [option.name for option in OPTIONS[heading][0]]
 
 
 @pytest.mark.parametrize("heading", OPTIONS)
@@ -217,9 +207,7 @@ def test_the_defaults_in_the_tables_are_the_code_s(heading):
     without = make({}, CREDENTIALS)
 
     for name, default, _ in rows(section(heading), "option"):
-        if name == "`level`":
-            assert guance_handler.GuanceHandler(api_key="x").level == ast.literal_eval(default.strip("`"))
-        elif default.startswith(("CMS ", "Guance ")):  # "CMS `10`, else `None`"
+        if default.startswith(("CMS ", "Guance ")):  # "CMS `10`, else `None`"
             service, value = default.split(",")[0].split()
             of_its_own = OPTIONS[f"{service}Handler"][1]
             given = {name.strip("`"): ast.literal_eval(value.strip("`"))}
@@ -229,12 +217,26 @@ def test_the_defaults_in_the_tables_are_the_code_s(heading):
             assert make(given, CREDENTIALS) == without, name
 
 
+def test_what_is_made_of_the_options_rows_is_up_to_date():
+    """README, docs/options.md, docstrings and types say what the rows say."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs" / "make_options.py"), "--check"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_the_templates_fields_and_the_sites_are_all_named():
     """Lists in the text are the code's lists."""
     assert set(re.findall(r"`\{(\w+)\}`", section("All handlers"))) == set(template.FIELDS)
     (site,) = [row for row in rows(section("GuanceHandler"), "option") if row[0] == "`site`"]
     named = site[2].replace("`cn1` to `cn6`", ", ".join(f"`cn{number}`" for number in range(1, 7)))
-    assert set(re.findall(r"`([\w-]+)`", named)) == set(guance_options.GUANCE_SITES)
+    assert set(re.findall(r"`([\w-]+)`", named)) == set(GUANCE_SITES)
 
 
 def test_the_table_of_stats_is_complete():

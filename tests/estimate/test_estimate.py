@@ -23,11 +23,11 @@ from eventlog_handlers.cli import main
 from eventlog_handlers.estimate.problems import problem_of, read_traceback
 from eventlog_handlers.estimate.records import TRACEBACK, Reader, Record
 from eventlog_handlers.estimate.report import Estimate, run, text
-from eventlog_handlers.estimate.services import SERVICES
 from eventlog_handlers.estimate.windows import Folding, Sent, next_window, window_after_quiet
 from eventlog_handlers.pipeline import fold as aggregation
 from eventlog_handlers.record import problem
 from eventlog_handlers.record.capture import capture
+from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.testing import ManualClock
 
 NOON = 1_795_176_000.0  # 2026-11-20T12:00:00Z

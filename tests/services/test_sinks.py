@@ -21,7 +21,7 @@ NASTY = "nul \0 surrogate \ud800 bidi \u202e emoji 🚀 crlf \r\n end"
 
 
 def cms(url):
-    own, _ = cms_options.cms({}, {"EVENTLOG_CONSOLE": url})
+    own, _ = cms_options.settings({}, {"EVENTLOG_CONSOLE": url})
     nonces = iter(range(10**9))
     return CMSSink(
         own, clock=clock.monotonic, wall_clock=lambda: 1.0, nonce=lambda: f"n{next(nonces)}", warn=print
@@ -29,12 +29,12 @@ def cms(url):
 
 
 def guance(url):
-    own, _ = guance_options.guance({}, {"EVENTLOG_CONSOLE": url})
+    own, _ = guance_options.settings({}, {"EVENTLOG_CONSOLE": url})
     return GuanceSink(own, clock=clock.monotonic)
 
 
 def cloudwatch(url):
-    own, _ = cloudwatch_options.cloudwatch({}, {"EVENTLOG_CONSOLE": url})
+    own, _ = cloudwatch_options.settings({}, {"EVENTLOG_CONSOLE": url})
     return CloudWatchEventsSink(own, clock=clock.monotonic)
 
 

@@ -1,12 +1,7 @@
-"""The three services' options by name, for tests that go through all of them."""
+"""The services' settings by name, for tests that go through all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from eventlog_handlers.services.registry import SERVICES
 
-from eventlog_handlers.services.cloudwatch.options import cloudwatch
-from eventlog_handlers.services.cms.options import cms
-from eventlog_handlers.services.guance.options import guance
-
-SETTINGS_OF: dict[str, Callable[..., Any]] = {"cms": cms, "guance": guance, "cloudwatch": cloudwatch}
+SETTINGS_OF = {service.scheme: service.settings for service in SERVICES.values()}

@@ -1,82 +1,37 @@
-"""CloudWatchEventsHandler's options: names, types, checks, and the settings made of them."""
+"""CloudWatchEventsHandler's options, one row each, and the settings made of them."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.settings import checks
-from eventlog_handlers.settings.checks import _endpoint
+from eventlog_handlers.settings import checks, objects, places
 from eventlog_handlers.settings.local_console import (
     CONSOLE_AWS_ACCESS_KEY_ID,
     CONSOLE_AWS_REGION,
     CONSOLE_AWS_SECRET_ACCESS_KEY,
     console_url,
 )
-from eventlog_handlers.settings.options import CommonOptions
+from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.pipeline import pipeline_settings
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
-CLOUDWATCH_MAX_BATCH = 10
+MAX_BATCH = 10
+MAX_REQUEST_BYTES = 1_047_552
+"""1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered."""
 
 
-CLOUDWATCH_REQUEST_BYTES = 261_120
-"""256 KiB - 1 KiB, the default: what is delivered is larger by the envelope, and targets take 256 KiB."""
-CLOUDWATCH_MAX_REQUEST_BYTES = (
-    1_047_552  # 1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered
-)
-
-
-def cloudwatch(
-    options: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[CloudWatchSettings, PipelineSettings]:
-    """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
-    checks.refuse_unknown("CloudWatchEventsHandler", options, CLOUDWATCH_OPTIONS)
-    session = _session(options.get("session"))
-    client = _client(options.get("client"))
-    if session is not None and client is not None:
-        raise SettingsError("session and client exclude each other: a client already has its session")
-    for name in ("region_name", "endpoint_url", "proxies", "ca_bundle"):
-        if client is not None and options.get(name) is not None:
-            raise SettingsError(f"{name} and client exclude each other: a client is used as it was made")
-    endpoint_url = _endpoint(options, "endpoint_url", None, environ, path=True)
-    region_name = checks.optional_text("region_name", options.get("region_name"))
-    proxies = checks.proxies(options.get("proxies"))
-    key_id = key_secret = None
-    if console_url(environ):
-        session = client = None
-        proxies = {}  # botocore would look for the stand-in behind the proxy that the environment names
-        region_name = region_name or CONSOLE_AWS_REGION
-        key_id, key_secret = Secret(CONSOLE_AWS_ACCESS_KEY_ID), Secret(CONSOLE_AWS_SECRET_ACCESS_KEY)
-    detail_type = options.get("detail_type")
-    pipeline = pipeline_settings(options, max_batch=CLOUDWATCH_MAX_BATCH, pace={})
-    return (
-        CloudWatchSettings(
-            region_name=region_name,
-            event_bus_name=_bus("event_bus_name", options.get("event_bus_name")),
-            endpoint_url=endpoint_url,
-            source=checks.template("source", options.get("source", "{logger}")),
-            detail_type=None if detail_type is None else checks.template("detail_type", detail_type),
-            resources=checks.resources(options.get("resources", ())),
-            session=session,
-            client=client,
-            access_key_id=key_id,
-            access_key_secret=key_secret,
-            max_request_bytes=checks.integer(
-                "max_request_bytes",
-                options.get("max_request_bytes", CLOUDWATCH_REQUEST_BYTES),
-                4096,
-                CLOUDWATCH_MAX_REQUEST_BYTES,
-            ),
-            timeout=pipeline.timeout,
-            proxies=proxies,
-            ca_bundle=checks.optional_text("ca_bundle", options.get("ca_bundle")),
-        ),
-        pipeline,
-    )
+def _resources(name: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise SettingsError(f"{name} takes a list of strings, usually ARNs")
+    arns = tuple(value[index] for index in range(len(value)))  # by index, as in ``checks.items``
+    if not all(isinstance(arn, str) and 0 < len(arn) <= 2048 for arn in arns):
+        raise SettingsError(f"{name} takes strings of 1 to 2048 characters each, usually ARNs")
+    return arns
 
 
 def _bus(name: str, value: object) -> str | None:
@@ -121,60 +76,114 @@ def _is_events_arn(arn: str) -> bool:
     )
 
 
-def _session(value: object) -> object:
-    session = checks.resolve("session", value)
+def _session(name: str, value: object) -> object:
+    session = objects.resolve(name, value)
     if session is not None and not callable(getattr(session, "client", None)):
-        raise SettingsError(f"session takes a boto3.Session or its dotted name, not {type(session).__name__}")
+        raise SettingsError(f"{name} takes a boto3.Session or its dotted name, not {type(session).__name__}")
     return session
 
 
-def _client(value: object) -> object:
+def _client(name: str, value: object) -> object:
     """A boto3 client of the service ``events``; one of another service would refuse each call."""
-    client = checks.resolve("client", value)
+    client = objects.resolve(name, value)
     if client is None:
         return None
     model = getattr(getattr(client, "meta", None), "service_model", None)
     service = getattr(model, "service_name", None)
     if isinstance(service, str) and service != "events":
-        raise SettingsError(f"client is one for {service!r}, and PutEvents needs boto3.client('events')")
+        raise SettingsError(f"{name} is one for {service!r}, and PutEvents needs boto3.client('events')")
     if not callable(getattr(client, "put_events", None)):
         raise SettingsError(
-            f"client takes a boto3 client for 'events' or its dotted name, not {type(client).__name__}"
+            f"{name} takes a boto3 client for 'events' or its dotted name, not {type(client).__name__}"
         )
     return client
+
+
+OPTIONS = (
+    Option("region_name", "str | None", None, checks.optional(checks.text), "else as boto3 finds it"),
+    Option(
+        "event_bus_name", "str | None", None, _bus,
+        "name or ARN of a classic event bus; `None`: the default bus",
+    ),
+    Option("endpoint_url", "str | None", None, checks.unchecked, "another endpoint"),
+    Option(
+        "source", "str", "{logger}", checks.template,
+        "template of Source; `app.` is put before one that starts with `aws.`, which AWS reserves",
+    ),
+    Option(
+        "detail_type", "str | None", None, checks.optional(checks.template),
+        "template of DetailType; `None`: `Log Exception` with an exception, else `Log Record`",
+    ),
+    Option("resources", "Sequence[str]", (), _resources, "ARNs put into every event"),
+    Option(
+        "session", "object", None, _session,
+        "boto3 session, or its dotted name; credentials come from boto3's own chain in any case",
+        is_secret=True,
+    ),
+    Option(
+        "client", "object", None, _client,
+        "boto3 client for `events`, used as it is, its timeouts and retries too",
+        is_secret=True,
+    ),
+    Option(
+        "max_request_bytes", "int", 261_120, checks.whole(4096, MAX_REQUEST_BYTES),
+        "bytes of a request and of an entry by AWS's formula; up to 1_047_552",
+    ),
+)  # fmt: skip
+DEFAULTS: Mapping[str, Any] = {}
+"""Of the options of every handler, those with another default here."""
+_TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS)
 
 
 class CloudWatchSettings(Frozen):
     """Where and as whom ``PutEvents`` is called; the access key only for the local stand-in."""
 
-    region_name: str | None = None
-    event_bus_name: str | None = None
-    endpoint_url: str | None = None
-    source: str = "{logger}"
-    detail_type: str | None = None
-    resources: tuple[str, ...] = ()
-    session: object | None = None
-    client: object | None = None
-    access_key_id: Secret | None = None
-    access_key_secret: Secret | None = None
-    max_request_bytes: int = CLOUDWATCH_REQUEST_BYTES
-    timeout: tuple[float, float] = (3.0, 10.0)
-    proxies: Mapping[str, str] | None = None
-    ca_bundle: str | None = None
-
-
-class CloudWatchEventsOptions(CommonOptions, total=False):
-    """``CloudWatchEventsHandler``'s own options."""
+    rows = _TABLE.rows
 
     region_name: str | None
     event_bus_name: str | None
     endpoint_url: str | None
     source: str
     detail_type: str | None
-    resources: Sequence[str]
-    session: object
-    client: object
+    resources: tuple[str, ...]
+    session: object | None
+    client: object | None
+    access_key_id: Secret | None = None
+    access_key_secret: Secret | None = None
     max_request_bytes: int
+    timeout: tuple[float, float]
+    proxies: Mapping[str, str] | None
+    ca_bundle: str | None
 
 
-CLOUDWATCH_OPTIONS = frozenset(CloudWatchEventsOptions.__annotations__)
+def settings(
+    options: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[CloudWatchSettings, PipelineSettings]:
+    """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
+    made = _TABLE.values(options)
+    pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
+    has_client = made["client"] is not None
+    if made["session"] is not None and has_client:
+        raise SettingsError("session and client exclude each other: a client already has its session")
+    for name in ("region_name", "endpoint_url", "proxies", "ca_bundle"):
+        if has_client and made[name] is not None:
+            raise SettingsError(f"{name} and client exclude each other: a client is used as it was made")
+    made["endpoint_url"] = places.destination(
+        "endpoint_url",
+        made["endpoint_url"],
+        None,
+        environ,
+        allow_insecure=made["allow_insecure"],
+        path=True,
+    )
+    if console_url(environ):
+        made.update(
+            region_name=made["region_name"] or CONSOLE_AWS_REGION,
+            session=None,
+            client=None,
+            access_key_id=Secret(CONSOLE_AWS_ACCESS_KEY_ID),
+            access_key_secret=Secret(CONSOLE_AWS_SECRET_ACCESS_KEY),
+            proxies={},  # botocore would look for the stand-in behind the proxy that the environment names
+        )
+    fields = {name: made[name] for name in CloudWatchSettings.__annotations__ if name in made}
+    return CloudWatchSettings(**fields), pipeline

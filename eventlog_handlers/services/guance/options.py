@@ -1,4 +1,4 @@
-"""GuanceHandler's options: names, types, checks, and the settings made of them."""
+"""GuanceHandler's options, one row each, and the settings made of them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.settings import checks
-from eventlog_handlers.settings.checks import _endpoint
+from eventlog_handlers.settings import checks, places
 from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY, console_url
-from eventlog_handlers.settings.options import CommonOptions
-from eventlog_handlers.settings.pipeline import is_dry, pipeline_settings
+from eventlog_handlers.settings.option import Option
+from eventlog_handlers.settings.pipeline import pipeline_settings
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
+
+MAX_BATCH = 1
 
 GUANCE_SITES: Mapping[str, str] = {
     # docs.guance.com/en/open-api and docs.truewatch.com/open-api, read 2026-11-20. The mixture of .com and
@@ -37,67 +39,77 @@ GUANCE_SITES: Mapping[str, str] = {
 }
 
 
-def guance(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[GuanceSettings, PipelineSettings]:
-    """Settings of a ``GuanceHandler``; raises SettingsError."""
-    checks.refuse_unknown("GuanceHandler", options, GUANCE_OPTIONS)
-    site = options.get("site", "cn1")
-    if not isinstance(site, str) or site not in GUANCE_SITES:
+def _site(name: str, value: object) -> str:
+    if not isinstance(value, str) or value not in GUANCE_SITES:
         # The value isn't shown: in a DSN the key is easily put in its place.
+        near = checks.meant(value, GUANCE_SITES) if isinstance(value, str) else ""
         raise SettingsError(
-            f"site is not known{checks.meant(str(site), GUANCE_SITES)}: it takes one of "
-            f"{', '.join(GUANCE_SITES)}; for another host give endpoint="
+            f"{name} is not known{near}: it takes one of {', '.join(GUANCE_SITES)}; for another host give "
+            "endpoint="
         )
-    api_key = checks.secret("api_key", options.get("api_key"))
-    if console_url(environ):
-        api_key = Secret(CONSOLE_GUANCE_KEY)
-    elif (
-        api_key is None
-        and not is_dry(options)
-        and checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None
-    ):
-        raise SettingsError("no credentials: set DF_API_KEY in the environment, or give api_key")
-    pipeline = pipeline_settings(
-        options, max_batch=1, pace={"requests_per_minute": 20}, aggregate_seconds=60.0
-    )
-    return (
-        GuanceSettings(
-            endpoint=_endpoint(options, "endpoint", GUANCE_SITES[site], environ, path=True),
-            api_key=api_key,
-            origin=checks.template("origin", options.get("origin", "{logger}")),
-            title=checks.template("title", options.get("title", "{message}")),
-            max_message_bytes=checks.integer(
-                "max_message_bytes", options.get("max_message_bytes", 32_768), 1024, 900_000
-            ),
-            timeout=pipeline.timeout,
-            proxies=checks.proxies(options.get("proxies")),
-            ca_bundle=checks.optional_text("ca_bundle", options.get("ca_bundle")),
-        ),
-        pipeline,
-    )
+    return value
+
+
+OPTIONS = (
+    Option("site", "str", "cn1", _site, ", ".join(f"`{site}`" for site in GUANCE_SITES)),
+    Option(
+        "endpoint", "str | None", None, checks.unchecked,
+        "another one, such as that of a private deployment; may have a path",
+    ),
+    Option(
+        "api_key", "str | None", None, checks.secret, "else `DF_API_KEY`, read at every call", is_secret=True
+    ),
+    Option("origin", "str", "{logger}", checks.template, "template of the event's source"),
+    Option(
+        "title", "str", "{message}", checks.template,
+        "template of the title: one line of at most 256 characters",
+    ),
+    Option(
+        "max_message_bytes", "int", 32_768, checks.whole(1024, 900_000),
+        "bytes of the message; what is longer is cut with a mark",
+    ),
+)  # fmt: skip
+DEFAULTS: Mapping[str, Any] = {"requests_per_minute": 20, "aggregate_seconds": 60.0}
+"""Of the options of every handler, those with another default here."""
+_TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS)
 
 
 class GuanceSettings(Frozen):
     """Where and as whom ``events/create`` is called."""
 
+    rows = _TABLE.rows
+
     endpoint: str
-    api_key: Secret | None = None
-    origin: str = "{logger}"
-    title: str = "{message}"
-    max_message_bytes: int = 32_768
-    timeout: tuple[float, float] = (3.0, 10.0)
-    proxies: Mapping[str, str] | None = None
-    ca_bundle: str | None = None
-
-
-class GuanceOptions(CommonOptions, total=False):
-    """``GuanceHandler``'s own options."""
-
-    site: str
-    endpoint: str | None
-    api_key: str | None
+    api_key: Secret | None
     origin: str
     title: str
     max_message_bytes: int
+    timeout: tuple[float, float]
+    proxies: Mapping[str, str] | None
+    ca_bundle: str | None
 
 
-GUANCE_OPTIONS = frozenset(GuanceOptions.__annotations__)
+def settings(
+    options: Mapping[str, Any], environ: Mapping[str, str]
+) -> tuple[GuanceSettings, PipelineSettings]:
+    """Settings of a ``GuanceHandler``; raises SettingsError."""
+    made = _TABLE.values(options)
+    pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
+    if console_url(environ):
+        made["api_key"] = Secret(CONSOLE_GUANCE_KEY)
+    elif made["api_key"] is None and not made["dry_run"]:
+        _check_environment(environ)
+    made["endpoint"] = places.destination(
+        "endpoint",
+        made["endpoint"],
+        GUANCE_SITES[made["site"]],
+        environ,
+        allow_insecure=made["allow_insecure"],
+        path=True,
+    )
+    return GuanceSettings(**{name: made[name] for name in GuanceSettings.__annotations__}), pipeline
+
+
+def _check_environment(environ: Mapping[str, str]) -> None:
+    if checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None:
+        raise SettingsError("no credentials: set DF_API_KEY in the environment, or give api_key")

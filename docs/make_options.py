@@ -1,0 +1,215 @@
+"""Writes what is said of options wherever it stands, from their rows: ``python docs/make_options.py``.
+
+docs/options.md, the README's tables, the handlers' docstrings, and the TypedDicts that type checkers and
+editors read. With ``--check`` it changes nothing and exits with 1 where a file is not what it would write.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eventlog_handlers.services.registry import SERVICES, Service
+from eventlog_handlers.settings.option import Option
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
+
+ROOT = Path(__file__).parent.parent
+WIDTH = 110
+_WHOLE_WORDS: Mapping[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+
+
+# --- one option ---------------------------------------------------------------------------------------------
+
+
+def literal(value: Any) -> str:
+    """*value* as it is written in Python, and as the docs write it."""
+    if isinstance(value, str):
+        return json.dumps(value)
+    return (
+        f"{value:_}"
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000
+        else repr(value)
+    )
+
+
+def default_of(option: Option, services: Iterable[Service]) -> str:
+    """The default, in Markdown, with the services that have another one."""
+    usual = f"`{literal(option.default)}`"
+    others = [
+        f"{service.title} `{literal(service.defaults()[option.name])}`"
+        for service in services
+        if option.name in service.defaults()
+    ]
+    return f"{', '.join(others)}, else {usual}" if others else usual
+
+
+def table(options: Iterable[Option], services: Iterable[Service] = ()) -> str:
+    """A table of Markdown."""
+    services = tuple(services)
+    rows = [f"| `{row.name}` | {default_of(row, services)} | {row.meaning} |" for row in options]
+    return "\n".join(["| option | default | meaning |", "|---|---|---|", *rows])
+
+
+# --- docs ---------------------------------------------------------------------------------------------------
+
+
+def options_page() -> str:
+    """docs/options.md."""
+    services = SERVICES.values()
+    parts = [
+        "# Options",
+        "Made by `python docs/make_options.py` from the rows in `eventlog_handlers/settings/options.py` "
+        "and each "
+        "service's `options.py`. All are keyword arguments of the handlers, keys of a handler in "
+        "`dictConfig`, "
+        "options of a DSN after `?` (secrets, sessions and clients excepted), and arguments of `configure`.",
+        "## All handlers",
+        table(COMMON_OPTIONS, services),
+    ]
+    for service in services:
+        parts += [f"## {service.handler}", host_line(service), table(service.options())]
+    return "\n\n".join(parts) + "\n"
+
+
+def host_line(service: Service) -> str:
+    """What a DSN of *service* looks like."""
+    also = "".join(f"; `{alias}://` means the same" for alias in service.aliases)
+    short = "".join(f"; `{short}` is short for `{name}`" for short, name in service.short_names.items())
+    return f"In a DSN: `{service.scheme}://<{service.host_option}>?<option>=<value>&…`{also}{short}."
+
+
+def readme(text: str) -> str:
+    """The README with its tables as the rows have them."""
+    text = _with_table(text, "All handlers", table(COMMON_OPTIONS, SERVICES.values()))
+    for service in SERVICES.values():
+        text = _with_table(text, service.handler, table(service.options()))
+    return text
+
+
+def _with_table(text: str, heading: str, made: str) -> str:
+    pattern = rf"(^### {heading}\n\n)(?:\|.*\n)+"
+    found, count = re.subn(pattern, lambda match: f"{match[1]}{made}\n", text, flags=re.MULTILINE)
+    if count != 1:
+        raise SystemExit(f"README.md has {count} tables under ### {heading}")
+    return found
+
+
+# --- code ---------------------------------------------------------------------------------------------------
+
+_HEAD = '''"""For type checkers: {whose} options. Made by ``docs/make_options.py``, not imported."""
+
+from __future__ import annotations
+'''
+
+
+def typed_dict(name: str, base: str, whose: str, options: Iterable[Option]) -> str:
+    """The source of a TypedDict with a docstring at each key."""
+    lines = [f"class {name}({base}, total=False):", f'    """{whose[0].upper()}{whose[1:]} options."""', ""]
+    for option in options:
+        lines.append(f"    {option.name}: {option.type}")
+        lines += _docstring(f"{option.meaning}. Default: {literal(option.default)}.", "    ")
+    return "\n".join(lines)
+
+
+def _docstring(text: str, indent: str) -> list[str]:
+    text = f"{text[0].upper()}{text[1:]}" if text[0] != "`" else text
+    one_line = f'{indent}"""{text}"""'
+    if len(one_line) <= WIDTH:
+        return [one_line]
+    wrapped = textwrap.wrap(text, WIDTH - len(indent) - 3, **_WHOLE_WORDS)
+    return [f'{indent}"""{wrapped[0]}', *(f"{indent}{line}" for line in wrapped[1:]), f'{indent}"""']
+
+
+_IMPORTS: Mapping[str, str] = {
+    "Callable": "collections.abc", "Mapping": "collections.abc", "Sequence": "collections.abc",
+    "PathLike": "os", "Any": "typing", "Literal": "typing", "TypedDict": "typing",
+    "Event": "eventlog_handlers.events",
+}  # fmt: skip
+
+
+def _imports(source: str) -> str:
+    modules: dict[str, list[str]] = {}
+    for name, module in _IMPORTS.items():
+        if re.search(rf"\b{name}\b", re.sub(r'""".*?"""', "", source, flags=re.DOTALL)):
+            modules.setdefault(module, []).append(name)
+    ours = {module for module in modules if module.startswith("eventlog_handlers")}
+    blocks = []
+    for group in (sorted(modules.keys() - ours), sorted(ours)):
+        lines = [f"from {module} import {', '.join(sorted(modules[module]))}" for module in group]
+        blocks += ["\n".join(lines)] if lines else []
+    return "\n\n".join(blocks)
+
+
+def common_types() -> str:
+    """settings/typed.py."""
+    body = typed_dict("CommonOptions", "TypedDict", "every handler's", COMMON_OPTIONS)
+    head = _HEAD.format(whose="every handler's")
+    return f"{head}\n{_imports(body)}\n\n\n{body}\n"
+
+
+def service_types(service: Service) -> str:
+    """services/<service>/typed.py."""
+    whose = f"{service.handler}'s"
+    body = typed_dict(
+        f"{service.handler}Options", "CommonOptions", f"``{service.handler}``'s own", service.options()
+    )
+    imported = "\n\n".join(
+        filter(None, [_imports(body), "from eventlog_handlers.settings.typed import CommonOptions"])
+    )
+    return f"{_HEAD.format(whose=whose)}\n{imported}\n\n\n{body}\n"
+
+
+def handler_source(service: Service, source: str) -> str:
+    """The handler's module with the options in its class's docstring."""
+    lines = ["    Options of its own, then those of every handler (default; meaning):", ""]
+    defaults = service.defaults()
+    for option in (*service.options(), *COMMON_OPTIONS):
+        default = literal(defaults.get(option.name, option.default))
+        text = f"{option.name} = {default}: {option.meaning}".replace("`", "")
+        lines += textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent=" " * 8, **_WHOLE_WORDS)
+    made = "\n".join(lines)
+    pattern = r"^    Options of its own, .*?(?=\n    \"\"\"\n)"
+    found, count = re.subn(pattern, lambda _: made, source, count=1, flags=re.MULTILINE | re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"the docstring of {service.handler} has no list of options to replace")
+    return found
+
+
+def made() -> dict[Path, str]:
+    """What each file should hold."""
+    package = ROOT / "eventlog_handlers"
+    files = {
+        ROOT / "docs" / "options.md": options_page(),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
+        package / "settings" / "typed.py": common_types(),
+    }
+    for service in SERVICES.values():
+        home = Path(inspect.getfile(importlib.import_module(service.home))).parent
+        files[home / "typed.py"] = service_types(service)
+        files[home / "handler.py"] = handler_source(service, (home / "handler.py").read_text("utf-8"))
+    return files
+
+
+def main(arguments: list[str]) -> int:
+    """Write, or compare."""
+    stale = [path for path, text in made().items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" in arguments:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is not what its rows say: run python docs/make_options.py")
+        return 1 if stale else 0
+    for path, text in made().items():
+        if path in stale:
+            path.write_text(text, "utf-8")
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,22 @@
+"""What one option is. Everything that is said of an option anywhere is made of its row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Option(NamedTuple):
+    """A row: the settings, the docs, the docstrings, the types and the command's help are made of it."""
+
+    name: str
+    type: str
+    """As an annotation is written: ``docs/make_options.py`` puts it into the TypedDict."""
+    default: Any
+    """What holds where the option isn't given; None also where the environment is asked instead."""
+    check: Callable[[str, Any], Any]
+    """Called with the name and the value; returns it in its proper type, or raises SettingsError."""
+    meaning: str
+    """What it means, in Markdown, without a stop at its end."""
+    is_secret: bool = False
+    """Whether it may not stand in a DSN."""

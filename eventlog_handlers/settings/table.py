@@ -1,0 +1,34 @@
+"""All options of one handler, and how what was given becomes values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eventlog_handlers.settings import checks
+from eventlog_handlers.settings.option import Option
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
+
+
+class Table:
+    """The rows of one handler: its own and those that every handler has, with its own defaults."""
+
+    def __init__(self, handler: str, own: tuple[Option, ...], defaults: Mapping[str, Any]) -> None:
+        self._handler = handler
+        rows = (*own, *COMMON_OPTIONS)
+        self.rows = tuple(row._replace(default=defaults.get(row.name, row.default)) for row in rows)
+        self._rows = {row.name: row for row in self.rows}
+        self._usual: dict[str, Any] = {}
+
+    def values(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The value of each option by name, checked. Raises SettingsError, also for an unknown option."""
+        if not self._rows.keys() >= options.keys():
+            checks.refuse_unknown(self._handler, options, self._rows)
+        given = {name: self._rows[name].check(name, options[name]) for name in options}
+        return {**self.usual(), **given}
+
+    def usual(self) -> dict[str, Any]:
+        """The values where no option is given."""
+        if not self._usual:
+            self._usual = {name: row.check(name, row.default) for name, row in self._rows.items()}
+        return self._usual

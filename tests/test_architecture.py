@@ -19,7 +19,7 @@ LAYERS = [
     {"settings", "transport", "schemas"},
     {"buffers", "record"},
     {"observer"},
-    {"pipeline"},
+    {"pipeline", "share"},
     {"handler"},
     {"services"},
     {"configuration", "incidents"},
@@ -36,6 +36,7 @@ PURE = {
     "services/guance/options", "services/guance/body", "services/guance/message", "services/guance/answers",
     "services/cloudwatch/options", "services/cloudwatch/entry", "services/cloudwatch/detail",
     "services/cloudwatch/answers",
+    "share/contract", "share/pace", "share/allowance", "share/problems", "share/layout",
 }  # fmt: skip
 """Folders and modules without clock, chance, thread or network: what they need is handed to them."""
 IMPURE_MODULES = {
@@ -47,6 +48,9 @@ ONLY_IN = {
     "boto3": {"services/cloudwatch"},
     "botocore": {"services/cloudwatch", "console"},
     "sqlite3": {"buffers/spool", "console"},
+    "mmap": {"share/mapped_file"},
+    "fcntl": {"share/mapped_file", "buffers/spool"},
+    "redis": {"share/redis_link"},
     "starlette": {"console"},
     "uvicorn": {"console"},
     "django": {"django"},

@@ -1,0 +1,377 @@
+"""A coordinator that always answers: while the shared one gives no answer, this process decides alone.
+
+How many processes decide alone at that moment is known: the members of the last look. So each request of one
+process costs as many places as there are members, and the sum stays within the limit, whatever each of them
+knows about the others. It begins with the shared history, where that can still be read. It ends one whole
+window after the last place that any process took alone: until then both limits must agree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from eventlog_handlers.share.contract import (
+    MEMBER_SECONDS,
+    BusyError,
+    Coordinator,
+    CoordinatorError,
+    Limits,
+    Member,
+    Occurrence,
+    Place,
+    Spent,
+    Sums,
+    Telling,
+    Verdict,
+)
+from eventlog_handlers.share.coordinator import StoreCoordinator
+
+BUSY_SECONDS = 0.002
+"""A held lock: ask again after so long."""
+TOLERANCE_SECONDS = 0.25
+"""A lock held for longer than that belongs to a stopped process."""
+FIRST_PROBE_SECONDS = 0.25
+LAST_PROBE_SECONDS = 10.0
+REMEDY_PROBE_SECONDS = 60.0
+"""The longest time between two looks whether somebody has mended what needs a human hand."""
+_COUNT_SECONDS = 0.25
+"""Between two counts of the members that decide alone."""
+_UNTOLD = 4_096
+_KEY = "share"
+
+
+class AloneCoordinator(Coordinator, Protocol):
+    """What decides meanwhile, for *places* processes or hosts that each decide alone. Never fails."""
+
+    def take(self, *, must: bool = False, places: int = 1, rank: int = 0) -> Place:
+        """See ``StoreCoordinator.take``."""
+
+    def charge(self, criticals: Sequence[bool], *, places: int = 1) -> list[Spent | None]:
+        """See ``StoreCoordinator.charge``."""
+
+
+class SharedCoordinator(AloneCoordinator, Protocol):
+    """What may stop answering."""
+
+    def living(self) -> tuple[int, int]:
+        """How many members are here, and this one's position among them, as of the last second."""
+
+    def last_living(self) -> tuple[int, int]:
+        """The same as far as it can be told without an answer."""
+
+    def seed_into(self, guard: StoreCoordinator) -> None:
+        """Give *guard* what can be read without an answer."""
+
+    def alone_mark(self) -> float:
+        """When a member last took a place alone."""
+
+    def mark_alone(self, now: float) -> None:
+        """Note that this one does."""
+
+
+class Fallback:
+    """See ``contract.Coordinator``; raises nothing.
+
+    *shared* is asked first, *alone* while that gives no answer. *guard* is this process's own rate limit,
+    which always runs as well; it may be *alone* itself. *rand* gives 0 to 1, *pause* sleeps. *say(key, text)*
+    tells the user something once per key, *unsay(key)* lets it come again and says whether it had come.
+    """
+
+    def __init__(
+        self,
+        shared: SharedCoordinator,
+        alone: AloneCoordinator,
+        guard: StoreCoordinator,
+        *,
+        limits: Limits | None,
+        clock: Callable[[], float],
+        rand: Callable[[], float],
+        pause: Callable[[float], None],
+        say: Callable[[str, str], None],
+        unsay: Callable[[str], bool],
+    ) -> None:
+        self._shared = shared
+        self._alone = alone
+        self._guard = guard
+        self._limits = limits
+        self._window = limits.window[1] if limits is not None and limits.window is not None else 1.0
+        self._clock = clock
+        self._rand = rand
+        self._pause = pause
+        self._say = say
+        self._unsay = unsay
+        self._new_life()
+
+    def _new_life(self) -> None:
+        self._lock = threading.Lock()
+        """Guards the fields below; never held while a backend is asked."""
+        self._taking = threading.Lock()
+        self._busy_since: float | None = None
+        self._alone_since: float | None = None
+        self._agree_until = float("-inf")
+        self._probe_at = float("-inf")
+        self._probes = 0
+        self._why = ""
+        self._living = (1, 0)
+        self._here_at = float("-inf")
+        """When others last saw this process as a member."""
+        self._count_at = float("-inf")
+        self._own: dict[str, None] = {}
+        """Ids of summaries that come from *alone*."""
+        self._untold: deque[Telling] = deque(maxlen=_UNTOLD)
+        """Settled summaries that *shared* does not know about yet."""
+
+    @property
+    def scope(self) -> str:
+        """Who shares at this moment."""
+        return self._shared.scope if self._alone_since is None else self._alone.scope
+
+    # --- the rate limit ------------------------------------------------------------------------------------
+
+    def take(self, *, must: bool = False, places: int = 1, rank: int = 0) -> Place:
+        """Take a place that both the shared coordinator and this process's own limit allow."""
+        if self._limits is None:
+            return Place(0.0, True, self._clock())
+        with self._taking:
+            if self._may_ask():
+                place = self._take_shared(must, places, rank)
+                if place is not None:
+                    return place
+            self._count_members()
+            with contextlib.suppress(CoordinatorError):
+                self._shared.mark_alone(self._clock())
+            members, own = self._living
+            # A host is one of *members* scopes; a process may itself stand for *places* of them.
+            return self._alone.take(must=must, places=members * places, rank=own + members * rank)
+
+    def _take_shared(self, must: bool, places: int, rank: int) -> Place | None:
+        """The shared coordinator's answer; None if this process decides alone."""
+        try:
+            agrees = self._agrees()
+            if agrees or self._alone_since is not None:
+                self._count_members()
+            members, own = self._living if agrees else (1, 0)
+            if not must and (wait := self._guard.wait(places=members, rank=own)) > 0:
+                return Place(wait, False)
+            place = self._shared.take(must=must, places=places, rank=rank)
+            self._living = self._shared.living()
+            self._here_at = self._clock()
+        except CoordinatorError as error:
+            return None if self._failed(error) or must else Place(BUSY_SECONDS, False)
+        self._answered()
+        if place.is_taken:
+            self._guard.take(must=True, places=members, rank=own)
+        return place
+
+    def _agrees(self) -> bool:
+        """Whether some process took places alone within the last window, so that this one counts for all."""
+        now, until = self._clock(), self._shared.alone_mark() + self._window
+        if until > self._agree_until:
+            if self._alone_since is None and self._agree_until <= now < until:
+                self._begin()
+            self._agree_until = until
+        return now < self._agree_until
+
+    def _begin(self) -> None:
+        """The guard begins with everybody's places, as far as they can be read.
+
+        A process that has just started, or was quiet for long, may find others that have decided alone for
+        some time without counting it. It lets one window pass, and the time they take to count it.
+        """
+        now = self._clock()
+        is_new = now - self._here_at >= MEMBER_SECONDS - 1.0
+        with contextlib.suppress(CoordinatorError):
+            self._shared.seed_into(self._guard)
+            if is_new and now - self._shared.alone_mark() < self._window:
+                self._guard.fill(now + 2 * _COUNT_SECONDS)
+        self._count_at = now
+        self._count_members()
+
+    def _count_members(self) -> None:
+        now = self._clock()
+        if now >= self._count_at:
+            with contextlib.suppress(CoordinatorError):
+                self._living = self._shared.last_living()
+            self._count_at = now + _COUNT_SECONDS
+
+    def throttled(self, retry_after: float | None = None) -> None:
+        """Slow down: everybody that can be told."""
+        self._guard.throttled(retry_after)
+        if self._alone is not self._guard:
+            self._alone.throttled(retry_after)
+        self._ask(lambda: self._shared.throttled(retry_after))
+
+    def answered(self) -> None:
+        """Give back some of what throttling took."""
+        self._guard.answered()
+        if self._alone is not self._guard:
+            self._alone.answered()
+        self._ask(self._shared.answered)
+
+    # --- asking --------------------------------------------------------------------------------------------
+
+    def _ask(self, question: Callable[[], Any]) -> tuple[Any] | None:
+        """The shared coordinator's answer in a tuple; None if there is none. Waits TOLERANCE_SECONDS at most
+        for a held lock, once: after that this process decides alone."""
+        while self._may_ask():
+            try:
+                answer = question()
+            except CoordinatorError as error:
+                if self._failed(error):
+                    return None
+                self._pause(BUSY_SECONDS)
+            else:
+                self._answered()
+                return (answer,)
+        return None
+
+    def _may_ask(self) -> bool:
+        return self._alone_since is None or self._clock() >= self._probe_at
+
+    def _answered(self) -> None:
+        """The shared coordinator gave an answer."""
+        if self._busy_since is None and self._alone_since is None:
+            return
+        with self._lock:
+            was_alone, self._alone_since, self._busy_since = self._alone_since is not None, None, None
+            self._probes = 0
+            self._why = ""
+            if was_alone:
+                self._agree_until = self._clock() + self._window
+        if was_alone and self._unsay(_KEY):
+            self._say(f"{_KEY} again", f"sharing with other processes again (scope {self._shared.scope})")
+            self._unsay(f"{_KEY} again")
+
+    def _failed(self, error: CoordinatorError) -> bool:
+        """Note a failure; True if this process decides alone now, False if it should ask again soon."""
+        now, is_busy = self._clock(), isinstance(error, BusyError)
+        with self._lock:
+            begins = self._alone_since is None
+            if is_busy and begins:
+                if self._busy_since is None:
+                    self._busy_since = now
+                    self._count_at = now
+                if now - self._busy_since < TOLERANCE_SECONDS:
+                    self._count_members()  # and so be counted by the others
+                    return False
+            if begins:
+                self._alone_since = now
+            self._why = str(error)
+            longest = REMEDY_PROBE_SECONDS if getattr(error, "remedy", "") else LAST_PROBE_SECONDS
+            delay = FIRST_PROBE_SECONDS * (1 if is_busy else 2 ** min(self._probes, 10))
+            self._probes += 1
+            self._probe_at = now + min(longest, delay) * (0.5 + self._rand())
+        if begins:
+            if now >= self._agree_until:
+                self._begin()
+            self._say(
+                _KEY,
+                f"{error}. Meanwhile scope {self._alone.scope}, and the rate limit is divided by "
+                f"{self._living[0]}",
+            )
+        return True
+
+    # --- budgets and problems ------------------------------------------------------------------------------
+
+    def charge(self, criticals: Sequence[bool], *, places: int = 1) -> list[Spent | None]:
+        """Charge the shared budget; while alone, this process's own part of it."""
+        answer = self._ask(lambda: self._shared.charge(criticals, places=places))
+        if answer is not None:
+            answers: list[Spent | None] = answer[0]
+            return answers
+        return self._alone.charge(criticals, places=self._living[0] * places)
+
+    def fold(self, occurrences: Sequence[Occurrence]) -> list[Verdict]:
+        """Decide which are sent."""
+        answer = self._ask(lambda: self._shared.fold(occurrences))
+        return self._alone.fold(occurrences) if answer is None else answer[0]
+
+    def due(self, *, everything: bool = False) -> list[Telling]:
+        """Summaries of both."""
+        self._send_untold()
+        answer = self._ask(lambda: self._shared.due(everything=everything))
+        own = self._alone.due(everything=everything)
+        self._own.update(dict.fromkeys(telling.id for telling in own))
+        return own if answer is None else [*answer[0], *own]
+
+    def told(self, tellings: Sequence[Telling]) -> None:
+        """Settled. The shared coordinator hears it later if it can't now; if this process dies before that,
+        another one tells that summary again, with the same id."""
+        for telling in tellings:
+            if telling.id in self._own:
+                self._alone.told([telling])
+                self._own.pop(telling.id, None)
+            else:
+                self._untold.append(telling)
+        self._send_untold()
+
+    def _send_untold(self) -> None:
+        while self._untold:
+            try:
+                telling = self._untold.popleft()
+            except IndexError:  # another thread was faster
+                return
+            if self._ask(lambda one=telling: self._shared.told([one])) is None:  # type: ignore[misc]
+                self._untold.appendleft(telling)
+                return
+
+    def next_look(self) -> float | None:
+        """Seconds until ``due`` has something to do."""
+        looks = [look for look in (self._shared.next_look(), self._alone.next_look()) if look is not None]
+        if self._untold:
+            looks.append(0.0)
+        if self._alone_since is not None:
+            looks = [max(look, self._probe_at - self._clock(), 0.05) for look in looks]
+        return min(looks, default=None)
+
+    def leave_sample(self, problem: bytes, sample: bytes) -> None:
+        """Keep it where the problem is counted."""
+        if self._ask(lambda: self._shared.leave_sample(problem, sample)) is None:
+            self._alone.leave_sample(problem, sample)
+
+    def sample(self, problem: bytes) -> bytes | None:
+        """What was kept, by either."""
+        found = self._alone.sample(problem)
+        if found is None:
+            answer = self._ask(lambda: self._shared.sample(problem))
+            found = None if answer is None else answer[0]
+        return found
+
+    # --- members -------------------------------------------------------------------------------------------
+
+    def publish(self, counters: Mapping[str, int]) -> None:
+        """Show this process's counters."""
+        self._ask(lambda: self._shared.publish(counters))
+
+    def members(self) -> list[Member]:
+        """The processes that take part; while alone, those of the smaller scope."""
+        answer = self._ask(self._shared.members)
+        return self._alone.members() if answer is None else answer[0]
+
+    def sums(self) -> Sums:
+        """The table of problems, added up."""
+        answer = self._ask(self._shared.sums)
+        return self._alone.sums() if answer is None else answer[0]
+
+    def state(self) -> dict[str, Any]:
+        """The scope at this moment, how many members, and why it is not the scope asked for. Asks nobody."""
+        state: dict[str, Any] = {"scope": self.scope, "members": self._living[0]}
+        if self._alone_since is not None:
+            state["instead_of"] = self._shared.scope
+            state["why"] = self._why
+        return state
+
+    def after_fork_in_child(self) -> None:
+        """A new member."""
+        for one in {id(one): one for one in (self._shared, self._alone, self._guard)}.values():
+            one.after_fork_in_child()
+        self._new_life()
+
+    def close(self) -> None:
+        """Leave."""
+        self._shared.close()
+        self._alone.close()

@@ -1,0 +1,15 @@
+"""Each test of sharing has a runtime directory of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def runtime(tmp_path: Path) -> Path:
+    """A runtime directory."""
+    directory = tmp_path / "run"
+    directory.mkdir(mode=0o700)
+    return directory

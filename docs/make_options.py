@@ -166,6 +166,35 @@ def service_types(service: Service) -> str:
     return f"{_HEAD.format(whose=whose)}\n{imported}\n\n\n{body}\n"
 
 
+def all_types() -> str:
+    """services/typed.py."""
+    services = list(SERVICES.values())
+    names = [f"{service.handler}Options" for service in services]
+    imports = "\n".join(
+        f"from {service.home}.typed import {name}"
+        for service, name in sorted(zip(services, names, strict=True))
+    )
+    dsns = []
+    for service in services:
+        hosts = ("", *_module(service).HOSTS)
+        forms = [f'"{scheme}://{host}"' for scheme in (service.scheme, *service.aliases) for host in hosts]
+        listed = textwrap.fill(
+            ", ".join(forms), WIDTH, initial_indent="    ", subsequent_indent="    ", **_WHOLE_WORDS
+        )
+        dsns.append(
+            f"{service.handler.removesuffix('Handler')}Dsn: TypeAlias = Literal[\n{listed}\n]  # fmt: skip"
+        )
+    union = f"class AnyHandlerOptions({', '.join(names)}, total=False):"
+    doc = '    """What ``configure`` takes where checkers cannot tell the service from the DSN."""'
+    head = _HEAD.format(whose="all services'")
+    typing = "from typing import Literal, TypeAlias"
+    return "\n".join([head, f"{typing}\n", f"{imports}\n", *dsns, "", "", union, doc, ""])
+
+
+def _module(service: Service) -> Any:
+    return importlib.import_module(f"{service.home}.options")
+
+
 def handler_source(service: Service, source: str) -> str:
     """The handler's module with the options in its class's docstring."""
     lines = ["    Options of its own, then those of every handler (default; meaning):", ""]
@@ -189,6 +218,7 @@ def made() -> dict[Path, str]:
         ROOT / "docs" / "options.md": options_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
         package / "settings" / "typed.py": common_types(),
+        package / "services" / "typed.py": all_types(),
     }
     for service in SERVICES.values():
         home = Path(inspect.getfile(importlib.import_module(service.home))).parent

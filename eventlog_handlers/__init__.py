@@ -15,6 +15,7 @@ TYPE_CHECKING = False  # typing's own takes ten times as long to import as this 
 if TYPE_CHECKING:
     from typing import Any
 
+    from eventlog_handlers.base import Handler as Handler
     from eventlog_handlers.configuration import configure as configure
     from eventlog_handlers.configuration import flush as flush
     from eventlog_handlers.configuration import stats as stats
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from eventlog_handlers.services.guance.handler import GuanceHandler as GuanceHandler
 
 _HOME = {
+    "Handler": "base",
     "CMSHandler": "services.cms.handler",
     "GuanceHandler": "services.guance.handler",
     "CloudWatchEventsHandler": "services.cloudwatch.handler",
@@ -41,6 +43,7 @@ __all__ = [
     "CMSHandler",
     "CloudWatchEventsHandler",
     "GuanceHandler",
+    "Handler",
     "configure",
     "flush",
     "incident",

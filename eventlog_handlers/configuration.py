@@ -6,8 +6,9 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
+from eventlog_handlers.base import Handler
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.handler import EventHandler, live_handlers
 from eventlog_handlers.listening import setup
@@ -17,6 +18,17 @@ from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.settings import checks
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from eventlog_handlers.services import typed as types
+    from eventlog_handlers.services.cloudwatch.handler import CloudWatchEventsHandler
+    from eventlog_handlers.services.cloudwatch.typed import CloudWatchEventsHandlerOptions
+    from eventlog_handlers.services.cms.handler import CMSHandler
+    from eventlog_handlers.services.cms.typed import CMSHandlerOptions
+    from eventlog_handlers.services.guance.handler import GuanceHandler
+    from eventlog_handlers.services.guance.typed import GuanceHandlerOptions
+
 _LOCK_SECONDS = 10.0
 _lock = threading.RLock()
 """Held while ``configure`` looks up, makes and attaches: one handler, however many threads ask for it.
@@ -25,11 +37,11 @@ Never waited for without a bound. An option may name a module that is being impo
 ``configure`` itself; then two handlers are better than a program that stands still.
 """
 
-_configured: dict[str, tuple[object, logging.Handler]] = {}
+_configured: dict[str, tuple[object, Handler]] = {}
 """By logger name: what ``configure`` was called with, and the handler it made of it."""
 
 
-class FanOut(logging.Handler):
+class FanOut(Handler):
     """Several destinations behind one handler: each takes every record for itself.
 
     Level, filters and formatter set here are set for each: each refuses and shapes records by itself.
@@ -66,7 +78,7 @@ class FanOut(logging.Handler):
         for handler in self.handlers:
             handler.setFormatter(fmt)
 
-    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # as in Handler
         """Flush all side by side; True if all are settled within *timeout* seconds."""
         return _flush_all(self.handlers, timeout)
 
@@ -74,13 +86,49 @@ class FanOut(logging.Handler):
         """``stats()`` of each, by class name."""
         return _stats_of(self.handlers)
 
-    def close(self) -> None:
-        """Close each."""
-        _flush_all(self.handlers, None)
+    def close(self, timeout: float | None = None) -> None:
+        """Flush all side by side within *timeout* seconds, and close each."""
+        _flush_all(self.handlers, timeout)
         for handler in self.handlers:
             handler.close(0.0)  # flushed, or over its time
         super().close()
         setup.closed(self)
+
+
+if TYPE_CHECKING:
+    # Where the DSN is the literal of one service, without options, checkers know the handler and its options.
+    @overload
+    def configure(
+        dsn: types.CMSDsn,
+        *,
+        logger: str | logging.Logger | None = None,
+        uncaught: bool = True,
+        **options: Unpack[CMSHandlerOptions],
+    ) -> CMSHandler: ...
+    @overload
+    def configure(
+        dsn: types.GuanceDsn,
+        *,
+        logger: str | logging.Logger | None = None,
+        uncaught: bool = True,
+        **options: Unpack[GuanceHandlerOptions],
+    ) -> GuanceHandler: ...
+    @overload
+    def configure(
+        dsn: types.CloudWatchEventsDsn,
+        *,
+        logger: str | logging.Logger | None = None,
+        uncaught: bool = True,
+        **options: Unpack[CloudWatchEventsHandlerOptions],
+    ) -> CloudWatchEventsHandler: ...
+    @overload
+    def configure(
+        dsn: str | None = None,
+        *,
+        logger: str | logging.Logger | None = None,
+        uncaught: bool = True,
+        **options: Unpack[types.AnyHandlerOptions],
+    ) -> Handler: ...
 
 
 def configure(
@@ -90,7 +138,7 @@ def configure(
     logger: str | logging.Logger | None = None,
     uncaught: bool = True,
     **options: Any,
-) -> logging.Handler:
+) -> Handler:
     """Attach a handler to *logger* (the root logger by default) and return it.
 
     *dsn* names the destination, or several separated by blanks (then *options* must fit all of them):
@@ -124,7 +172,7 @@ def configure(
             registry.SERVICES[scheme].handler_class()(**{"level": level, **options, **own_options})
             for scheme, own_options in parse_dsn(dsn)
         ]
-        handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
+        handler: Handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
         _configured[target.name] = (asked, handler)
         setup.begin(target, handler, catch=uncaught)
         if before is not None:

@@ -14,6 +14,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from eventlog_handlers.base import Handler
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
@@ -55,7 +56,7 @@ class Destination(NamedTuple):
     address: str
 
 
-class EventHandler(logging.Handler):
+class EventHandler(Handler):
     """What the three handlers share: a record becomes an event, its delivery is watched and counted.
 
     May be called from any thread, from signal handlers and from ``__del__``; never raises into the logging
@@ -163,7 +164,7 @@ class EventHandler(logging.Handler):
         if folds is None or folds.admits(captured, quick):
             self._take_in(captured)
 
-    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # logging's returns None
+    def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # as in Handler
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
 
         Waits *timeout* seconds at most; None means ``exit_timeout``. Never waits while the caller holds

@@ -18,7 +18,7 @@ LAYERS = [
     {"text", "process", "listening"},
     {"settings", "transport", "schemas"},
     {"buffers", "record"},
-    {"observer"},
+    {"observer", "base"},
     {"pipeline", "share"},
     {"handler"},
     {"services"},
@@ -219,7 +219,7 @@ def test_the_public_names_are_these() -> None:
     import eventlog_handlers
 
     assert sorted(eventlog_handlers.__all__) == [
-        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "configure", "flush", "incident", "resolve",
-        "stats",
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "configure", "flush", "incident",
+        "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

@@ -21,6 +21,8 @@ from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
 MAX_BATCH = 10
+HOSTS = ("default",)
+"""What may follow ``cloudwatch://``, as far as it can be listed."""
 MAX_REQUEST_BYTES = 1_047_552
 """1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered."""
 

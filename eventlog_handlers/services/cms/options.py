@@ -19,6 +19,19 @@ from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
 MAX_BATCH = 50
+REGIONS = (
+    # The SDK alibabacloud_cms20190101 4.0.10, ``client.py``, ``_endpoint_map``, read 2026-11-28.
+    "cn-hangzhou", "cn-shanghai", "cn-beijing", "cn-shenzhen", "cn-guangzhou", "cn-qingdao", "cn-zhangjiakou",
+    "cn-huhehaote", "cn-wulanchabu", "cn-heyuan", "cn-chengdu", "cn-nanjing", "cn-fuzhou", "cn-zhongwei",
+    "cn-hongkong", "cn-wuhan-lr", "cn-zhengzhou-jva", "cn-hangzhou-finance", "cn-shanghai-finance-1",
+    "cn-shenzhen-finance-1", "cn-beijing-finance-1", "cn-north-2-gov-1", "cn-heyuan-acdr-1",
+    "cn-wulanchabu-gic-1", "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1",
+    "ap-southeast-2", "ap-southeast-3", "ap-southeast-5", "ap-southeast-6", "ap-southeast-7",
+    "ap-southeast-8", "eu-central-1", "eu-west-1", "eu-west-2", "me-central-1", "me-east-1", "na-south-1",
+    "us-east-1", "us-southeast-1", "us-west-1",
+)  # fmt: skip
+HOSTS = REGIONS
+"""What may follow ``cms://``, as far as it can be listed."""
 
 
 def _group_id(name: str, value: object) -> str | None:

@@ -39,6 +39,10 @@ GUANCE_SITES: Mapping[str, str] = {
 }
 
 
+HOSTS = tuple(GUANCE_SITES)
+"""What may follow ``guance://``, as far as it can be listed."""
+
+
 def _site(name: str, value: object) -> str:
     if not isinstance(value, str) or value not in GUANCE_SITES:
         # The value isn't shown: in a DSN the key is easily put in its place.

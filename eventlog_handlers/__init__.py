@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eventlog_handlers.configuration import configure as configure
     from eventlog_handlers.configuration import flush as flush
     from eventlog_handlers.configuration import stats as stats
+    from eventlog_handlers.context_fields import context as context
     from eventlog_handlers.incidents import incident as incident
     from eventlog_handlers.incidents import resolve as resolve
     from eventlog_handlers.services.cloudwatch.handler import (
@@ -33,6 +34,7 @@ _HOME = {
     "GuanceHandler": "services.guance.handler",
     "CloudWatchEventsHandler": "services.cloudwatch.handler",
     "configure": "configuration",
+    "context": "context_fields",
     "flush": "configuration",
     "stats": "configuration",
     "incident": "incidents",
@@ -45,6 +47,7 @@ __all__ = [
     "GuanceHandler",
     "Handler",
     "configure",
+    "context",
     "flush",
     "incident",
     "resolve",

@@ -1,9 +1,11 @@
-"""For ASGI applications: flushes when the server shuts the application down.
-
-Only the lifespan protocol is spoken here; what a flush does is the workers' business. On SIGTERM uvicorn
-runs no exit hook of Python's, the lifespan's end is all there is; hypercorn runs both.
+"""For ASGI applications: an exception that reaches the server becomes an event, with the request it ended;
+and what is pending is flushed when the server shuts the application down.
 
     application = wrap(application)
+
+or, in Starlette and FastAPI, ``app.add_middleware(eventlog_handlers.asgi.Middleware)``. What the application
+logs in a request gets the request's id, method and path as well. On SIGTERM uvicorn runs no exit hook of
+Python's, the lifespan's end is all there is; hypercorn runs both.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from eventlog_handlers.listening import fields, report, web
 from eventlog_handlers.process import exit as lifecycle
 
 Message = MutableMapping[str, Any]
@@ -19,23 +22,78 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
+LOGGER = "eventlog_handlers.asgi"
 
-def wrap(app: Application, *, timeout: float | None = None) -> Application:
-    """*app* (ASGI 3), and at the lifespan's end a flush of every handler of the process.
 
-    The flush comes after the application's own shutdown, so that what it logs there is sent too, and before
-    the server is told that shutdown is complete. It waits *timeout* seconds at most (None: the handlers'
-    ``exit_timeout``), on a thread: the event loop goes on. Works with applications that don't implement
-    lifespan; where one fails in its startup the server learns it as it would without this.
+class Middleware:
+    """*app* (ASGI 3), with each exception that leaves it reported once and then raised as before.
+
+    An exception that the application has logged as an error is not sent again, and neither is one that the
+    server logs afterwards.
+
+    At the lifespan's end every handler of the process is flushed. The flush comes after the application's own
+    shutdown, so that what it logs there is sent too, and before the server is told that shutdown is complete.
+    It waits *timeout* seconds at most (None: the handlers' ``exit_timeout``), on a thread: the event loop
+    goes on. Works with applications that don't implement lifespan; where one fails in its startup the server
+    learns it as it would without this.
     """
 
-    async def application(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _lifespan(app, scope, receive, send, timeout)
-        else:
-            await app(scope, receive, send)
+    def __init__(self, app: Application, *, timeout: float | None = None) -> None:
+        self._app = app
+        self._timeout = timeout
 
-    return application
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(self._app, scope, receive, send, self._timeout)
+        else:
+            await _request(self._app, scope, receive, send)
+
+
+def wrap(app: Application, *, timeout: float | None = None) -> Application:
+    """*app* with the middleware around it."""
+    return Middleware(app, timeout=timeout)
+
+
+async def _request(app: Application, scope: Message, receive: Receive, send: Send) -> None:
+    status: int | None = None
+
+    async def send_noting(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message.get("status")
+        await send(message)
+
+    def header(name: str) -> str | None:
+        wanted = name.encode("latin-1")
+        return next(
+            (value.decode("latin-1") for key, value in scope.get("headers", ()) if key.lower() == wanted),
+            None,
+        )
+
+    of_request = web.fields(scope.get("method"), scope.get("path", ""), header)
+    token = fields.bind(of_request)
+    try:
+        await app(scope, receive, send_noting)
+    except Exception as error:
+        report.report(
+            error,
+            "%s %s raised %s",
+            (
+                of_request.get("method", scope["type"].upper()),
+                of_request.get("path", ""),
+                report.described(error),
+            ),
+            logger=LOGGER,
+            extra=web.failed(
+                getattr(scope.get("route"), "path", None),
+                status or (500 if scope["type"] == "http" else None),
+                scope.get("query_string", b"").decode("latin-1"),
+                header,
+            ),
+        )
+        raise
+    finally:
+        fields.unbind(token)
 
 
 async def _lifespan(
@@ -57,8 +115,10 @@ async def _lifespan(
 
     try:
         await app(scope, receive_noting, send_noting)
-    except Exception:
+    except Exception as error:
         if received:  # it does speak lifespan, and failed in it: not ours to hide
+            phase = received[-1].rpartition(".")[2]
+            report.report(error, "%s raised %s", (phase, report.described(error)), logger=LOGGER)
             await _flush(timeout)
             raise
     # Whatever the application left out, as far as the server still expects it.

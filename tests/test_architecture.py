@@ -22,8 +22,8 @@ LAYERS = [
     {"pipeline", "share"},
     {"handler"},
     {"services"},
-    {"configuration", "incidents"},
-    {"asgi", "functions"},
+    {"configuration", "incidents", "context_fields"},
+    {"asgi", "wsgi", "functions"},
     {"testing", "console", "django", "estimate"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]
@@ -219,7 +219,7 @@ def test_the_public_names_are_these() -> None:
     import eventlog_handlers
 
     assert sorted(eventlog_handlers.__all__) == [
-        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "configure", "flush", "incident",
-        "resolve", "stats",
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "configure", "context", "flush",
+        "incident", "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

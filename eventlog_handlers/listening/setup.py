@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from eventlog_handlers.listening import last_resort, report, servers, uncaught
+from eventlog_handlers.listening import flask, last_resort, report, servers, uncaught
 from eventlog_handlers.process.start_thread import caller_owns_logging_lock
 
 _targets: dict[int, logging.Logger] = {}
@@ -21,6 +21,7 @@ def begin(target: logging.Logger, handler: logging.Handler, *, catch: bool) -> N
         target.addHandler(handler)
     if target is logging.getLogger():
         servers.attach(handler)
+    flask.connect()
     _targets[id(handler)] = target
     if catch:
         report.register(handler)

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
 from eventlog_handlers.record import dialects, traceback_text
 from eventlog_handlers.record import exceptions as tracebacks
@@ -112,6 +113,8 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
     if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING and are_plain(args):
         extras = None
         if not more or (extras := _plain_already(fields, more)) is not None:
+            if context.is_used:
+                extras = context.under(extras)
             return _new(
                 Capture,
                 (
@@ -165,6 +168,8 @@ def _straight(
         msg = shorten(msg, MAX_TEMPLATE)
         kept[MSG] = kept[ARGS] = None
     extras = _plain_extras(extras, defects) if extras else None
+    if context.is_used:
+        extras = context.under(extras)
     if exc_info is not None or exc_text is not None:
         exception = _exception(exc_info, exc_text, defects)
         kept[_EXC_INFO] = None
@@ -203,6 +208,7 @@ def _thorough(
             kept["msg"], kept["args"] = msg, args
         else:
             message = own_message(record, msg, args, defects)
+    plain = _plain_extras(extras, defects) if extras else None
     template = said.template if said.template is not None else text_of(said.msg, defects, "msg")
     return Capture(
         level=_level(fields.get("levelno"), defects),
@@ -211,7 +217,7 @@ def _thorough(
         message=None if message is None else shorten(message, MAX_MESSAGE),
         template=shorten(template, MAX_TEMPLATE),
         has_arguments=said.has_arguments or given(said.args),
-        extras=_plain_extras(extras, defects) if extras else None,
+        extras=context.under(plain) if context.is_used else plain,
         exception=_exception(said.exc_info, said.exc_text, defects),
         stack="" if stack is None else shorten(text_of(stack, defects, "stack_info"), MAX_MESSAGE),
         span=dialects.span(fields, _modules.get(dialects.OTEL_API)),

@@ -11,13 +11,14 @@ import json
 import string
 from typing import Any, NamedTuple
 
+from eventlog_handlers.listening import django
 from eventlog_handlers.record.plain import FATAL, Plain
 
 OTEL_API = "opentelemetry.trace"
 OTEL_FIELDS = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
 """What OpenTelemetry's logging instrumentation adds to each record; the event has fields for them."""
 
-NEEDS_READING = frozenset({"extra", "otelTraceID"})
+NEEDS_READING = frozenset({"extra", "otelTraceID", "request"})
 """Where a record of logging's own class has none of these and text as message, it speaks no dialect."""
 
 _STRUCTLOG_FIELDS = ("_logger", "_name", "_record", "_from_structlog")
@@ -51,11 +52,14 @@ def read(msg: Any, args: Any, extras: dict[Any, Any], *, exc_info: Any, exc_text
       is the message, its traceback is the record's, all else are extras.
     - loguru's handler sink: the bound values sit in an extra called ``extra``, and the message ends in a
       traceback, which is cut off where the record holds the exception itself.
+    - A request of Django's in an extra called ``request``: its method, path, route and id become extras too.
     """
     if issubclass(type(msg), dict):
         return _structured(msg, args, extras, exc_info, exc_text)
     bound = extras.get("extra")
     is_foreign = False
+    if "request" in extras:
+        extras.update({**django.request_fields(extras["request"]), **extras})
     if type(bound) is dict:
         del extras["extra"]
         for name, value in bound.items():

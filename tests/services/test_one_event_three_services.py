@@ -21,7 +21,7 @@ from eventlog_handlers.services.cloudwatch.entry import encode as encode_entry
 from eventlog_handlers.services.cloudwatch.options import CloudWatchSettings
 from eventlog_handlers.services.cms.request import encode as encode_parameters
 from eventlog_handlers.services.guance.body import encode as encode_body
-from eventlog_handlers.settings.pipeline import pipeline_settings
+from eventlog_handlers.settings.values import PipelineSettings
 
 
 def entry(subject: Event) -> dict[str, Any]:
@@ -92,7 +92,7 @@ def test_what_a_hook_puts_in_is_the_same_everywhere() -> None:
     def hook(subject: Event) -> Event:
         return subject._replace(attributes=HOOKS_VALUES)
 
-    pipeline = pipeline_settings({"before_send": hook}, max_batch=1, pace={})
+    pipeline = PipelineSettings(batch_size=1, before_send=hook)
     record = logging.makeLogRecord({"msg": "m", "levelno": logging.ERROR})
     rendered = Renderer(pipeline, SelfLog("test"))(capture(record, id_bits=1))
     assert rendered is not None

@@ -22,6 +22,7 @@ _NOT_CORE = (
     "faults",
     "test_cli",
     "test_redaction",
+    "test_linear_time",
     "test_cloudwatch_moto",
 )
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")

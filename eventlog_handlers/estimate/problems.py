@@ -13,7 +13,7 @@ from typing import NamedTuple
 from eventlog_handlers.estimate.records import LINKS, TRACEBACK, Record
 from eventlog_handlers.record import fingerprint as fingerprints
 
-_FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"]*)", line \d+(?:, in (?P<function>.+?))?\s*$')
+_FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"]*)", line \d+(?:, in (?P<function>.*)|\s*)$')
 _STANDARD_LIBRARY = re.compile(
     r"[/\\](?:lib(?:64)?[/\\]python3\.\d+|Python3\d+[/\\]Lib)[/\\](?!site-packages)"
 )
@@ -62,7 +62,7 @@ def read_traceback(text: str) -> tuple[tuple[str, ...], tuple[fingerprints.Place
         elif TRACEBACK in line:
             in_frames = True
         elif in_frames and (frame := _FRAME.match(line)):
-            places.append((frame["file"], frame["function"] or ""))
+            places.append((frame["file"], (frame["function"] or "").rstrip()))
         elif in_frames and bare and not bare[0].isspace() and (last := _TYPE.match(bare)):
             # A group's bars are taken off with the blanks, so source lines look like ends: not "pay", not "x"
             if bare is not line and "." not in last["type"] and not last["type"][0].isupper():

@@ -64,7 +64,8 @@ _STARTS = tuple(
 )
 _LEVEL_AFTER = re.compile(rf"(?<![\w.]){_LEVEL}(?![\w.])(?:/[\w-]+)?", re.IGNORECASE)
 _LEVEL_WITHIN = 120  # characters after the time in which the level is looked for
-_NAME = r"[A-Za-z_][\w-]*(?:\.[\w-]+)*"
+# Ends in no hyphen: those that follow a name are punctuation, and could be matched in two ways.
+_NAME = r"[A-Za-z_](?:[\w-]*\w)?(?:\.[\w-]*\w)*"
 _NAMED_BEFORE = re.compile(rf"^[\s\[\]|:-]*(?:\[?\d+\]?[\s|-]*)?\[?(?P<name>{_NAME})\]?[\s\[|:-]*$")
 # "] shop.orders: m", " - shop.orders - m", ":shop.orders:m", "| shop.orders:place:17 - m" of loguru
 _NAMED_AFTER = re.compile(

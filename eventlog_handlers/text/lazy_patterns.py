@@ -10,30 +10,35 @@ import re
 from typing import Any, cast
 
 
-class _Lazy:
-    """Stands for a compiled pattern: has its methods from the first use on, compiles it at that use."""
+class Lazy:
+    """A regular expression compiled on first use."""
 
     def __init__(self, pattern: str, flags: int) -> None:
-        self._source = pattern, flags
+        self.pattern, self.flags = pattern, flags
 
     def __getattr__(self, name: str) -> Any:
-        compiled = re.compile(*self._source)
+        compiled = re.compile(self.pattern, self.flags)
         self.__dict__.update({method: getattr(compiled, method) for method in _METHODS})
         return getattr(compiled, name)
 
 
-_METHODS = ("search", "match", "fullmatch", "sub", "findall")
-_made: list[_Lazy] = []
+_METHODS = ("search", "match", "fullmatch", "sub", "findall", "finditer")
+_made: list[Lazy] = []
 
 
 def lazy(pattern: str, flags: int = 0) -> re.Pattern[str]:
     """*pattern* as ``re.compile`` gives it, but compiled later. For modules: what is made here stays."""
-    made = _Lazy(pattern, flags)
-    _made.append(made)
-    return cast("re.Pattern[str]", made)
+    new = Lazy(pattern, flags)
+    _made.append(new)
+    return cast("re.Pattern[str]", new)
+
+
+def made() -> tuple[Lazy, ...]:
+    """Every pattern made so far."""
+    return tuple(_made)
 
 
 def compile_all() -> None:
     """Compile every pattern made so far, unless it has been."""
-    for made in _made:
-        made.search  # noqa: B018 - asking compiles
+    for pattern in _made:
+        pattern.search  # noqa: B018 - asking compiles

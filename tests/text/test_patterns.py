@@ -13,14 +13,14 @@ from eventlog_handlers.text import lazy_patterns as patterns
 
 
 @pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[patterns._Lazy]:
+def made(monkeypatch: pytest.MonkeyPatch) -> list[patterns.Lazy]:
     """The patterns this test makes, apart from those of the package."""
-    kept: list[patterns._Lazy] = []
+    kept: list[patterns.Lazy] = []
     monkeypatch.setattr(patterns, "_made", kept)
     return kept
 
 
-def compiled(lazy: patterns._Lazy) -> bool:
+def compiled(lazy: patterns.Lazy) -> bool:
     return "search" in vars(lazy)
 
 

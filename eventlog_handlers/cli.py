@@ -1,5 +1,5 @@
-"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it runs lives in ``console`` and
-``estimate``.
+"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it runs lives in ``console``,
+``estimate`` and ``commands``.
 
 Exit codes: 0 done; 1 it did not work (port taken, file unusable, an event of the demo missing); 2 wrong
 arguments, or an extra that is not installed.
@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from eventlog_handlers._version import __version__
+from eventlog_handlers.commands import put_events, send, spool
 from eventlog_handlers.errors import MissingExtraError, SettingsError
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings import checks
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="eventlog-handlers",
-        description="Logging handlers for CMS, Guance and CloudWatch Events: try them without an account.",
+        description="Logging handlers for CMS, Guance and CloudWatch Events: try, send, look after.",
     )
     parser.add_argument("--version", action="version", version=f"eventlog-handlers {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="")
@@ -100,6 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     estimate.add_argument("--json", action="store_true", help="print JSON")
     estimate.set_defaults(run=_estimate)
+
+    for module in (send, put_events, spool):
+        module.add_parser(commands)
     return parser
 
 

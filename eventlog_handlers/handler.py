@@ -172,6 +172,15 @@ class EventHandler(Handler):
         """
         return self._worker.flush(timeout)
 
+    def work(self, seconds: float) -> None:
+        """Work in the calling thread for *seconds* at most: take over what ended processes left, and send.
+
+        For a program that has no record of its own to log; returns early where there is nothing to do.
+        """
+        deadline = clock.monotonic() + seconds
+        while clock.monotonic() < deadline and self._worker.step(deadline=deadline) is None:
+            pass
+
     def begin_flush(self) -> Ticket | None:
         """The first half of ``flush``, to flush several handlers side by side."""
         return self._worker.begin_flush()

@@ -25,6 +25,7 @@ LAYERS = [
     {"configuration", "incidents", "context_fields"},
     {"asgi", "wsgi", "functions"},
     {"testing", "console", "django", "estimate"},
+    {"commands"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]
 PURE = {
@@ -45,8 +46,8 @@ IMPURE_MODULES = {
 ONLY_IN = {
     "requests": {"transport", "services/cms/sink", "services/guance/sink"},
     "urllib3": {"transport", "services/cloudwatch"},
-    "boto3": {"services/cloudwatch"},
-    "botocore": {"services/cloudwatch", "console"},
+    "boto3": {"services/cloudwatch", "commands/put_events"},
+    "botocore": {"services/cloudwatch", "console", "commands/put_events"},
     "sqlite3": {"buffers/spool", "console"},
     "mmap": {"share/mapped_file"},
     "fcntl": {"share/mapped_file", "buffers/spool"},

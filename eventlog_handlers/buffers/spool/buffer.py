@@ -208,6 +208,7 @@ class SpoolBuffer:
             "duplicates_possible": self._rows.unrecorded() + self._adoption.doubled(),
             "file": str(self._rows.path) if self._rows.path is not None else None,
             "trouble": self._trouble.text,
+            "destination": self._names.destination,
         }
 
     def abandon(self) -> None:

@@ -55,12 +55,13 @@ class Names:
 
     def __init__(self, directory: Path, identity: str) -> None:
         self._directory = directory
-        self._identity = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        self.destination = hashlib.blake2b(identity.encode("utf-8", "replace"), digest_size=8).hexdigest()
+        """16 hex digits, with which the names of the files begin."""
 
     def new(self, wall_time: float) -> Path:
         """A name nobody has; names sort by age."""
         age = f"{max(0, int(wall_time * 1e6)):017d}"
-        name = f"{self._identity}-{SCHEMA}-{age}-{os.getpid()}-{os.urandom(4).hex()}.spool"
+        name = f"{self.destination}-{SCHEMA}-{age}-{os.getpid()}-{os.urandom(4).hex()}.spool"
         return self._directory / name
 
     def listed(self) -> tuple[list[Path], list[Path]]:
@@ -68,20 +69,20 @@ class Names:
 
         From one reading of the directory: between two of them another process makes and deletes files.
         """
-        found = self._matching(f"{self._identity}-v*.spool")
-        ours = [path for path in found if path.name.startswith(f"{self._identity}-{SCHEMA}-")]
+        found = self._matching(f"{self.destination}-v*.spool")
+        ours = [path for path in found if path.name.startswith(f"{self.destination}-{SCHEMA}-")]
         return ours, [path for path in found if path not in ours]
 
     def sweep(self) -> None:
         """Remove locks whose file is gone, and all but the newest quarantined files."""
-        for path in self._matching(f"{self._identity}-{SCHEMA}-*.lock"):
+        for path in self._matching(f"{self.destination}-{SCHEMA}-*.lock"):
             if not path.with_suffix(".spool").exists():
                 lock = Lock.take(path, new=False)
                 if lock is not None:
                     if not path.with_suffix(".spool").exists():
                         path.unlink(missing_ok=True)
                     lock.let_go()
-        for path in self._matching(f"{self._identity}-*.spool.bad")[:-_BAD_KEPT]:
+        for path in self._matching(f"{self.destination}-*.spool.bad")[:-_BAD_KEPT]:
             remove(path)
 
     def _matching(self, pattern: str) -> list[Path]:

@@ -176,7 +176,7 @@ def all_types() -> str:
     )
     dsns = []
     for service in services:
-        hosts = ("", *_module(service).HOSTS)
+        hosts = ("", *getattr(_module(service), "HOSTS", ()))
         forms = [f'"{scheme}://{host}"' for scheme in (service.scheme, *service.aliases) for host in hosts]
         listed = textwrap.fill(
             ", ".join(forms), WIDTH, initial_indent="    ", subsequent_indent="    ", **_WHOLE_WORDS

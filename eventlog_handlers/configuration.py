@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from eventlog_handlers.base import Handler
@@ -17,6 +17,7 @@ from eventlog_handlers.process import exit as lifecycle
 from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.settings import checks
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -168,9 +169,12 @@ def configure(
         if before is not None and before[0] == asked:
             setup.begin(target, before[1], catch=uncaught)
             return before[1]
+        destinations = parse_dsn(dsn)
+        if len(destinations) > 1:
+            _check_fits_all(options, [scheme for scheme, _ in destinations])
         handlers = [
             registry.SERVICES[scheme].handler_class()(**{"level": level, **options, **own_options})
-            for scheme, own_options in parse_dsn(dsn)
+            for scheme, own_options in destinations
         ]
         handler: Handler = handlers[0] if len(handlers) == 1 else FanOut(handlers, level)
         _configured[target.name] = (asked, handler)
@@ -183,6 +187,19 @@ def configure(
     if before is not None:
         before[1].close()  # may take exit_timeout: without the lock
     return handler
+
+
+def _check_fits_all(options: Iterable[str], schemes: Sequence[str]) -> None:
+    """What is given beside several DSNs is an option of every handler, or stands in the DSN it belongs to."""
+    common = {row.name for row in COMMON_OPTIONS}
+    for name in options:
+        services = [registry.SERVICES[scheme] for scheme in schemes]
+        takers = [service for service in services if name in {row.name for row in service.options()}]
+        if name not in common and takers and len(takers) < len(services):
+            example = f"{takers[0].scheme}://…?{name}=…"
+            raise SettingsError(
+                f"{name} is an option of {takers[0].title} alone: put it into its DSN, {example}"
+            )
 
 
 def _after_fork_in_child() -> None:

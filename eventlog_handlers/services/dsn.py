@@ -22,6 +22,7 @@ def parse_dsn(dsn: str) -> list[tuple[str, dict[str, Any]]]:
     Values are read as JSON where they are JSON, else as text. Raises SettingsError, also where the DSN
     holds a user, a password or a secret option: DSNs end up in process lists and error trackers.
     """
+    _check_separators(dsn)
     destinations = [_parse_one(part) for part in dsn.split()]
     if not destinations:
         raise SettingsError(
@@ -31,15 +32,11 @@ def parse_dsn(dsn: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
-    scheme, separator, _ = dsn.partition("://")
-    service = registry.find(scheme) if separator else None
+    written, separator, _ = dsn.partition("://")
+    service = registry.find(written.lower()) if separator else None
     if service is None:
-        # Of what is no DSN nothing is shown: it may be a key that went into the wrong variable.
-        *others, last = (f"{name}://" for name in registry.SERVICES)
-        raise SettingsError(
-            f"a DSN begins with {', '.join(others)} or {last}, such as guance://cn1"
-            f"{checks.meant(scheme, registry.SERVICES)}"
-        )
+        raise _no_dsn(dsn)
+    scheme = service.scheme
     rows = {row.name: row for row in (*service.options(), *COMMON_OPTIONS)}
     host_option = service.host_option
     try:
@@ -60,12 +57,12 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
             raise SettingsError(f"{name} can't stand in a DSN: put credentials into the environment")
         if name in options and name in rows:
             raise SettingsError(f"the {scheme}:// DSN gives {name} twice: leave one of them off")
-        options[name] = _value(text)
+        options[name] = _value(text, rows[name].type if name in rows else "")
     for name in options:
         # A name that resembles none is not shown: it may be a key that lost its own name.
-        if name not in rows and not checks.meant(name, rows):
+        if name not in rows and name not in service.instead() and not checks.meant(name, rows):
             raise SettingsError(f"the {scheme}:// DSN names an option that {scheme}:// does not have")
-    checks.refuse_unknown(f"{scheme}://", options, rows)
+    checks.refuse_unknown(f"{scheme}://", options, rows, service.instead())
     if _has_user(options.get("proxies")):
         raise SettingsError(
             "proxies holds a user or a password, which can't stand in a DSN: put the proxy into HTTPS_PROXY"
@@ -73,7 +70,33 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
     return service.scheme, options
 
 
-def _value(text: str) -> Any:
+def _check_separators(dsn: str) -> None:
+    schemes = [name for service in registry.SERVICES.values() for name in (service.scheme, *service.aliases)]
+    closer = dsn.replace(" ", "")
+    if any(f"{sign}{scheme}://" in closer for sign in ",;" for scheme in schemes):
+        raise SettingsError(
+            "several DSNs are separated by blanks and by nothing else: guance://cn1 cms://cn-hangzhou"
+        )
+
+
+def _no_dsn(dsn: str) -> SettingsError:
+    """What to say of *dsn*, and nothing of what stands in it: it may be a key in the wrong variable."""
+    if dsn[:1] in ("'", '"'):
+        return SettingsError("the DSN begins with a quotation mark: leave the quotation marks off")
+    scheme = dsn.partition(":")[0].lower()
+    if ":" in dsn and registry.find(scheme) is not None:
+        return SettingsError(f"after {scheme} a DSN has a colon and two slashes: {scheme}://")
+    *others, last = (f"{name}://" for name in registry.SERVICES)
+    return SettingsError(
+        f"a DSN begins with {', '.join(others)} or {last}, such as guance://cn1"
+        f"{checks.meant(scheme, registry.SERVICES)}"
+    )
+
+
+def _value(text: str, kind: str) -> Any:
+    """*text* as JSON where it is JSON, unless the option is a text (*kind* is its type)."""
+    if kind == "str" or (kind == "str | None" and text != "null"):
+        return text
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

@@ -3,7 +3,8 @@
 A row names modules by text: only those of a service in use are imported. By convention the package *home* has
 
     options   OPTIONS (rows of ``settings.option.Option``), DEFAULTS (of the options that every handler has,
-              those that differ), ``settings(options, environ)`` -> its own settings and PipelineSettings
+              those that differ), ``settings(options, environ)`` -> its own settings and PipelineSettings;
+              if it likes INSTEAD (what to use for names of other services) and HOSTS (for the types)
     handler   the handler's class, an EventHandler
     cost      COST (a ``services.cost.Cost``), for ``eventlog-handlers estimate``
 """
@@ -56,6 +57,10 @@ class Service(NamedTuple):
         """Of the options that every handler has, those whose default differs."""
         found: Mapping[str, Any] = self._module("options").DEFAULTS
         return found
+
+    def instead(self) -> Mapping[str, str]:
+        """What to use for names of options that it doesn't have."""
+        return getattr(self._module("options"), "INSTEAD", {})
 
     def settings(self, options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, Any]:
         """Its own settings and the pipeline's; raises SettingsError."""

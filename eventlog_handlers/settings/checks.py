@@ -20,11 +20,16 @@ from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.text.template import fields_of
 
 
-def refuse_unknown(where: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Every name in *options* is one of *known*."""
+def refuse_unknown(
+    where: str, options: Iterable[str], known: Iterable[str], instead: Mapping[str, str] | None = None
+) -> None:
+    """Every name in *options* is one of *known*. *instead*: what to use for names of another service."""
     for name in options:
-        if name not in known:
-            raise SettingsError(f"{where} has no option {short(name)}{meant(name, known)}")
+        if name in known:
+            continue
+        if instead and name in instead:
+            raise SettingsError(f"{where} has no option {short(name)}: use {instead[name]}")
+        raise SettingsError(f"{where} has no option {short(name)}{meant(name, known)}")
 
 
 def meant(word: str, known: Iterable[str]) -> str:
@@ -164,6 +169,11 @@ def timeout(name: str, value: Any) -> tuple[float, float]:
 
 def template(name: str, value: object) -> str:
     form = text(name, value)
+    if "%(" in form:
+        raise SettingsError(
+            f"{name} {short(form)} is written for logging.Formatter: a template names fields in braces, such "
+            "as {message} for %(message)s"
+        )
     try:
         fields_of(form)
     except ValueError as error:

@@ -11,10 +11,20 @@ from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
 
 class Table:
-    """The rows of one handler: its own and those that every handler has, with its own defaults."""
+    """The rows of one handler: its own and those that every handler has, with its own defaults.
 
-    def __init__(self, handler: str, own: tuple[Option, ...], defaults: Mapping[str, Any]) -> None:
+    *instead* says what to use for names that people bring along from another service.
+    """
+
+    def __init__(
+        self,
+        handler: str,
+        own: tuple[Option, ...],
+        defaults: Mapping[str, Any],
+        instead: Mapping[str, str] | None = None,
+    ) -> None:
         self._handler = handler
+        self._instead = instead
         rows = (*own, *COMMON_OPTIONS)
         self.rows = tuple(row._replace(default=defaults.get(row.name, row.default)) for row in rows)
         self._rows = {row.name: row for row in self.rows}
@@ -23,7 +33,7 @@ class Table:
     def values(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The value of each option by name, checked. Raises SettingsError, also for an unknown option."""
         if not self._rows.keys() >= options.keys():
-            checks.refuse_unknown(self._handler, options, self._rows)
+            checks.refuse_unknown(self._handler, options, self._rows, self._instead)
         given = {name: self._rows[name].check(name, options[name]) for name in options}
         return {**self.usual(), **given}
 

@@ -196,6 +196,21 @@ def test_dictconfig_names_our_sentence_as_the_cause_of_its_error():
     assert "Tr0ub4dor" not in done.stderr.replace('"api_key": "Tr0ub4dor', "")
 
 
+def test_a_handler_misspelt_in_dictconfig_is_named_with_the_one_that_was_meant():
+    """logging says only that it can't resolve the name; our sentence stands above it."""
+    done = run(
+        """
+        import logging.config
+        handler = {"class": "eventlog_handlers.GuanecHandler"}
+        logging.config.dictConfig({"version": 1, "handlers": {"guance": handler}})
+        """,
+        preamble="",
+    )
+
+    assert done.returncode == 1
+    assert "eventlog_handlers has no handler 'GuanecHandler' (did you mean 'GuanceHandler'?)" in done.stderr
+
+
 # --- configure ---------------------------------------------------------------------------------------------
 
 
@@ -427,7 +442,18 @@ def test_the_environment_names_the_destination(eventlog_console, monkeypatch, sh
         ({"dsn": ["guance://cn1"]}, "dsn takes a string"),
         ({"dsn": "guance://cn1", "level": "EROR"}, "did you mean 'ERROR'"),
         ({"dsn": "guance://cn1", "capasity": 5}, "no option 'capasity' .did you mean 'capacity'"),
-        ({"dsn": "guance://cn1 cms://cn-hangzhou", "site": "cn1"}, "CMSHandler has no option 'site'"),
+        (
+            {"dsn": "guance://cn1 cms://cn-hangzhou", "site": "cn1"},
+            "site is an option of Guance alone: put it into its DSN, guance://",
+        ),
+        (
+            {"dsn": "cms://cn-hangzhou guance://cn1", "group_id": 7},
+            "group_id is an option of CMS alone: put it into its DSN, cms://….group_id=",
+        ),
+        ({"dsn": "cms://cn-hangzhou guance://cn1", "capasity": 7}, "did you mean 'capacity'"),
+        ({"dsn": "guance://cn1,cms://cn-hangzhou"}, "separated by blanks and by nothing else"),
+        ({"dsn": "guance://cn1", "region": "cn-hangzhou"}, "no option 'region': use site, such as 'cn1'"),
+        ({"dsn": "guance://cn1?region=cn-hangzhou"}, "no option 'region': use site, such as 'cn1'"),
         ({"dsn": "sentry://cn1"}, "begins with cms://"),
     ],
 )

@@ -75,6 +75,9 @@ def an_object() -> tuple[str, str]:
         ("guance", "dry_run", "0", 1, "dry_run", False),
         ("guance", "level", "warning", 1, "level", 30),
         ("guance", "level_map", {"warning": "error"}, 1, "level_map", {30: "error"}),
+        ("cloudwatch", "region_name", "us-gov-west-1", 0, "region_name", "us-gov-west-1"),
+        ("cloudwatch", "region_name", "eu-isoe-west-1", 0, "region_name", "eu-isoe-west-1"),
+        ("cms", "region", " cn-beijing ", 0, "region", "cn-beijing"),
         ("cms", "group_id", 7301, 0, "group_id", "7301"),
         ("cms", "group_id", "7301", 0, "group_id", "7301"),
         ("cms", "signature", "v3", 0, "signature", "v3"),
@@ -175,7 +178,23 @@ REFUSED = [
     # service, options, words of the sentence
     ("cms", {"regoin": "cn-beijing"}, ["no option 'regoin'", "did you mean 'region'?"]),
     ("guance", {"api_kye": LEAK}, ["no option 'api_kye'", "did you mean 'api_key'?"]),
-    ("cloudwatch", {"region": "us-east-1"}, ["no option 'region'", "region_name"]),
+    ("cloudwatch", {"region": "us-east-1"}, ["no option 'region': use region_name"]),
+    ("cloudwatch", {"endpoint": "https://x"}, ["no option 'endpoint': use endpoint_url"]),
+    ("guance", {"region": "cn-hangzhou"}, ["no option 'region': use site, such as 'cn1'"]),
+    ("cms", {"region_name": "cn-hangzhou"}, ["no option 'region_name': use region"]),
+    ("cms", {"region": "hangzhou"}, ["region takes a region", "did you mean 'cn-hangzhou'?", "endpoint="]),
+    ("cms", {"region": "CN-BEIJING"}, ["did you mean 'cn-beijing'?"]),
+    ("cms", {"region": "us-east-9"}, ["region takes a region of Alibaba Cloud", "'us-east-9'"]),
+    ("cloudwatch", {"region_name": "us-east-1a"}, ["availability zone of us-east-1"]),
+    ("cloudwatch", {"region_name": "useast1"}, ["region_name takes a region of AWS", "endpoint_url"]),
+    ("cloudwatch", {"region_name": "US-EAST-1"}, ["region_name takes a region of AWS"]),
+    ("cloudwatch", {"region_name": "us-east-¹"}, ["region_name takes a region of AWS"]),
+    ("cloudwatch", {"region_name": "-"}, ["region_name takes a region of AWS"]),
+    ("guance", {"site": "openapi.guance.com"}, ["no address", "site='cn1'"]),
+    ("guance", {"site": "https://us1-openapi.guance.com/"}, ["site='us1'"]),
+    ("guance", {"site": "AP1-openapi.truewatch.com"}, ["site='truewatch-ap1'"]),
+    ("guance", {"site": "guance.example.com"}, ["site is not known", "endpoint="]),
+    ("guance", {"title": "%(levelname)s %(message)s"}, ["title", "{message} for %(message)s"]),
     ("cms", {"zzzzzz": 1}, ["no option 'zzzzzz'"]),
     # credentials
     ("cms", {"access_key_id": LEAK}, ["access_key_secret is missing", "both"]),
@@ -471,6 +490,15 @@ def test_the_variable_that_points_at_the_stand_in(value, url):
     assert local_console.console_url({} if value is None else {"EVENTLOG_CONSOLE": value}) == url
 
 
+def test_with_an_endpoint_of_its_own_any_region_is_taken():
+    """Stand-ins of AWS have regions of their own; a new region of CMS is reached by its address."""
+    cloudwatch, _ = make("cloudwatch", {"region_name": "local", "endpoint_url": "http://127.0.0.1:4566"})
+    cms, _ = make("cms", {"endpoint": "https://metrics.cn-new.aliyuncs.com"})
+
+    assert cloudwatch.region_name == "local"
+    assert cms.endpoint == "https://metrics.cn-new.aliyuncs.com"
+
+
 def test_the_stand_in_never_gets_real_credentials_nor_real_events_another_address():
     """With EVENTLOG_CONSOLE everything goes there, with dummy keys, whatever the options say."""
     environ = {**KEYS, "EVENTLOG_CONSOLE": "1"}
@@ -511,6 +539,9 @@ def test_settings_are_made_by_name_and_then_stay():
     [
         ("cms://cn-hangzhou?group_id=7", [("cms", {"region": "cn-hangzhou", "group_id": 7})]),
         ("guance://", [("guance", {})]),
+        ("GUANCE://cn1", [("guance", {"site": "cn1"})]),
+        ("guance://cn1?service=2024&env=null", [("guance", {"site": "cn1", "service": "2024", "env": None})]),
+        ("guance://cn1?level=WARNING", [("guance", {"site": "cn1", "level": "WARNING"})]),
         (
             "guance://cn1/?title=%5B%7Bservice%7D%5D+x",
             [("guance", {"site": "cn1", "title": "[{service}] x"})],
@@ -553,6 +584,15 @@ def test_what_a_dsn_says(dsn, expected):
         ("cms://cn-hangzhou/group/7", ["has no path"]),
         ("cms://cn-hangzhou#x", ["has no path"]),
         ("cloudwatch://arn:aws:events:us-east-1:1:event-bus/x", ["event_bus_name"]),
+        ("guance://cn1,cms://cn-hangzhou", ["separated by blanks", "guance://cn1 cms://cn-hangzhou"]),
+        ("guance://cn1 , cms://cn-hangzhou", ["separated by blanks"]),
+        ("guance://cn1;eventbridge://default", ["separated by blanks"]),
+        ("guance:/cn1", ["after guance", "two slashes: guance://"]),
+        ("guance:cn1", ["two slashes: guance://"]),
+        ("eventbridge:default", ["two slashes: eventbridge://"]),
+        ("'guance://cn1'", ["leave the quotation marks off"]),
+        (f"key:{LEAK}", ["begins with cms://"]),
+        ("guance://openapi.guance.com:443", ["neither credentials nor a port"]),
         ("guance://[", ["no URL"]),
         ("[" * 100_000, ["begins with cms://"]),
         ("guance://cn1?" + "[" * 100_000, ["names an option that guance:// does not have"]),

@@ -36,6 +36,23 @@ def _resources(name: str, value: Any) -> tuple[str, ...]:
     return arns
 
 
+def _region(name: str, value: object) -> str | None:
+    """``us-east-1``, ``us-gov-west-1``, ``eu-isoe-west-1``: words in lower case, at the end a number."""
+    if value is None:
+        return None
+    region = checks.text(name, value).strip()
+    *words, number = region.split("-")
+    zone = number[:-1].isdigit() and number[-1:].isalpha()
+    is_region = len(words) >= 2 and number.isdigit() and all(map(str.isalpha, words)) and region.islower()
+    if is_region and region.isascii():
+        return region
+    also = f"; {region} is an availability zone of {region[:-1]}" if zone else ""
+    raise SettingsError(
+        f"{name} takes a region of AWS, such as 'us-east-1', not {checks.short(value)}{also}; with "
+        "endpoint_url it takes any name"
+    )
+
+
 def _bus(name: str, value: object) -> str | None:
     """Name or ARN of an event bus.
 
@@ -134,7 +151,14 @@ OPTIONS = (
 )  # fmt: skip
 DEFAULTS: Mapping[str, Any] = {}
 """Of the options of every handler, those with another default here."""
-_TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS)
+INSTEAD: Mapping[str, str] = {
+    "region": "region_name",
+    "endpoint": "endpoint_url",
+    "event_bus": "event_bus_name",
+    "group_id": "resources or tags",
+}
+"""What to use for names that people bring along from another service."""
+_TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CloudWatchSettings(Frozen):
@@ -164,6 +188,8 @@ def settings(
     """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
     made = _TABLE.values(options)
     pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
+    if made["endpoint_url"] is None:
+        made["region_name"] = _region("region_name", made["region_name"])
     has_client = made["client"] is not None
     if made["session"] is not None and has_client:
         raise SettingsError("session and client exclude each other: a client already has its session")

@@ -34,6 +34,17 @@ HOSTS = REGIONS
 """What may follow ``cms://``, as far as it can be listed."""
 
 
+def _region(name: str, value: object) -> str:
+    region = value.strip() if isinstance(value, str) else value
+    if isinstance(region, str) and region in REGIONS:
+        return region
+    near = checks.meant(region.lower(), REGIONS) if isinstance(region, str) else ""
+    raise SettingsError(
+        f"{name} takes a region of Alibaba Cloud, such as 'cn-hangzhou', not {checks.short(value)}{near}; "
+        "for one that is newer than this package give endpoint='https://metrics.<region>.aliyuncs.com'"
+    )
+
+
 def _group_id(name: str, value: object) -> str | None:
     if value is None:
         return None
@@ -54,7 +65,7 @@ def _credentials(name: str, value: object) -> object:
 
 OPTIONS = (
     Option(
-        "region", "str", "cn-hangzhou", checks.word,
+        "region", "str", "cn-hangzhou", _region,
         "makes the endpoint `https://metrics.<region>.aliyuncs.com`",
     ),
     Option(
@@ -103,7 +114,14 @@ OPTIONS = (
 )  # fmt: skip
 DEFAULTS: Mapping[str, Any] = {"requests_per_second": 10}
 """Of the options of every handler, those with another default here."""
-_TABLE = Table("CMSHandler", OPTIONS, DEFAULTS)
+INSTEAD: Mapping[str, str] = {
+    "region_name": "region",
+    "site": "region",
+    "endpoint_url": "endpoint",
+    "api_key": "access_key_id",
+}
+"""What to use for names that people bring along from another service."""
+_TABLE = Table("CMSHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CMSSettings(Frozen):

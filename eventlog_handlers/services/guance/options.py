@@ -44,14 +44,19 @@ HOSTS = tuple(GUANCE_SITES)
 
 
 def _site(name: str, value: object) -> str:
-    if not isinstance(value, str) or value not in GUANCE_SITES:
-        # The value isn't shown: in a DSN the key is easily put in its place.
-        near = checks.meant(value, GUANCE_SITES) if isinstance(value, str) else ""
-        raise SettingsError(
-            f"{name} is not known{near}: it takes one of {', '.join(GUANCE_SITES)}; for another host give "
-            "endpoint="
-        )
-    return value
+    if isinstance(value, str) and value in GUANCE_SITES:
+        return value
+    # The value isn't shown: in a DSN the key is easily put in its place.
+    text = value.strip().lower() if isinstance(value, str) else ""
+    host = text.partition("://")[2] or text
+    of_host = {url.partition("://")[2]: site for site, url in GUANCE_SITES.items()}
+    site = of_host.get(host.partition("/")[0])
+    if site is not None:
+        raise SettingsError(f"{name} takes a name and no address: that address is the one of {name}={site!r}")
+    raise SettingsError(
+        f"{name} is not known{checks.meant(text, GUANCE_SITES)}: it takes one of {', '.join(GUANCE_SITES)}; "
+        "for another host give endpoint="
+    )
 
 
 OPTIONS = (
@@ -75,7 +80,14 @@ OPTIONS = (
 )  # fmt: skip
 DEFAULTS: Mapping[str, Any] = {"requests_per_minute": 20, "aggregate_seconds": 60.0}
 """Of the options of every handler, those with another default here."""
-_TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS)
+INSTEAD: Mapping[str, str] = {
+    "region": "site, such as 'cn1'",
+    "region_name": "site, such as 'cn1'",
+    "endpoint_url": "endpoint",
+    "access_key_id": "api_key",
+}
+"""What to use for names that people bring along from another service."""
+_TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class GuanceSettings(Frozen):

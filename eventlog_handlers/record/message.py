@@ -12,6 +12,7 @@ from typing import Any
 
 from eventlog_handlers.record import dialects
 from eventlog_handlers.record.plain import ATOMS, FATAL, MAX_STRING, decoded, name_of, note, text_of
+from eventlog_handlers.record.unevaluated import shown_unevaluated
 from eventlog_handlers.text.fit import shorten
 
 MAX_MESSAGE = 262_144
@@ -105,6 +106,9 @@ def _unformatted(msg: object, args: object, error: BaseException, defects: list[
 
 
 def _represented(value: object, defects: list[str]) -> str:
+    shown = shown_unevaluated(value)
+    if shown is not None:
+        return shown
     try:
         return shorten(str.__str__(repr(value)), 1_000)
     except FATAL:

@@ -18,6 +18,7 @@ from math import isfinite, isnan
 from typing import Any, TypeVar
 
 from eventlog_handlers.events import JSON
+from eventlog_handlers.record.unevaluated import MISSING, attribute_of, shown_unevaluated
 from eventlog_handlers.text.fit import encodable, shorten, unused
 
 MAX_DEPTH = 6
@@ -137,7 +138,8 @@ class Plain:
             return self._string(text_of(value.isoformat(), self._defects, what))
         if hasattr(kind, "tolist") and _is_small(value):
             return self.of(value.tolist(), what, depth)
-        return self._string(text_of(value, self._defects, what))
+        shown = shown_unevaluated(value)
+        return self._string(text_of(value, self._defects, what) if shown is None else shown)
 
     def _string(self, text: str) -> str:
         kept = encodable(shorten(text, min(MAX_STRING, max(self._characters_left, 40))))
@@ -261,7 +263,8 @@ def _members(value: Any, kind: type) -> list[tuple[object, object]] | None:
         names = [attribute.name for attribute in kind.__attrs_attrs__]
     else:
         return None
-    return [(name, getattr(value, name)) for name in names if hasattr(value, name)]
+    members = [(name, attribute_of(value, name)) for name in names]
+    return [(name, member) for name, member in members if member is not MISSING]
 
 
 def _is_small(value: Any) -> bool:

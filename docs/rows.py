@@ -50,7 +50,7 @@ BACKEND = [
     Row(
         "B9",
         "kept connection closed by the server",
-        "one immediate second try on a fresh connection",
+        "opened anew where the request had not left whole; else a failed request, and a copy that is counted",
         "– / D",
     ),
     Row(
@@ -178,8 +178,8 @@ PROCESS = [
     Row(
         "P27",
         "records after the last exit hook and while the interpreter takes itself apart",
-        "sent in the thread that logs where its connections are known, else told; no thread, no wait",
-        "what can't be sent, told / –",
+        "after the last hook the thread that logs sends; then nothing can be sent: spooled, or told",
+        "told / –",
     ),
     Row(
         "P28",

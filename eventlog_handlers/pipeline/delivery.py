@@ -239,10 +239,6 @@ class Delivery:
         """How many senders have a request under way; without the lock."""
         return len(self._under_way)
 
-    def has_sent(self) -> bool:
-        """Whether a request was made in this life, so that all that requests need is imported."""
-        return self._last_send > LONG_AGO
-
     def hurry(self) -> None:
         """Try a destination that rests after a failure at once, for the process is about to end."""
         with self._ledger.lock:

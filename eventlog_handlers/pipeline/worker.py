@@ -275,41 +275,39 @@ class Worker:
             self._ledger.close_ticket(ticket)
 
     def _flush_late(self) -> None:
-        """No hook of ours comes any more: send in this thread, as long as the exit's budget lasts.
-
-        Starts no thread, and waits for none that stands still: while the interpreter takes itself apart, a
-        thread of ours that is still there holds perhaps the very lock that sending needs. What a first
-        request imports can't be imported then either.
-        """
+        """No hook of ours comes any more: send in this thread, as long as the exit's budget lasts."""
         if self._ledger.is_in_use_here():
             return
-        is_finalizing = lifecycle.is_finalizing()
-        if is_finalizing and (self._threads or not self._ledger.lock.acquire(blocking=False)):
-            self._say_left(self._ledger.roughly_pending(), 0)
+        if lifecycle.is_finalizing():
+            self._keep_or_tell()
             return
-        try:
-            if is_finalizing and not self._delivery.has_sent():
-                with contextlib.suppress(ImportError):
-                    while self._render_chunk():  # into the spool, if there is one
-                        pass
-            else:
-                self._send_late()
-            self.say_what_is_left()
-        finally:
-            if is_finalizing:
-                self._ledger.lock.release()
-
-    def _send_late(self) -> None:
         started = self._clock()
         deadline = started + lifecycle.budget(self)
         ticket = self.start_drain()
         with own_traffic.at_work():
-            while not ticket.finished and self._clock() < deadline:
-                if self.step(deadline=deadline) is not None:
-                    break
+            while not ticket.finished and self._clock() < deadline and self.step(deadline=deadline) is None:
+                pass
         # What is not settled by now rests after a failure, or another thread has it in hand.
         self.finish_drain(ticket, deadline - self._clock() if self._threads else 0.0)
         lifecycle.spend(self._clock() - started)
+        self.say_what_is_left()
+
+    def _keep_or_tell(self) -> None:
+        """The interpreter takes itself apart: put what came into the spool, and tell what is lost.
+
+        Nothing can be sent: requests and urllib3 import in the midst of a request, and nothing can be
+        imported. Nor waited for: a thread that is still there stands still, perhaps with the lock.
+        """
+        if self._threads or not self._ledger.lock.acquire(blocking=False):
+            self._say_left(self._ledger.roughly_pending(), 0)
+            return
+        try:
+            with contextlib.suppress(Exception):
+                while self._render_chunk():
+                    pass
+            self.say_what_is_left()
+        finally:
+            self._ledger.lock.release()
 
     def _wait_for_room(self) -> None:
         capacity = self.settings.capacity

@@ -1,4 +1,4 @@
-"""The time of one HTTP call, and how far it came. Knows nothing of sockets; timed.py makes them obey it."""
+"""The time of one HTTP call, and how far it came. Knows no socket: ``timed_urllib3`` does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 here = threading.local()
-"""``here.call`` is the Call this thread is making: the road from ``post`` down to its sockets."""
+"""``here.call`` is the Call that this thread makes: ``post`` sets it, the sockets below requests read it."""
 
 
 class Call:
@@ -33,8 +33,8 @@ class Call:
         """The connection had carried another request before."""
         self.has_sent = False
         """Some byte of the request may have left; those of a CONNECT to a proxy do not count."""
-        self.has_received = False
-        """Some byte of the answer came."""
+        self.is_sent_whole = True
+        """No send was broken off. A service can't have acted on a request that did not leave whole."""
 
     def seconds(self, at_most: float) -> float:
         """What one more socket operation may take; raises TimeoutError when nothing is left."""

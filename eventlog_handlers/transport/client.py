@@ -6,19 +6,20 @@ What a call can meet below HTTP becomes
     MisconfiguredError  tls (unknown CA, wrong name, no TLS there), proxy (refuses us), request (a URL or a
                         header that can't be sent)
     TransientError      dns, connect, tls (handshake cut off), proxy (ailing), timeout, reset, http (no HTTP);
-                        ambiguous once a byte of the request was sent
+                        ambiguous once the request was sent whole
 
-whose texts are made in network.py: those of requests hold the URL's query, and its exceptions carry the
+whose texts are made in ``network``: those of requests hold the URL's query, and its exceptions carry the
 headers, so none of them is chained.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eventlog_handlers._version import __version__
-from eventlog_handlers.errors import SinkError, TransientError
+from eventlog_handlers.errors import SinkError, TransientError, described
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.transport.call import Call, here
 
@@ -35,6 +36,7 @@ _HEADERS = {
     "Connection": "keep-alive",
 }
 _MAX_ROUTES = 64
+_KEPT = "adapter"
 
 
 class Answer(NamedTuple):
@@ -45,8 +47,6 @@ class Answer(NamedTuple):
     """Names in lower case; the values of a repeated header are joined by ", "."""
     body: bytes
     """As sent, never decompressed; at most MAX_ANSWER_BYTES, the rest is not read."""
-    is_repeat: bool = False
-    """The request was sent a second time: a kept connection was cut before any answer to the first."""
 
 
 class HttpClient:
@@ -74,27 +74,31 @@ class HttpClient:
         self._proxies = None if proxies is None else dict(proxies)
         self._ca_bundle = ca_bundle
         self._clock = clock
-        self._adapter: HTTPAdapter | None = None
+        self._network: ModuleType | None = None
+        """The other half of this module, from the first call on."""
+        self._adapters: dict[str, HTTPAdapter] = {}
+        """None or one. In a dict, whose ``setdefault`` is one indivisible step, with the GIL or without."""
         self._routes: dict[str, Route] = {}
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
         """Send *body* and give the answer back, within *timeout* seconds in all (name resolution excepted).
 
-        Sent once; once more only where a kept connection turns out to have been closed before a byte of the
-        answer came, which is how servers end idle connections. Raises TransientError or MisconfiguredError.
+        Sent once. On a new connection, once more only where a kept one turned out to be closed before the
+        request had left whole, so that the service can't have acted on it. What was sent whole and not
+        answered is left to the caller, who counts what is sent and waits in between.
+        Raises TransientError or MisconfiguredError.
         """
         expires = self._clock() + timeout
         try:
             return self._exchange(url, headers, body, call := self._call(expires))
         except TransientError as failure:
-            if failure.code != "reset" or not call.is_reused or call.has_received:
+            if failure.code != "reset" or not call.is_reused or call.is_sent_whole:
                 raise
-        repeated = self._exchange(url, headers, body, self._call(expires, fresh=True))
-        return repeated._replace(is_repeat=True)
+        return self._exchange(url, headers, body, self._call(expires, fresh=True))
 
     def close(self) -> None:
         """Drop the kept connections and forget proxies and trust; a later post starts anew."""
-        adapter, self._adapter = self._adapter, None
+        adapter = self._adapters.pop(_KEPT, None)
         self._routes = {}
         if adapter is not None:
             adapter.close()
@@ -109,19 +113,15 @@ class HttpClient:
         )
 
     def _exchange(self, url: str, headers: Mapping[str, str], body: bytes, call: Call) -> Answer:
+        network = self._network or self._load()
+        failure: SinkError
         here.call = call
         try:
-            adapter = self._connected()
-            from requests import PreparedRequest
-            from requests.structures import CaseInsensitiveDict
-
-            route = self._routes.get(url) or self._find_route(url)
-            request = PreparedRequest()  # filled by hand: preparing one URL again and again costs half a post
-            request.method = "POST"
-            request.url = route.url
-            request.headers = CaseInsensitiveDict({**_HEADERS, "Content-Length": str(len(body))})
-            request.headers.update(headers)
-            request.body = body
+            adapter = self._adapters.get(_KEPT) or self._connected(network)
+            route = self._routes.get(url) or self._find_route(network, url)
+            request = network.prepared(
+                route.url, {**_HEADERS, "Content-Length": str(len(body)), **headers}, body
+            )
             call.seconds(0.0)
             response = adapter.send(
                 request,
@@ -134,35 +134,33 @@ class HttpClient:
         except SinkError:
             raise
         except Exception as error:  # requests lets a plain OSError through, and more
-            from eventlog_handlers.transport.network import translate
-
-            failure = translate(error, call, url)
+            failure = network.translate(error, call, url)
         finally:
             del here.call
         raise failure  # out of the handler, or its __context__ would lead to the request and its keys
 
-    def _connected(self) -> HTTPAdapter:
-        if self._adapter is None:
+    def _load(self) -> ModuleType:
+        try:
             with fork_gate.no_fork():
-                self._adapter = (
-                    _new_adapter()
-                )  # two threads may each make one; the loser's closes with its call
-        return self._adapter
+                from eventlog_handlers.transport import network
+        except Exception as error:  # no file descriptor left, or the interpreter takes itself apart
+            failure = TransientError("unexpected", f"requests can't be loaded ({described(error)})")
+        else:
+            self._network = network
+            return network
+        raise failure
 
-    def _find_route(self, url: str) -> Route:
-        from eventlog_handlers.transport.network import find_route
+    def _connected(self, network: Any) -> HTTPAdapter:
+        with fork_gate.no_fork():
+            made: HTTPAdapter = network.new_adapter()
+        return self._adapters.setdefault(_KEPT, made)
 
-        found = find_route(url, self._proxies, self._ca_bundle)
-        if len(self._routes) >= _MAX_ROUTES:  # somebody's URLs vary; forget them rather than grow
+    def _find_route(self, network: Any, url: str) -> Route:
+        found: Route = network.find_route(url, self._proxies, self._ca_bundle)
+        if len(self._routes) >= _MAX_ROUTES:  # URLs vary: forget them rather than grow
             self._routes = {}
         self._routes[url] = found
         return found
-
-
-def _new_adapter() -> HTTPAdapter:
-    from eventlog_handlers.transport.network import new_adapter
-
-    return new_adapter()
 
 
 def _read(status: int, raw: Any) -> Answer:

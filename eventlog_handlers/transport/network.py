@@ -1,6 +1,8 @@
-"""The half of http.py that needs sockets, TLS and requests: how to get to a URL, and what went wrong.
+"""The half of ``client`` that needs sockets, TLS and requests: how to get to a URL, and what went wrong.
 
-Imported with the first call, while forks wait: no handler needs it before.
+Imported with the first call, while forks wait: no handler needs it before. It imports all that any later call
+needs: while the interpreter takes itself apart nothing can be imported, and in a forked child a module that
+the parent had half imported stays so.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ import ssl
 from collections.abc import Mapping
 from http.client import IncompleteRead
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from requests import PreparedRequest, Request
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidProxyURL, InvalidSchema, SSLError
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies
 
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.text.loopback import is_loopback
 from eventlog_handlers.transport.call import Call
 from eventlog_handlers.transport.timed_urllib3 import timed
-
-if TYPE_CHECKING:
-    from requests.adapters import HTTPAdapter
 
 _MAX_KEPT_CONNECTIONS = 16
 _REFUSED_BY_PROXY = re.compile(r"Tunnel connection failed: (\d{3})")
@@ -38,23 +43,32 @@ class Route(NamedTuple):
     verify: str | bool
 
 
+class _TimedAdapter(HTTPAdapter):
+    """Every pool it makes, a proxy's too, obeys the deadline of the call. Retries nothing."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        timed(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        known = proxy in self.proxy_manager
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        return manager if known else timed(manager)
+
+
 def new_adapter() -> HTTPAdapter:
-    """With all that a first request would import, for the caller holds off forks while this imports."""
-    from requests.adapters import HTTPAdapter
+    """Connections of one client."""
+    return _TimedAdapter(pool_connections=4, pool_maxsize=_MAX_KEPT_CONNECTIONS, max_retries=0)
 
-    class Adapter(HTTPAdapter):
-        """Every pool it makes, a proxy's too, obeys the deadline of the call. Retries nothing."""
 
-        def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-            super().init_poolmanager(*args, **kwargs)
-            timed(self.poolmanager)
-
-        def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-            known = proxy in self.proxy_manager
-            manager = super().proxy_manager_for(proxy, **kwargs)
-            return manager if known else timed(manager)
-
-    return Adapter(pool_connections=4, pool_maxsize=_MAX_KEPT_CONNECTIONS, max_retries=0)
+def prepared(url: str, headers: Mapping[str, str], body: bytes) -> PreparedRequest:
+    """A POST, filled in by hand: preparing one URL again and again costs half a post."""
+    request = PreparedRequest()
+    request.method = "POST"
+    request.url = url
+    request.headers = CaseInsensitiveDict(headers)
+    request.body = body
+    return request
 
 
 def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | None) -> Route:
@@ -62,9 +76,6 @@ def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | Non
 
     Raises MisconfiguredError where no file of certificates is at that place.
     """
-    from requests import Request
-    from requests.utils import get_environ_proxies
-
     if proxies is None:
         proxies = {} if is_loopback(urlsplit(url).hostname or "") else get_environ_proxies(url)
     bundle = ca_bundle or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
@@ -72,19 +83,18 @@ def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | Non
         raise MisconfiguredError(
             "tls", f"no CA bundle at {bundle}: look at ca_bundle, REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE"
         )
-    prepared = Request("POST", url).prepare()
-    return Route(str(prepared.url), dict(proxies), bundle or True)
+    return Route(str(Request("POST", url).prepare().url), dict(proxies), bundle or True)
 
 
 def translate(error: Exception, call: Call, url: str) -> SinkError:
     """Say in our words what went wrong on the way to *url*; *call* tells how far it had come."""
     causes, place = _causes(error), _place(url)
     if call.has_sent:
-        return _translate_after_sending(causes, place)
+        return _translate_after_sending(causes, place, ambiguous=call.is_sent_whole)
     return _translate_before_sending(error, causes, place)
 
 
-def _translate_after_sending(causes: list[BaseException], place: str) -> SinkError:
+def _translate_after_sending(causes: list[BaseException], place: str, *, ambiguous: bool) -> SinkError:
     for kinds, code, text in (
         ((TimeoutError,), "timeout", "no whole answer in time from"),
         (
@@ -94,13 +104,11 @@ def _translate_after_sending(causes: list[BaseException], place: str) -> SinkErr
         ),
     ):
         if any(isinstance(cause, kinds) for cause in causes):
-            return TransientError(code, f"{text} {place}", ambiguous=True)
-    return TransientError("http", f"what answered was not HTTP, or broken, at {place}", ambiguous=True)
+            return TransientError(code, f"{text} {place}", ambiguous=ambiguous)
+    return TransientError("http", f"what answered was not HTTP, or broken, at {place}", ambiguous=ambiguous)
 
 
 def _translate_before_sending(error: Exception, causes: list[BaseException], place: str) -> SinkError:
-    from requests.exceptions import InvalidProxyURL, InvalidSchema, SSLError
-
     def first(*kinds: type[BaseException]) -> BaseException | None:
         return next((cause for cause in causes if isinstance(cause, kinds)), None)
 

@@ -12,6 +12,7 @@ import functools
 import http.client
 import io
 import socket
+import threading
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers.transport.call import Call, here
@@ -39,7 +40,6 @@ class _TimedReader(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int | None:
         self._sock.settimeout(self._call.seconds(self._call.read_timeout))
         count: int | None = self._raw.readinto(buffer)
-        self._call.has_received = self._call.has_received or bool(count)
         return count
 
     def close(self) -> None:
@@ -58,24 +58,32 @@ class _TimedConnection:
 
     response_class = _TimedResponse
     idle_since = 0.0
+    opened_by = 0
     sock: Any
 
     def send(self, data: bytes) -> None:
         call: Call = here.call
         if self.sock is None:
-            self.connect()  # type: ignore[attr-defined]  # of urllib3's half
+            self.connect()
         call.has_sent = True
+        call.is_sent_whole = False
         view = memoryview(data)
         for start in range(0, len(view), _SEND_BYTES):
             self.sock.settimeout(call.seconds(call.read_timeout))
             super().send(view[start : start + _SEND_BYTES])  # type: ignore[misc]
+        call.is_sent_whole = True
+
+    def connect(self) -> None:
+        """Open the connection, for the thread that does it."""
+        self.opened_by = threading.get_native_id()
+        super().connect()  # type: ignore[misc]  # of urllib3's half
 
     def _tunnel(self) -> None:
         call: Call = here.call
         try:
             super()._tunnel()  # type: ignore[misc]
         finally:
-            call.has_sent = call.has_received = False
+            call.has_sent, call.is_sent_whole = False, True
         self.sock.settimeout(call.seconds(call.read_timeout))  # for the handshake that follows
 
 
@@ -118,7 +126,9 @@ class _TimedPool:
     def _get_conn(self, timeout: float | None = None) -> Any:
         call: Call = here.call
         conn = super()._get_conn(timeout)  # type: ignore[misc]
-        if conn.sock is not None and (call.fresh or call.clock() - conn.idle_since > MAX_IDLE_SECONDS):
+        if conn.sock is not None and (
+            call.fresh or call.clock() - conn.idle_since > MAX_IDLE_SECONDS or _is_bound_elsewhere(conn)
+        ):
             conn.close()  # urllib3 opens it again
         call.is_reused = conn.sock is not None
         return conn
@@ -127,6 +137,16 @@ class _TimedPool:
         if conn is not None:
             conn.idle_since = here.call.clock()
         super()._put_conn(conn)  # type: ignore[misc]
+
+
+def _is_bound_elsewhere(conn: Any) -> bool:
+    """Whether a green socket belongs to another thread than this one.
+
+    gevent and eventlet, patched in after our import, give our real threads green sockets. Such a socket waits
+    in the loop of the thread that opened it, and that thread may have ended.
+    """
+    is_green = socket.socket.__module__ != "socket"
+    return is_green and conn.opened_by != threading.get_native_id()
 
 
 @functools.lru_cache(maxsize=8)

@@ -11,6 +11,7 @@ block ends whatever still hangs.
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import struct
@@ -155,7 +156,8 @@ class FaultServer:
     def _answer(self, sock: socket.socket, connection: int) -> bool:
         """Play one turn of the script; whether the connection goes on."""
         turn: Turn | None = None
-        received = b""
+        received = bytearray()
+        length: int | None = None
         while True:
             if received and turn is None:
                 turn = self._next()
@@ -164,13 +166,14 @@ class FaultServer:
                 return _reset(sock)
             if early.answers_anything:
                 return self._send(sock, early)
-            request = _parse(received, connection)
-            if request is not None and turn is not None:
+            length = length or _length(received)
+            if length is not None and len(received) >= length and turn is not None:
                 break
             chunk = sock.recv(65_536)
             if not chunk:
                 return False
             received += chunk
+        request = _parse(bytes(received), connection)
         with self._lock:
             self.requests.append(request)
         return self._send(sock, turn if isinstance(turn, Reply) else turn(request))
@@ -203,15 +206,20 @@ class FaultServer:
         return not reply.close
 
 
-def _parse(received: bytes, connection: int) -> Request | None:
-    head, end, body = received.partition(b"\r\n\r\n")
-    if not end:
+def _length(received: bytearray) -> int | None:
+    """How long the request is that has begun to come in, or None while its head is not complete."""
+    end = received.find(b"\r\n\r\n")
+    if end < 0:
         return None
+    announced = re.search(rb"\r\ncontent-length: *(\d+)", received[: end + 2], re.IGNORECASE)
+    return end + 4 + (int(announced[1]) if announced else 0)
+
+
+def _parse(received: bytes, connection: int) -> Request:
+    head, _, body = received.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if len(body) < int(headers.get("content-length", "0")):
-        return None
     return Request(method, target, headers, body, connection)
 
 

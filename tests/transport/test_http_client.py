@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import logging
 import re
+import select
 import socket
 import ssl
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +20,20 @@ from typing import Any
 
 import pytest
 import trustme
-from faultserver import FaultServer, Reply
+from faultserver import FaultServer, Reply, Request
+from processes import environment
 
+from eventlog_handlers import GuanceHandler
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.events import DELIVERED, Code, Event
 from eventlog_handlers.services.guance.options import GuanceSettings
 from eventlog_handlers.services.guance.sink import GuanceSink
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.transport import network  # now, so that no call has less time for its import
 from eventlog_handlers.transport.client import MAX_ANSWER_BYTES, Answer, HttpClient
 
 KEY = "s3cret-key"
+CREATED = b'{"code":200,"content":true,"errorCode":"","message":"","success":true,"traceId":"1"}'
 PROXY_VARIABLES = (
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -281,29 +290,81 @@ def test_a_connection_idle_for_over_five_seconds_is_not_used_again(
     assert server.connections == connections
 
 
-def test_a_kept_connection_that_died_is_replaced_at_once() -> None:
-    """Closed between two posts, by a reset or politely: the second post succeeds, on a new connection."""
-    with FaultServer(Reply(), Reply(reset_after_reading=0), Reply(b"again")) as server:
+LONG = b"x" * 16_000_000
+"""Longer than what the system takes at once: a reset while it is read breaks off the sending."""
+
+
+@pytest.mark.parametrize("read", [1, 30_000])
+def test_a_kept_connection_that_died_before_the_request_left_whole_is_replaced_at_once(read: int) -> None:
+    """The service can't have acted on half a request: it is sent again, on a new connection."""
+    with FaultServer(Reply(), Reply(reset_after_reading=read), Reply(b"again")) as server:
         client = a_client()
         post(client, server.url)
-        answer = post(client, server.url)
+        answer = post(client, server.url, body=LONG, timeout=60.0)
 
     assert answer.body == b"again"
     assert server.connections == 2
     assert len(server.requests) == 2
 
 
+def test_a_kept_connection_closed_while_it_was_idle_is_replaced_at_once() -> None:
+    """urllib3 looks before it sends, so that nothing has left."""
+    with FaultServer(Reply(close=True), Reply(b"again")) as server:
+        client = a_client()
+        post(client, server.url)
+        pools = client._adapters["adapter"].poolmanager.pools
+        kept = pools[next(iter(pools.keys()))].pool.queue[-1]
+        assert select.select([kept.sock], [], [], 10)[0]  # the end of the connection has come
+        answer = post(client, server.url)
+
+    assert answer.body == b"again"
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
 def test_a_kept_connection_is_replaced_once_only() -> None:
-    """If the new connection dies as well, that is a failure like any other."""
-    with FaultServer(Reply(), Reply(reset_at=0)) as server:
+    """If the new connection dies as well, that is a failure like any other, and nothing is ambiguous."""
+    with FaultServer(Reply(), Reply(reset_after_reading=1)) as server:
+        client = a_client()
+        post(client, server.url)
+        error = failure_of(client, server.url, body=LONG, timeout=60.0)
+
+    assert isinstance(error, TransientError)
+    assert (error.code, error.ambiguous) == ("reset", False)
+    assert server.connections == 3 - 1
+    assert len(server.requests) == 1
+
+
+def test_a_request_that_was_sent_whole_is_not_repeated() -> None:
+    """The kept connection is cut after the service stored it: whether to repeat is the caller's to count."""
+    with FaultServer(Reply(), Reply(reset_at=0), Reply(b"again")) as server:
         client = a_client()
         post(client, server.url)
         error = failure_of(client, server.url)
 
-    assert isinstance(error, TransientError)
-    assert (error.code, error.ambiguous) == ("reset", True)
-    assert server.connections == 2
-    assert len(server.requests) == 3
+        assert isinstance(error, TransientError)
+        assert (error.code, error.ambiguous) == ("reset", True)
+        assert (server.connections, len(server.requests)) == (1, 2)
+        assert post(client, server.url).body == b"again"
+
+
+def test_a_repeat_after_a_cut_connection_is_counted_and_waits(capfd: pytest.CaptureFixture[str]) -> None:
+    """As any retry: the service may have stored the first copy."""
+    with FaultServer(Reply(CREATED), Reply(reset_at=0), Reply(CREATED)) as server:
+        handler = GuanceHandler(
+            endpoint=server.url, api_key=KEY, requests_per_minute=None, aggregate_seconds=None, concurrency=1
+        )
+        times = []
+        for number in range(3):
+            handler.handle(logging.LogRecord("shop", 40, __file__, 1, f"record {number}", None, None))
+            assert handler.flush(30)
+            times.append(time.monotonic())
+        stats = handler.stats()
+        handler.close()
+
+    assert len(server.requests) == stats["requests"] == 4
+    assert (stats["delivered"], stats["retried"], stats["failed_requests"]) == (3, 1, 1)
+    assert stats["duplicates_possible"] == 1
+    assert "reset" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -322,15 +383,21 @@ def test_a_kept_connection_that_answered_or_hangs_is_not_replaced(second: Reply)
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(reset_at=0), Reply(reset_after_reading=1), Reply(reset_after_reading=30_000)]
+    ("reply", "body", "ambiguous"),
+    [
+        (Reply(reset_at=0), b"x" * 200_000, True),
+        (Reply(reset_after_reading=1), LONG, False),
+        (Reply(reset_after_reading=30_000), LONG, False),
+    ],
+    ids=["answering", "the first byte", "later"],
 )
-def test_a_new_connection_that_dies_is_not_replaced(reply: Reply) -> None:
-    """Reset while or after sending: ambiguous, left to the caller."""
+def test_a_new_connection_that_dies_is_not_replaced(reply: Reply, body: bytes, ambiguous: bool) -> None:
+    """Reset while or after sending: left to the caller, ambiguous if the request had left whole."""
     with FaultServer(reply) as server:
-        error = failure_of(a_client(), server.url, body=b"x" * 200_000)
+        error = failure_of(a_client(), server.url, body=body, timeout=60.0)
 
     assert isinstance(error, TransientError)
-    assert (error.code, error.ambiguous) == ("reset", True)
+    assert (error.code, error.ambiguous) == ("reset", ambiguous)
     assert server.connections == 1
 
 
@@ -379,6 +446,70 @@ def test_many_threads_share_one_client() -> None:
     assert sorted(int(request.body) for request in server.requests) == list(range(200))
     assert all(request.target == f"/{request.body.decode()}" for request in server.requests)
     assert server.connections <= 8
+
+
+def test_two_first_calls_at_once_share_one_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may make one; both use the same, so that ``close`` reaches every connection."""
+    both, make = threading.Barrier(2, timeout=30), network.new_adapter
+
+    def make_together() -> Any:
+        made = make()
+        both.wait()
+        return made
+
+    monkeypatch.setattr(network, "new_adapter", make_together)
+    client = a_client()
+    with FaultServer() as server, ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(lambda _: client._connected(network), range(2)))
+        monkeypatch.undo()
+        post(client, server.url)
+
+    assert found[0] is found[1] is client._adapters["adapter"]
+
+
+GREEN = """
+import _thread, sys, threading, time
+from eventlog_handlers.process.clock import monotonic
+from eventlog_handlers.transport.client import HttpClient
+start = _thread.start_new_thread  # as our worker does where gevent came later
+from gevent import monkey
+monkey.patch_all()
+client = HttpClient(connect_timeout=3, read_timeout=3, clock=monotonic)
+for _ in range(4):
+    answers, ended = [], []
+    def run():
+        try:
+            answers.append(client.post(sys.argv[1], headers={}, body=b"{}", timeout=5).status)
+        except BaseException as error:
+            answers.append(repr(error))
+        ended.append(threading.get_native_id())
+    start(run, ())
+    deadline = monotonic() + 30
+    while not ended and monotonic() < deadline:
+        time.sleep(0.001)
+    print(*answers)
+"""
+
+
+def test_p22_a_green_socket_is_used_by_the_thread_that_opened_it() -> None:
+    """It waits in the loop of that thread, which ends with it: another thread opens one of its own."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+
+    def slowly(request: Request) -> Reply:
+        time.sleep(0.1)  # an answer that has to be waited for
+        return Reply()
+
+    with FaultServer(slowly) as server:
+        done = subprocess.run(
+            [sys.executable, "-c", GREEN, server.url],
+            capture_output=True,
+            text=True,
+            timeout=100,
+            env=environment(),
+        )
+
+    assert done.stdout.split() == ["200"] * 4, done.stderr
+    assert (server.connections, len(server.requests)) == (4, 4)
 
 
 def test_a_closed_client_opens_again() -> None:
@@ -643,22 +774,23 @@ def test_a_handshake_that_never_comes_is_left_in_time(bundle: str) -> None:
     assert time.monotonic() - started < 2.5
 
 
-def test_a_kept_tls_connection_that_died_is_replaced_at_once(authority: trustme.CA, bundle: str) -> None:
+def test_a_kept_tls_connection_that_died_is_replaced_only_if_the_request_had_not_left_whole(
+    authority: trustme.CA, bundle: str
+) -> None:
     """The same as without TLS."""
-    script = (Reply(), Reply(reset_at=0), Reply(b"again"))
+    script = (Reply(), Reply(reset_after_reading=1), Reply(b"again"), Reply(reset_at=0))
     with FaultServer(*script, tls=context_for(authority, "127.0.0.1")) as server:
         client = a_client(ca_bundle=bundle)
         post(client, server.url)
-        answer = post(client, server.url)
+        answer = post(client, server.url, body=LONG, timeout=60.0)
+        error = failure_of(client, server.url)
 
     assert answer.body == b"again"
-    assert server.connections == 2
+    assert (error.code, error.ambiguous) == ("reset", True)  # type: ignore[attr-defined]
+    assert (server.connections, len(server.requests)) == (2, 3)
 
 
 # --- Guance's sink
-
-
-CREATED = b'{"code":200,"content":true,"errorCode":"","message":"","success":true,"traceId":"1"}'
 
 
 def an_event() -> Event:

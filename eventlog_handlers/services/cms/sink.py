@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from eventlog_handlers.errors import TransientError
-from eventlog_handlers.events import DELIVERED, Event, Limits, Outcome, Payload
+from eventlog_handlers.events import Event, Limits, Outcome, Payload
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.services.cms import credentials as alibaba
 from eventlog_handlers.services.cms import request as cms
@@ -116,9 +116,6 @@ class CMSSink:
         the answer named something that can be mended here: a nonce that was refused, a clock that is off
         (by the answer's Date; the offset is kept), credentials that were replaced meanwhile, a form body
         that the service did not read under V3 (the sink then stays with RPC v1). Each at most once a call.
-
-        A nonce refused on a repeat, sent because a kept connection had been cut, means that the first copy
-        had arrived: the events are delivered, and signing them anew would store them twice.
         """
         expires = self._clock() + timeout
         credentials = self._current_credentials()
@@ -148,8 +145,6 @@ class CMSSink:
                 canonical_sha256=request.canonical_sha256,
                 has_own_group=has_own_group,
             )
-            if judged.mend is Mend.NONCE and answer.is_repeat:
-                return [DELIVERED] * len(payloads)
             better = None
             if judged.mend is not None and judged.mend not in mended:
                 better = self._mend(judged.mend, answer, credentials)

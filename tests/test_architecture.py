@@ -31,12 +31,12 @@ LAYERS = [
 PURE = {
     "errors", "events", "text", "settings", "schemas", "record",
     "pipeline/fold", "pipeline/fold_windows", "pipeline/batching", "pipeline/budget", "pipeline/retry",
-    "pipeline/sink", "services/dsn", "services/http_answers",
+    "pipeline/sink", "services/dsn", "services/http_answers", "services/verdict", "services/moment",
     "services/cms/options", "services/cms/request", "services/cms/content", "services/cms/answers",
     "services/cms/signing", "services/cms/credentials",
     "services/guance/options", "services/guance/body", "services/guance/message", "services/guance/answers",
     "services/cloudwatch/options", "services/cloudwatch/entry", "services/cloudwatch/detail",
-    "services/cloudwatch/answers",
+    "services/cloudwatch/answers", "services/cloudwatch/sigv4", "services/cloudwatch/direct",
     "share/contract", "share/pace", "share/allowance", "share/problems", "share/layout",
 }  # fmt: skip
 """Folders and modules without clock, chance, thread or network: what they need is handed to them."""

@@ -210,7 +210,7 @@ def put_all(
                     results[index] = {"ErrorCode": error.code, "ErrorMessage": error.detail}
                 return results, str(error)
             try:
-                judged = outcomes(answer, len(batch))
+                judged = outcomes(answer, len(batch), {})
             except TransientError as error:  # a 200 that proves nothing
                 again += batch
                 for index in batch:

@@ -27,6 +27,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min((until - now).total_seconds(), HINT_CEILING_SECONDS)
 
 
+def server_time(headers: Mapping[str, str]) -> float | None:
+    """The answer's Date in seconds since the epoch, or None. *headers* has lower-case names."""
+    moment = _moment(headers.get("date", ""))
+    return None if moment is None else moment.timestamp()
+
+
 def _moment(text: str) -> datetime | None:
     from email.utils import parsedate_to_datetime  # the client library has brought it with the first answer
 

@@ -227,9 +227,20 @@ class Codes:
 
     def admit(self, verdict: Verdict) -> Verdict:
         """*verdict*, or the same under OTHER_CODE, with its own code at the head of the detail."""
-        if verdict.kind is Kind.DELIVERED or verdict.code in self._seen:
-            return verdict
-        if len(self._seen) < self._most:
-            self._seen.add(verdict.code)
+        if verdict.kind is Kind.DELIVERED or self._knows(verdict.code):
             return verdict
         return verdict._replace(code=OTHER_CODE, detail=f"{verdict.code}: {verdict.detail}")
+
+    def admit_error(self, error: SinkError) -> SinkError:
+        """The same for an error that is made already."""
+        if not self._knows(error.code):
+            error.detail = f"{error.code}: {error.detail}"
+            error.code = OTHER_CODE
+        return error
+
+    def _knows(self, code: str) -> bool:
+        if code not in self._seen:
+            if len(self._seen) >= self._most:
+                return False
+            self._seen.add(code)
+        return True

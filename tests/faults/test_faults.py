@@ -684,8 +684,8 @@ def test_b06_another_botocore_keeps_its_own_timeouts(monkeypatch: pytest.MonkeyP
         stepped.settle()
 
         assert_arrived(stepped.handler, backend, names(3))
-        session = stepped.worker._delivery.sink._built._endpoint.http_session
-        assert isinstance(session, URLLib3Session)
+        assert stepped.worker._delivery.sink._clients.current(1.0).http is None
+    assert all("amz-sdk-request" in request.headers for request in backend.requests)
 
 
 def _kwargs_without_certificate(self: Any, **more: Any) -> dict[str, Any]:

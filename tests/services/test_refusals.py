@@ -229,7 +229,7 @@ def test_a_permission_missing_for_the_bus_holds_every_entry(code: str, others: l
     entries = [*others, {"ErrorCode": code, "ErrorMessage": "no"}]
 
     with pytest.raises(MisconfiguredError) as raised:
-        cloudwatch.outcomes({"Entries": entries}, len(entries))
+        cloudwatch.outcomes({"Entries": entries}, len(entries), {})
 
     assert raised.value.code == code
 
@@ -238,7 +238,7 @@ def test_a_permission_that_others_had_is_tried_again_a_few_times() -> None:
     """A policy reaches AWS's machines one after the other; the bus takes events, so nothing is held."""
     entries = [{"EventId": "a"}, {"ErrorCode": "AccessDeniedException"}]
 
-    delivered, refused = cloudwatch.outcomes({"Entries": entries}, 2)
+    delivered, refused = cloudwatch.outcomes({"Entries": entries}, 2, {})
 
     assert (delivered.disposition.value, refused.disposition.value) == ("delivered", "retry")
     assert refused.attempts_allowed == 3
@@ -258,7 +258,7 @@ def test_a_code_is_a_short_printable_name(judge: Callable[[int, str | None], Ver
 
 def test_an_entrys_code_is_a_short_printable_name() -> None:
     """The same inside a 200."""
-    (outcome,) = cloudwatch.outcomes({"Entries": [{"ErrorCode": "Bad\x1b[31m\n" + "x" * 60_000}]}, 1)
+    (outcome,) = cloudwatch.outcomes({"Entries": [{"ErrorCode": "Bad\x1b[31m\n" + "x" * 60_000}]}, 1, {})
 
     assert len(outcome.code) == CODE_CHARACTERS
     assert outcome.code.isprintable()

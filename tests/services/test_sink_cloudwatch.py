@@ -174,6 +174,7 @@ def test_each_entry_gets_its_own_outcome() -> None:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("way", ["through the client", "directly"])
 @pytest.mark.parametrize(
     ("reply", "kind", "code"),
     [
@@ -206,15 +207,22 @@ def test_each_entry_gets_its_own_outcome() -> None:
     ],
 )
 def test_a_failed_request_is_translated_after_one_attempt(
-    reply: Reply, kind: type[SinkError], code: str
+    reply: Reply, kind: type[SinkError], code: str, way: str
 ) -> None:
     """Whatever happens to the request, one HTTP attempt is made and one SinkError says what it means."""
-    with FaultServer(reply) as server, pytest.raises(SinkError) as caught:
-        send(sink(server.url), 2)
+    before = [delivered(2)] if way == "directly" else []
+    with FaultServer(*before, reply) as server:
+        subject = sink(server.url)
+        for _ in before:
+            send(subject, 2)
+        subject.close()  # on a kept connection a reset is repeated once
+        with pytest.raises(SinkError) as caught:
+            send(subject, 2)
 
     assert type(caught.value) is kind
     assert caught.value.code == code
-    assert len(server.requests) == 1
+    assert len(server.requests) == len(before) + 1
+    assert ("amz-sdk-request" in server.requests[-1].headers) is (way == "through the client")
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is caught.value.__context__ is None  # botocore's hold requests
 

@@ -335,7 +335,7 @@ def test_each_entry_has_its_own_verdict(
     entry: Any, disposition: Disposition, code: str, throttled: bool, attempts_allowed: int | None
 ) -> None:
     """Only an EventId without an error is a delivery; what is unknown is tried again, three times in all."""
-    (outcome,) = cloudwatch_answers.outcomes({"Entries": [entry], "FailedEntryCount": 0}, 1)
+    (outcome,) = cloudwatch_answers.outcomes({"Entries": [entry], "FailedEntryCount": 0}, 1, {})
 
     assert outcome[:2] == (disposition, code)
     assert (outcome.throttled, outcome.attempts_allowed) == (throttled, attempts_allowed)
@@ -350,10 +350,9 @@ def test_outcomes_are_in_request_order() -> None:
             {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is\nmalformed."},
             {"ErrorCode": "ThrottlingException", "ErrorMessage": "x" * 999},
         ],
-        "ResponseMetadata": {"HTTPHeaders": {"x-amz-retry-after": "1500"}},
     }
 
-    outcomes = cloudwatch_answers.outcomes(response, 3)
+    outcomes = cloudwatch_answers.outcomes(response, 3, {"x-amz-retry-after": "1500"})
 
     assert [outcome.disposition for outcome in outcomes] == [Disposition.DELIVERED, REJECTED, RETRY]
     assert outcomes[1].detail == "Detail is malformed."
@@ -374,7 +373,7 @@ def test_outcomes_are_in_request_order() -> None:
 def test_an_answer_of_the_wrong_length_proves_nothing(response: dict[str, Any]) -> None:
     """Nobody can say which answer is whose: all go again, as possible duplicates, and not for ever."""
     with pytest.raises(TransientError) as caught:
-        cloudwatch_answers.outcomes(response, 2)
+        cloudwatch_answers.outcomes(response, 2, {})
 
     answered = isinstance(response.get("Entries"), list)
     assert (caught.value.ambiguous, caught.value.attempts_allowed) == (True, 3 if answered else 10)

@@ -6,6 +6,7 @@ and botocore's lists of throttling and transient codes.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -112,21 +113,25 @@ request's headers, the token too."""
 
 
 def outcomes(
-    response: Mapping[str, Any], count: int, admit: Callable[[Verdict], Verdict] = lambda verdict: verdict
+    response: Mapping[str, Any],
+    count: int,
+    headers: Mapping[str, str],
+    admit: Callable[[Verdict], Verdict] = lambda verdict: verdict,
 ) -> list[Outcome]:
-    """One outcome per entry of a request of *count* entries, in request order, from the service's answer.
+    """One outcome per entry of a request of *count* entries, in request order, from the service's 200.
 
-    Only an ``EventId`` proves delivery; ``FailedEntryCount`` is not looked at. Raises TransientError if the
-    answers aren't as many as the entries, for nobody can say which is whose, and MisconfiguredError where no
+    *response* is the answer's object, *headers* have lower-case names; *admit* sees each verdict first. Only
+    an ``EventId`` proves delivery; ``FailedEntryCount`` is not read. Raises TransientError if the answers
+    aren't as many as the entries, for then it is not known which is whose, and MisconfiguredError where no
     entry was taken and one was refused for a setting: the bus and the permission are the same for all.
-    *admit* sees each verdict first. Source: PutEvents, "natural ordering" of the entries.
+    Source: PutEvents, "natural ordering" of the entries.
     """
     entries = response.get("Entries")
     if not isinstance(entries, list):
         raise unreadable(f"no answers to {count} entries")
     if len(entries) != count:
         raise unreadable(f"{len(entries)} answers to {count} entries", attempts_allowed=FEW_ATTEMPTS)
-    hint = hinted_delay(response_headers(response))
+    hint = hinted_delay(headers)
     judgements = [admit(_of_entry(entry if isinstance(entry, Mapping) else {}, hint)) for entry in entries]
     settings = [verdict for verdict in judgements if verdict.kind is Kind.MISCONFIGURED]
     if settings and not any(verdict.kind is Kind.DELIVERED for verdict in judgements):
@@ -167,6 +172,24 @@ def verdict(code: str, status: int, message: str, headers: Mapping[str, str]) ->
     return verdicts.verdict(
         row, code, _detail(row, code, message), status=status, retry_after=hinted_delay(headers)
     )
+
+
+def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
+    """``verdict`` of an answer that is no 2xx, as it came. *headers* have lower-case names."""
+    fields = parsed(body)
+    code = str(headers.get("x-amzn-errortype") or fields.get("__type") or fields.get("code") or "")
+    code = code.partition(":")[0].rpartition("#")[2]
+    message = str(fields.get("message") or fields.get("Message") or "")
+    return verdict(code or str(status), status, message, headers)
+
+
+def parsed(body: bytes) -> Mapping[str, Any]:
+    """The object in an answer; {} for anything else."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return answer if isinstance(answer, dict) else {}
 
 
 def _detail(row: verdicts.Rule, code: str, message: str) -> str:

@@ -14,13 +14,13 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.services.cloudwatch.answers import response_headers, unreadable, verdict
 
-_NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
+NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
 
 
 _Maker = Callable[[Exception], SinkError]
 
 
-def _translated(error: Exception, table: Mapping[str, _Maker], unknown: type[SinkError]) -> SinkError:
+def translated(error: Exception, table: Mapping[str, _Maker], unknown: type[SinkError]) -> SinkError:
     """By the row of *table* for *error*'s class or its nearest base; else *unknown* with the class's name."""
     for cls in type(error).__mro__:
         if cls.__name__ in table:
@@ -93,8 +93,8 @@ _COMMON: Mapping[str, _Maker] = {
     "ConnectionError": _transient("connect", "no connection could be made"),  # botocore's and Python's
     "OSError": _transient("os", "the operating system refused"),
     "MemoryError": _transient("memory", "out of memory"),
-    "NoCredentialsError": _misconfigured(_NO_CREDENTIALS),
-    "NoAuthTokenError": _misconfigured(_NO_CREDENTIALS),
+    "NoCredentialsError": _misconfigured(NO_CREDENTIALS),
+    "NoAuthTokenError": _misconfigured(NO_CREDENTIALS),
     **dict.fromkeys(
         (
             "CredentialRetrievalError",
@@ -116,7 +116,7 @@ _COMMON: Mapping[str, _Maker] = {
 }
 
 
-_BUILDING: Mapping[str, _Maker] = {
+BUILDING: Mapping[str, _Maker] = {
     **_COMMON,
     "NoRegionError": _misconfigured("no AWS region: give region_name, or set AWS_DEFAULT_REGION"),
     "InvalidRegionError": _misconfigured("region_name is not the name of a region"),
@@ -130,7 +130,7 @@ _BUILDING: Mapping[str, _Maker] = {
 }
 
 
-_CALLING: Mapping[str, _Maker] = {
+CALLING: Mapping[str, _Maker] = {
     **_COMMON,
     **dict.fromkeys(("ParamValidationError", "ValidationError"), _refused),
     **dict.fromkeys(("AttributeError", "LookupError", "TypeError", "ValueError"), _refused),

@@ -18,6 +18,7 @@ from eventlog_handlers.services.cms import credentials as alibaba
 from eventlog_handlers.services.cms import request as cms
 from eventlog_handlers.services.cms.answers import verdict
 from eventlog_handlers.services.cms.signing import percent
+from eventlog_handlers.services.http_answers import server_time
 from eventlog_handlers.services.verdict import Codes, Mend
 from eventlog_handlers.transport.client import Answer, HttpClient
 
@@ -160,7 +161,7 @@ class CMSSink:
     def _mend(self, mend: Mend, answer: Answer, credentials: Credentials) -> Credentials | None:
         """Mend what *mend* names; the credentials for the second try, or None if there is no use in one."""
         if mend is Mend.CLOCK:
-            moment = _date(answer)
+            moment = server_time(answer.headers)
             if moment is None:
                 return None
             self._clock_offset = moment - self._wall_clock()
@@ -192,16 +193,6 @@ def _host(endpoint: str) -> str:
     parts = urlsplit(endpoint)
     host = parts.netloc.rpartition("@")[2]
     return host.removesuffix(f":{_DEFAULT_PORTS.get(parts.scheme)}")
-
-
-def _date(answer: Answer) -> float | None:
-    from email.utils import parsedate_to_datetime  # in memory by the first answer
-
-    try:
-        moment = parsedate_to_datetime(answer.headers.get("date", ""))
-        return moment.timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
 
 
 def _without_secrets(body: bytes, credentials: Credentials) -> bytes:

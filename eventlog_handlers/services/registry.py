@@ -7,6 +7,7 @@ A row names modules by text: only those of a service in use are imported. By con
               if it likes INSTEAD (what to use for names of other services) and HOSTS (for the types)
     handler   the handler's class, an EventHandler
     cost      COST (a ``services.cost.Cost``), for ``eventlog-handlers estimate``
+    alarm     FORMS and ``alarm(asked, own, service=None)`` -> ``services.alarm.Piece``s, for ``rules``
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Service(NamedTuple):
     """Module of the console's stand-in, with ``stand_in(script)`` and ``is_call(request)``; None: none."""
     has_cost: bool = False
     """Whether ``<home>.cost`` is there."""
+    has_alarm: bool = False
+    """Whether ``<home>.alarm`` is there."""
     aliases: tuple[str, ...] = ()
     """Other schemes that mean the same."""
     short_names: Mapping[str, str] = {}
@@ -71,6 +74,10 @@ class Service(NamedTuple):
         """What its calls take; only where ``has_cost``."""
         found: Cost = self._module("cost").COST
         return found
+
+    def alarm(self) -> Any:
+        """The module with ``FORMS`` and ``alarm``; only where ``has_alarm``."""
+        return self._module("alarm")
 
     def _module(self, name: str) -> Any:
         return importlib.import_module(f"{self.home}.{name}")
@@ -112,6 +119,7 @@ for _row in (
         handler="CMSHandler",
         stand_in="eventlog_handlers.console.cms",
         has_cost=True,
+        has_alarm=True,
     ),
     Service(
         "guance",
@@ -121,6 +129,7 @@ for _row in (
         handler="GuanceHandler",
         stand_in="eventlog_handlers.console.guance",
         has_cost=True,
+        has_alarm=True,
     ),
     Service(
         "cloudwatch",
@@ -130,6 +139,7 @@ for _row in (
         handler="CloudWatchEventsHandler",
         stand_in="eventlog_handlers.console.cloudwatch",
         has_cost=True,
+        has_alarm=True,
         aliases=("eventbridge",),
         short_names={"region": "region_name"},
     ),

@@ -28,6 +28,9 @@ class Allowances(NamedTuple):
     reserve: float = 0.1
 
 
+NONE = Allowances()
+
+
 def kept(limit: int, reserve: float) -> int:
     """How many of *limit* only critical events may use; at least one is left for the others."""
     return min(limit - 1, math.ceil(limit * reserve))

@@ -31,7 +31,6 @@ PATIENCE_SECONDS = 0.02
 _STALE_SECONDS = 0.02
 """A process that was stopped between reading the clock and getting its place asks again."""
 _MEMBERS_SECONDS = 1.0
-_NO_BUDGET = Allowances()
 
 
 class StoreCoordinator:
@@ -43,7 +42,7 @@ class StoreCoordinator:
         store: Store,
         *,
         limits: Limits | None,
-        allowances: Allowances = _NO_BUDGET,
+        allowances: Allowances = allowance.NONE,
         window_seconds: float = 60.0,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],

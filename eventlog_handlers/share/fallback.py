@@ -41,7 +41,6 @@ REMEDY_PROBE_SECONDS = 60.0
 _COUNT_SECONDS = 0.25
 """Between two counts of the members that decide alone."""
 _UNTOLD = 4_096
-_KEY = "share"
 
 
 class AloneCoordinator(Coordinator, Protocol):
@@ -104,6 +103,7 @@ class Fallback:
         self._pause = pause
         self._say = say
         self._unsay = unsay
+        self._key = f"scope {shared.scope}"
         self._new_life()
 
     def _new_life(self) -> None:
@@ -242,9 +242,10 @@ class Fallback:
             self._why = ""
             if was_alone:
                 self._agree_until = self._clock() + self._window
-        if was_alone and self._unsay(_KEY):
-            self._say(f"{_KEY} again", f"sharing with other processes again (scope {self._shared.scope})")
-            self._unsay(f"{_KEY} again")
+        if was_alone and self._unsay(self._key):
+            again = f"{self._key} again"
+            self._say(again, f"sharing with other processes again (scope {self._shared.scope})")
+            self._unsay(again)
 
     def _failed(self, error: CoordinatorError) -> bool:
         """Note a failure; True if this process decides alone now, False if it should ask again soon."""
@@ -269,7 +270,7 @@ class Fallback:
             if now >= self._agree_until:
                 self._begin()
             self._say(
-                _KEY,
+                self._key,
                 f"{error}. Meanwhile scope {self._alone.scope}, and the rate limit is divided by "
                 f"{self._living[0]}",
             )

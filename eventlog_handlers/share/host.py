@@ -139,6 +139,10 @@ class MappedStore:
                 self._threads.release()
         return file.memory
 
+    def file_id(self) -> bytes:
+        """The random id of the file: what its members are, all together."""
+        return layout.file_id(self._memory) or self.member
+
     # --- the rate limit ------------------------------------------------------------------------------------
 
     def pace(self) -> Pace:

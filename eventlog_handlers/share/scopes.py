@@ -5,14 +5,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from eventlog_handlers.share.allowance import Allowances
-from eventlog_handlers.share.contract import Coordinator, Limits
+from eventlog_handlers.share.contract import Coordinator, CoordinatorError, Limits
 from eventlog_handlers.share.coordinator import StoreCoordinator
-from eventlog_handlers.share.fallback import Fallback
+from eventlog_handlers.share.fallback import AloneCoordinator, Fallback, SharedCoordinator
+from eventlog_handlers.share.fleet_url import FleetAddress
 from eventlog_handlers.share.layout import SCHEMA
 from eventlog_handlers.share.memory import MemoryStore
+from eventlog_handlers.share.store import Store
+
+if TYPE_CHECKING:
+    from eventlog_handlers.share.host import MappedStore
 
 
 class Surroundings(NamedTuple):
@@ -45,26 +50,71 @@ def account(service: str, endpoint: str, key: str) -> str:
     return digest.hexdigest()
 
 
+def open_coordinator(
+    scope: str | FleetAddress, name: str, agreement: Agreement, around: Surroundings
+) -> Coordinator:
+    """The coordinator of *scope*: ``process``, ``host``, or an address. *name* is the ``account``'s.
+
+    Raises MissingExtraError for an address without redis-py.
+    """
+    if isinstance(scope, FleetAddress):
+        return fleet_scope(scope, name, agreement, around)
+    if scope == "host":
+        return host_scope(name, agreement, around)
+    return process_scope(agreement, around)
+
+
 def process_scope(agreement: Agreement, around: Surroundings) -> StoreCoordinator:
     """Shared by the threads of this process."""
-    return StoreCoordinator(
-        MemoryStore(),
+    return _over(MemoryStore(), agreement, around)
+
+
+def host_scope(name: str, agreement: Agreement, around: Surroundings) -> Fallback:
+    """Shared by the processes of this user on this host."""
+    alone = process_scope(agreement, around)
+    return _falling_back(_over(_host_store(name, around), agreement, around), alone, alone, agreement, around)
+
+
+def fleet_scope(address: FleetAddress, name: str, agreement: Agreement, around: Surroundings) -> Fallback:
+    """Shared by all processes that ask the Redis at *address*; while it is away, by those of the host."""
+    from eventlog_handlers.share.fleet import FleetCoordinator
+    from eventlog_handlers.share.redis_link import RedisLink, require_redis
+
+    require_redis()
+    store = _host_store(name, around)
+    alone = process_scope(agreement, around)
+    host = _falling_back(_over(store, agreement, around), alone, alone, agreement, around)
+
+    def member() -> bytes:
+        """A host counts as one member: while Redis is away it shares out its part among its processes."""
+        try:
+            return store.file_id()
+        except CoordinatorError:
+            return store.member
+
+    shared = FleetCoordinator(
+        RedisLink(address),
+        name,
         limits=agreement.limits,
         allowances=agreement.allowances,
         window_seconds=agreement.window_seconds,
         clock=around.clock,
-        wall_clock=around.wall_clock,
+        rand=around.rand,
+        member=member,
     )
+    return _falling_back(shared, host, process_scope(agreement, around), agreement, around)
 
 
-def host_scope(name: str, agreement: Agreement, around: Surroundings) -> Fallback:
-    """Shared by the processes of this user on this host; *name* is ``account``'s."""
+def _host_store(name: str, around: Surroundings) -> MappedStore:
     from eventlog_handlers.share.host import MappedStore
 
-    store = MappedStore(
+    return MappedStore(
         f"{name}-v{SCHEMA}.share", around.environ, clock=around.clock, wall_clock=around.wall_clock
     )
-    shared = StoreCoordinator(
+
+
+def _over(store: Store, agreement: Agreement, around: Surroundings) -> StoreCoordinator:
+    return StoreCoordinator(
         store,
         limits=agreement.limits,
         allowances=agreement.allowances,
@@ -72,13 +122,11 @@ def host_scope(name: str, agreement: Agreement, around: Surroundings) -> Fallbac
         clock=around.clock,
         wall_clock=around.wall_clock,
     )
-    alone = process_scope(agreement, around)
-    return _falling_back(shared, alone, alone, agreement, around)
 
 
 def _falling_back(
-    shared: StoreCoordinator,
-    alone: StoreCoordinator,
+    shared: SharedCoordinator,
+    alone: AloneCoordinator,
     guard: StoreCoordinator,
     agreement: Agreement,
     around: Surroundings,
@@ -94,10 +142,3 @@ def _falling_back(
         say=around.say,
         unsay=around.unsay,
     )
-
-
-def open_coordinator(scope: str, name: str, agreement: Agreement, around: Surroundings) -> Coordinator:
-    """The coordinator of *scope*: ``process`` or ``host``. *name* is the ``account``'s."""
-    if scope == "process":
-        return process_scope(agreement, around)
-    return host_scope(name, agreement, around)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import itertools
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import redis_server
+from redis_server import RedisServer
+
 from eventlog_handlers.share.coordinator import StoreCoordinator
+from eventlog_handlers.share.fleet import FleetCoordinator
+from eventlog_handlers.share.fleet_scripts import Scripts, prefix
+from eventlog_handlers.share.fleet_url import fleet_address
 from eventlog_handlers.share.host import MappedStore
 from eventlog_handlers.share.memory import MemoryStore, Shared
+from eventlog_handlers.share.redis_link import RedisLink
 from eventlog_handlers.share.scopes import Agreement
 from eventlog_handlers.testing import ManualClock
 
@@ -84,4 +94,49 @@ class HostBackend(Backend):
         )
 
 
-BACKENDS: dict[str, type[Backend]] = {"process": ProcessBackend, "host": HostBackend}
+_server: list[RedisServer] = []
+_queues = itertools.count()
+
+
+class FleetBackend(Backend):
+    """Redis, one server for all examples; each has its own keys. The scripts read the clock from a key."""
+
+    CLOCK = "local now = tonumber(redis.call('GET', prefix .. 'clock'))"
+
+    def __init__(self, directory: str, agreement: Agreement) -> None:
+        super().__init__(directory, agreement)
+        if not _server:
+            _server.append(RedisServer(Path(tempfile.mkdtemp(prefix="share-redis"))))
+            atexit.register(_server[0].stop)
+        self.queue = f"q{next(_queues)}"
+        self.redis = _server[0].client()
+
+    @classmethod
+    def require(cls) -> None:
+        redis_server.require()
+
+    def member(self, name: str) -> FleetCoordinator:
+        self.redis.set(f"{prefix(self.queue)}clock", repr(self.wall()))
+        member: FleetCoordinator = super().member(name)
+        member._slowdown = 0.5  # else it asks nobody before it has taken a place
+        return member
+
+    def made(self) -> FleetCoordinator:
+        return FleetCoordinator(
+            RedisLink(fleet_address(_server[0].url, {}, option="scope")),
+            self.queue,
+            limits=self.agreement.limits,
+            allowances=self.agreement.allowances,
+            window_seconds=self.agreement.window_seconds,
+            clock=self.clock,
+            rand=lambda: 0.0,
+            book_ahead_seconds=0.0,
+            scripts=Scripts(self.CLOCK),
+        )
+
+    def close(self) -> None:
+        super().close()
+        self.redis.close()
+
+
+BACKENDS: dict[str, type[Backend]] = {"process": ProcessBackend, "host": HostBackend, "fleet": FleetBackend}

@@ -1,0 +1,214 @@
+"""The connection to Redis or Valkey: the only file that knows redis-py, which is imported on first use.
+
+Its errors are translated here, once, into sentences with a remedy. No text holds a user or a password.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from eventlog_handlers.errors import MissingExtraError
+from eventlog_handlers.share.contract import UnavailableError
+from eventlog_handlers.share.fleet_url import PASSWORD, USERNAME, FleetAddress
+
+if TYPE_CHECKING:
+    import redis
+
+TIMEOUT_SECONDS = 1.0
+"""Of connecting, and of one answer."""
+OLDEST = (6, 2)
+_WAIT_MILLISECONDS = 500
+_RIGHTS = "+@read +@write +@scripting +@connection +info +time +wait ~evh:*"
+
+
+def require_redis() -> None:
+    """Raise MissingExtraError where redis-py is not installed. Imports nothing."""
+    from importlib.util import find_spec
+
+    if find_spec("redis") is None:
+        raise MissingExtraError("scope='redis://…' needs redis-py: pip install 'eventlog-handlers[redis]'")
+
+
+class RedisLink:
+    """Runs scripts at *address*. Connects at the first one, and looks then whether the server will do.
+
+    Safe for several threads. In a forked child call ``after_fork_in_child``.
+    """
+
+    def __init__(self, address: FleetAddress) -> None:
+        self.address = address
+        self._new_life()
+
+    def _new_life(self) -> None:
+        self._client: redis.Redis | None = None
+        self._is_checked = False
+        self._lock = threading.Lock()
+        self._shas: dict[str, str] = {}
+        self.replicas_behind = 0
+        """How often fewer replicas than asked for had a count in time."""
+
+    def run(
+        self, script: str, key: str, arguments: Sequence[Any], *, is_write: bool = False, again: bool = False
+    ) -> Any:
+        """What *script* returns; raises UnavailableError.
+
+        *is_write*: wait for the replicas that the address asks for. *again*: a lost answer is asked for once
+        more; the script must bear that.
+        """
+        import redis
+
+        client = self._checked()
+        try:
+            try:
+                return self._evaluate(client, script, key, arguments, is_write)
+            except (redis.ConnectionError, redis.TimeoutError):
+                if not again:
+                    raise
+                return self._evaluate(client, script, key, arguments, is_write)
+        except (redis.RedisError, OSError) as error:
+            raise self._translated(error) from None
+
+    def _evaluate(self, client: Any, script: str, key: str, arguments: Sequence[Any], is_write: bool) -> Any:
+        import redis
+
+        sha = self._shas.get(script)
+        if sha is None:
+            sha = self._shas[script] = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - Redis's own name
+        replicas = self.address.wait_replicas if is_write else 0
+        for command, text in (("EVALSHA", sha), ("EVAL", script)):
+            try:
+                if not replicas:
+                    return client.execute_command(command, text, 1, key, *arguments)
+                pipeline = client.pipeline(transaction=False)  # one connection: WAIT is about its writes
+                pipeline.execute_command(command, text, 1, key, *arguments)
+                pipeline.execute_command("WAIT", replicas, _WAIT_MILLISECONDS)
+                answer, copied = pipeline.execute()
+            except redis.exceptions.NoScriptError:
+                if command == "EVAL":
+                    raise
+                continue  # the server was started anew, or flushed its scripts
+            self.replicas_behind += copied < replicas
+            return answer
+        raise AssertionError("EVAL answers or raises")
+
+    def command(self, *words: Any) -> Any:
+        """One command; raises UnavailableError."""
+        import redis
+
+        try:
+            client: Any = self._checked()  # redis-py does not annotate this method
+            return client.execute_command(*words)
+        except (redis.RedisError, OSError) as error:
+            raise self._translated(error) from None
+
+    def _checked(self) -> redis.Redis:
+        """The client, connected to a server that will do."""
+        import redis
+
+        with self._lock:
+            client = self._client
+            if client is None:
+                client = self._client = self._made()
+            if not self._is_checked:
+                try:
+                    client.ping()
+                    self._check(client.info())
+                except (redis.RedisError, OSError) as error:
+                    raise self._translated(error) from None
+                self._is_checked = True
+            return client
+
+    def _made(self) -> redis.Redis:
+        import redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        address = self.address
+        tls: dict[str, Any] = {}
+        if address.is_tls:
+            tls = {
+                "ssl": True,
+                "ssl_cert_reqs": "required",
+                "ssl_check_hostname": True,
+                "ssl_ca_certs": address.ca_bundle,
+            }
+        return redis.Redis(
+            host=address.host,
+            port=address.port,
+            db=address.database,
+            username=None if address.username is None else address.username.reveal(),
+            password=None if address.password is None else address.password.reveal(),
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # one retry loop, ours
+            client_name="eventlog-handlers",
+            protocol=2,
+            **tls,
+        )
+
+    def _check(self, info: dict[str, Any]) -> None:
+        """Refuse a server that would lose counts, or does not know the commands."""
+        version = str(info.get("redis_version", "0"))
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        if numbers < OLDEST and "valkey_version" not in info:
+            raise self._refused(f"Redis {version} is too old", "use Redis 6.2 or newer, or Valkey")
+        if info.get("redis_mode") == "cluster" or info.get("cluster_enabled") == 1:
+            raise self._refused("it is a cluster", "give a single Redis or Valkey, with replicas if you like")
+        if info.get("role") in ("slave", "replica"):
+            raise self._refused("it is a replica, which is read-only", "give the address of the primary")
+        policy = str(info.get("maxmemory_policy", ""))
+        if policy.startswith("allkeys") and info.get("maxmemory"):
+            raise self._refused(
+                f"it evicts keys (maxmemory-policy {policy}), and with them counts",
+                "set maxmemory-policy noeviction, or give a Redis of its own",
+            )
+
+    def _refused(self, reason: str, remedy: str) -> UnavailableError:
+        return UnavailableError(f"{self.address} can't be used, {reason}", remedy=remedy)
+
+    def _translated(self, error: Exception) -> UnavailableError:
+        """*error* as a sentence with a remedy. The server is looked at again before the next script."""
+        import redis
+
+        if isinstance(error, UnavailableError):
+            return error
+        self._is_checked = False
+        text = str(error)
+        word = text.split(" ", 1)[0].rstrip(":.")
+        if isinstance(error, redis.exceptions.NoPermissionError) or word == "NOPERM":
+            return self._refused("its user lacks rights", f"give it {_RIGHTS}")
+        is_login = isinstance(error, redis.AuthenticationError) or word in ("NOAUTH", "WRONGPASS")
+        if is_login or "without any password" in text:
+            given = "refuses user and password" if self.address.password else "wants a password"
+            return self._refused(f"it {given}", f"set {PASSWORD}, and {USERNAME} if it has users")
+        if isinstance(error, redis.exceptions.ReadOnlyError) or word == "READONLY":
+            return self._refused("it is a replica, which is read-only", "give the address of the primary")
+        if word in ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"):
+            return self._refused("it is a cluster", "give a single Redis or Valkey")
+        if isinstance(error, redis.exceptions.OutOfMemoryError) or word == "OOM":
+            return self._refused("it is full", "raise its maxmemory")
+        if "DB index is out of range" in text:
+            return self._refused(f"it has no database {self.address.database}", "give another number")
+        if isinstance(error, redis.exceptions.InvalidResponse):
+            return self._refused("it does not answer as Redis does", "look at host and port")
+        if "unknown command" in text:
+            return self._refused("it lacks a command", "use Redis 6.2 or newer, or Valkey")
+        is_lost = isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError))
+        kind = "does not answer" if is_lost else "answers with an error"
+        return UnavailableError(
+            f"{self.address} {kind} ({type(error).__name__}: {text[:120]})", is_ambiguous=is_lost
+        )
+
+    def after_fork_in_child(self) -> None:
+        """Sockets and lock are the parent's."""
+        self._new_life()
+
+    def close(self) -> None:
+        """Close the connections; the next script opens them again."""
+        with self._lock:
+            client, self._client, self._is_checked = self._client, None, False
+        if client is not None:
+            client.close()

@@ -141,11 +141,21 @@ PROCESS = [
     Row(
         "P10",
         "children of multiprocessing and its pools",
-        "flushed by the threading hook and multiprocessing's finalizers",
+        "flushed by the threading hook, the finalizers, and at the SIGTERM that ends `with Pool()`",
         "– / –",
     ),
-    Row("P11", "Celery's prefork children", "flushed by Celery's own signal, connected by itself", "– / –"),
-    Row("P12", "gunicorn: recycle, timeout, reload", "exit hooks run", "– / –"),
+    Row(
+        "P11",
+        "Celery's workers and their children",
+        "handlers put back and flushed by Celery's own signals, connected by themselves",
+        "– / –",
+    ),
+    Row(
+        "P12",
+        "web servers: stop under load, recycle, timeout, reload",
+        "exit hooks run, or the lifespan's end, or what [hosts.md](hosts.md) says",
+        "– / –",
+    ),
     Row("P13", "execv", "as P4", "what waits / –"),
     Row("P14", "spool of a dead process", "adopted by the next process, by exactly one", "– / D"),
     Row(

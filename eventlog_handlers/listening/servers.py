@@ -1,14 +1,15 @@
 """Web servers whose loggers keep their records from the root logger, and what they say of an application.
 
 uvicorn logs "Exception in ASGI application" and gunicorn "Error handling request", each to a logger that does
-not propagate. A handler of the root logger is attached there as well.
+not propagate. A handler of the root logger is attached there as well. Not to granian's logger: its records
+hold an exception as text only, so that one which was reported before could not be recognised.
 """
 
 from __future__ import annotations
 
 import logging
 
-_LOGGERS = ("uvicorn", "gunicorn.error", "hypercorn.error", "_granian")
+_LOGGERS = ("uvicorn", "gunicorn.error", "hypercorn.error")
 """The highest logger of each server that keeps errors to itself."""
 
 

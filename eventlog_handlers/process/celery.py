@@ -1,4 +1,4 @@
-"""For Celery: keeps our handlers attached, flushes when a worker process ends. Imports nothing of Celery's.
+"""For Celery: keeps our handlers attached, names the task, flushes when a process ends. Imports none of it.
 
 A worker that starts empties the root logger's list of handlers and makes its own
 (``worker_hijack_root_logger``, on by default). The handlers of this package are noted right before, and put
@@ -7,9 +7,11 @@ back by Celery's own signals.
 The children of Celery's prefork pool (warm shutdown, ``--max-tasks-per-child``) leave by ``os._exit`` and run
 no exit hook of Python's, only Celery's signal ``worker_process_shutdown``.
 
-Nothing needs to be done for either. In a worker Celery is loaded before the application is, so its signals
-are there when a handler is constructed. Read in the source of Celery 5.7: ``celery/app/log.py`` and
-``celery/apps/worker.py``.
+Between the signals ``task_prerun`` and ``task_postrun`` each event has the task's name and id.
+
+Nothing needs to be done for any of that. In a worker Celery is loaded before the application is, so its
+signals are there when a handler is constructed. Read in the source of Celery 5.7: ``celery/app/log.py``,
+``celery/app/trace.py`` and ``celery/apps/worker.py``.
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from eventlog_handlers.listening import tree
+from eventlog_handlers.listening import fields, tree
 
 _ENDS = ("worker_process_shutdown", "worker_shutdown")
 """The end of a child of the prefork pool, and of the worker itself (threads, solo)."""
 _BEFORE_SETUP = "celeryd_init"
 _AFTER_SETUP = ("after_setup_logger", "after_setup_task_logger")
+
+_BEFORE_TASK, _AFTER_TASK = "task_prerun", "task_postrun"
+_tokens: dict[str, Any] = {}
+"""What takes a task's fields off again, by the task's id."""
 
 _attached: list[tuple[logging.Logger, logging.Handler]] = []
 """Which handlers of ours were attached, and to which logger, before Celery set logging up."""
@@ -43,8 +49,16 @@ def connect(flush: Callable[[], None]) -> bool:
 
 
 def keep_attached() -> bool:
-    """Have our handlers stay where they are when a worker starts; False where Celery isn't loaded."""
-    return _connect((_BEFORE_SETUP,), _note_attached) and _connect(_AFTER_SETUP, _put_back)
+    """Have our handlers stay where they are when a worker starts, and events name the task they came from.
+
+    False where Celery isn't loaded. Calling it again changes nothing.
+    """
+    return (
+        _connect((_BEFORE_SETUP,), _note_attached)
+        and _connect(_AFTER_SETUP, _put_back)
+        and _connect((_BEFORE_TASK,), _begin_task)
+        and _connect((_AFTER_TASK,), _end_task)
+    )
 
 
 def _connect(names: tuple[str, ...], receiver: Callable[..., None]) -> bool:
@@ -72,6 +86,18 @@ def _put_back(**_: Any) -> None:
         for handler in _heard_by_root():
             if handler not in task_logger.handlers:
                 task_logger.addHandler(handler)
+
+
+def _begin_task(sender: Any = None, task_id: object = None, **_: Any) -> None:
+    name = getattr(sender, "name", None)
+    if type(task_id) is str and type(name) is str:
+        _tokens[task_id] = fields.bind({"task_name": name, "task_id": task_id})
+
+
+def _end_task(task_id: object = None, **_: Any) -> None:
+    token = _tokens.pop(task_id, None) if type(task_id) is str else None
+    if token is not None:
+        fields.unbind(token)
 
 
 def _heard_by_root() -> list[logging.Handler]:

@@ -1,24 +1,9 @@
-"""Children of multiprocessing, made and ended in each way that it has."""
+"""SIGTERM in children of multiprocessing; that they send what they log is shown in ``test_matrix``."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
 import pytest
-from operated import APPS
-from processes import run, run_file
-
-
-@pytest.mark.parametrize("kind", ["pool", "executor"])
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_p10_what_children_logged_arrives(eventlog_console: Any, method: str, kind: str) -> None:
-    """Also at the end of ``with Pool()``, which sends SIGTERM to each child."""
-    done = run_file(APPS / "pool.py", method, kind, console=eventlog_console.url)
-
-    assert done.returncode == 0, done.stderr
-    first_lines = (event.body["Content"].splitlines()[0] for event in eventlog_console.events("cms"))
-    assert Counter(first_lines) == Counter(f"ERROR task {number}" for number in range(40))
+from processes import run
 
 
 @pytest.mark.parametrize(

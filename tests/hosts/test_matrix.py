@@ -1,0 +1,226 @@
+"""Every host of docs/hosts.md, by the files and commands that stand there: all events arrive, none twice.
+
+Each server has its own default settings but for the port, is loaded, and stopped as an operator stops it as
+soon as the last answer has come.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pages
+import pytest
+from operated import Operated, eventually, free_port
+from pages import Command
+from processes import environment
+
+PAGE = "hosts.md"
+COMMANDS = pages.commands(PAGE)
+SCRIPTS = ("Scripts", "multiprocessing")
+LATE, LOST = 60, 20
+"""Requests, or tasks, that log an error, and those that raise."""
+
+
+def of(*beginnings: str, but: bool = False) -> list[Any]:
+    """The commands of the sections that begin so, or of all *but* these."""
+    chosen = [one for one in COMMANDS if one.section.startswith(beginnings) is not but]
+    return [pytest.param(one, id=re.sub(r"[^\w.-]+", "_", one.line)[:90]) for one in chosen]
+
+
+def needs(words: list[str]) -> None:
+    """Skip where the program is not installed; in CI that is a failure."""
+    if shutil.which(words[0]) is None:
+        assert not os.environ.get("CI"), f"{words[0]} is not installed, and CI must run this test"
+        pytest.skip(f"{words[0]} is not installed")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with the files of the page."""
+    for name, code in pages.files(PAGE).items():
+        (tmp_path / name).write_text(code)
+    return tmp_path
+
+
+def arrived(console: Any) -> Counter[str]:
+    """How often an event came for each order, by what its first line says of the order."""
+    found: Counter[str] = Counter()
+    for event in console.events("cms"):
+        lines = event.body["Content"].splitlines()
+        text = "\n".join(lines)
+        orders = re.findall(r"\b(?:order |/)([A-B]-\d+)", text)
+        assert len(set(orders)) == 1, text
+        found[orders[0]] += 1
+    return found
+
+
+def numbered(letter: str, count: int) -> Counter[str]:
+    return Counter(f"{letter}-{number}" for number in range(count))
+
+
+# --- scripts -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", of("Scripts"))
+def test_p01_a_script(eventlog_console: Any, place: Path, command: Command) -> None:
+    """Its last line raises, which Python prints as it does without us."""
+    done = subprocess.run(
+        command.words(console=eventlog_console.url),
+        cwd=place,
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines()[0] == "order A-1 is late"
+    assert done.stderr.endswith("LookupError: no order B-1\n")
+    assert done.stderr.count("Traceback") == 1
+    assert arrived(eventlog_console) == Counter(["A-1", "B-1"])
+
+
+def test_the_prompt(eventlog_console: Any, place: Path) -> None:
+    """What is logged at it is an event, what is mistyped at it is none."""
+    lines = [*pages.files(PAGE)["nightly.py"].splitlines(), "1 / 0", "logging.getLogger().error('order A-2')"]
+
+    done = subprocess.run(
+        [sys.executable, "-i", "-q"],
+        input="\n".join(lines) + "\n",
+        cwd=place,
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "ZeroDivisionError" in done.stderr
+    assert arrived(eventlog_console) == Counter(["A-1", "A-2"])
+
+
+@pytest.mark.parametrize("command", of("multiprocessing"))
+def test_p10_children_of_multiprocessing(eventlog_console: Any, place: Path, command: Command) -> None:
+    """A pool ended by its block, an executor, a process."""
+    done = subprocess.run(
+        command.words(),
+        cwd=place,
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert arrived(eventlog_console) == numbered("A", 21)
+
+
+# --- web servers -------------------------------------------------------------------------------------------
+
+
+def load(port: int) -> None:
+    """Four clients at once, each request over a connection of its own; an answer to each is waited for."""
+
+    def ask(path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            return connection.getresponse().status
+        except (http.client.BadStatusLine, ConnectionResetError):
+            return 500  # uWSGI answers nothing where an application raises
+        finally:
+            connection.close()
+
+    paths = [f"/late/A-{number}" for number in range(LATE)] + [f"/lost/B-{number}" for number in range(LOST)]
+    with ThreadPoolExecutor(4) as clients:
+        statuses = Counter(clients.map(ask, paths))
+    assert statuses == Counter({200: LATE, 500: LOST})
+
+
+@pytest.mark.parametrize("command", of("WSGI", "ASGI", "Flask", "Django"))
+def test_p12_a_web_server(eventlog_console: Any, place: Path, command: Command) -> None:
+    """Stopped by SIGTERM right after the last answer, or by Ctrl-C where a developer watches it."""
+    port = free_port()
+    words = command.words(port=str(port))
+    needs(words)
+    with Operated(words, console=eventlog_console.url, port=port, cwd=place) as server:
+        server.wait_for_port()
+        load(port)
+
+        if {"run", "runserver"} & set(words):
+            server.stop(signal.SIGINT, group=True)
+        else:
+            server.stop()
+
+        assert arrived(eventlog_console) == numbered("A", LATE) + numbered("B", LOST), server.output()
+    assert not eventlog_console.refused()
+
+
+# --- Celery ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a Redis of our own, that writes nothing."""
+    port = free_port()
+    words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""]
+    needs(words)
+    with Operated(words, console="", port=port, cwd=tmp_path_factory.mktemp("redis")) as server:
+        server.wait_for_port()
+        yield port
+
+
+CLIENT = """
+import sys
+from shop_tasks import app, late, lost
+for number in range(int(sys.argv[1])):
+    late.delay(f"A-{number}")
+for number in range(int(sys.argv[2])):
+    lost.delay(f"B-{number}")
+"""
+
+
+@pytest.mark.parametrize("command", of("Celery"))
+def test_p11_celery(eventlog_console: Any, place: Path, broker: int, command: Command) -> None:
+    """Stopped when the last task has been done."""
+    file = place / "shop_tasks.py"
+    queue = f"queue-{free_port()}"  # each test has its own
+    file.write_text(
+        file.read_text().replace("6379", str(broker)) + f"\n\napp.conf.task_default_queue = {queue!r}\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", CLIENT, str(LATE), str(LOST)],
+        cwd=place,
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        timeout=60,
+        check=True,
+    )
+    with Operated(command.words(), console=eventlog_console.url, cwd=place) as worker:
+
+        def all_done() -> bool:
+            output = worker.output()
+            late = set(re.findall(r"order (A-\d+) is late", output))
+            lost = re.findall(r"Task shop_tasks\.lost\[[\w-]+\] raised", output)
+            return len(late) == LATE and len(lost) == LOST
+
+        eventually(all_done, "the last task")
+
+        worker.stop(signal.SIGTERM)
+
+        assert arrived(eventlog_console) == numbered("A", LATE) + numbered("B", LOST), worker.output()
+    contents = [event.body["Content"] for event in eventlog_console.events("cms")]
+    assert all(re.search(r"^task_name: shop_tasks\.(late|lost)$", text, re.M) for text in contents)
+    assert len({re.search(r"^task_id: ([\w-]{36})$", text, re.M)[1] for text in contents}) == LATE + LOST

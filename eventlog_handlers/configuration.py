@@ -18,6 +18,7 @@ from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
+from eventlog_handlers.settings.switches import is_disabled
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -152,15 +153,16 @@ def configure(
     servers too, which do not propagate (``listening.servers``). What reached stderr before still does
     (``listening.last_resort``).
     """
+    is_off = is_disabled(os.environ)
     if dsn is not None and not isinstance(dsn, str):
         raise SettingsError(f"dsn takes a string such as 'guance://cn1', not {type(dsn).__name__}")
     if dsn is None:
         dsn = os.environ.get("EVENTLOG_DSN", "")
-        if not dsn.strip():
+        if not dsn.strip() and not is_off:
             raise SettingsError("no destination: give a DSN such as guance://cn1, or set EVENTLOG_DSN")
     target = logger if isinstance(logger, logging.Logger) else logging.getLogger(logger)
     level = checks.level(level)
-    uncaught = checks.boolean("uncaught", uncaught)
+    uncaught = checks.boolean("uncaught", uncaught) and not is_off
     asked = (dsn.split(), level, uncaught, options)
     lock = _lock
     is_locked = lock.acquire(timeout=_LOCK_SECONDS)
@@ -169,7 +171,7 @@ def configure(
         if before is not None and before[0] == asked:
             setup.begin(target, before[1], catch=uncaught)
             return before[1]
-        destinations = parse_dsn(dsn)
+        destinations = parse_dsn(dsn) if dsn.strip() or not is_off else []
         if len(destinations) > 1:
             _check_fits_all(options, [scheme for scheme, _ in destinations])
         handlers = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import itertools
 import logging
@@ -25,7 +26,7 @@ from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
-from eventlog_handlers.process import clock
+from eventlog_handlers.process import clock, notices
 from eventlog_handlers.process.own_traffic import mark
 from eventlog_handlers.process.randomness import random_bits, random_fraction, reseed_if_forked
 from eventlog_handlers.process.self_log import SelfLog
@@ -81,7 +82,7 @@ class EventHandler(Handler):
         self._worker = Worker(
             type(self).__name__,
             pipeline,
-            make_sink=lambda: make_sink(self_log),
+            make_sink=lambda: _noticed(pipeline, make_sink, self_log),
             make_buffer=lambda: _make_buffer(pipeline, destination, self_log),
             render=renderer,
             pacer=pacer,
@@ -99,10 +100,14 @@ class EventHandler(Handler):
         if pipeline.durability == "commit":
             _import_for_commit()
             self._take_in = self._worker.commit
-        if pipeline.flush_on_sigterm:
+        if pipeline.flush_on_sigterm and not pipeline.is_disabled:
             from eventlog_handlers.process import sigterm
 
             sigterm.install()
+        self._is_disabled = pipeline.is_disabled
+        if pipeline.is_disabled:
+            not_taken = functools.partial(notices.not_taken, self_log, pipeline.notice)
+            vars(self).update(handle=not_taken, emit=not_taken)
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
@@ -207,6 +212,8 @@ class EventHandler(Handler):
     def stats(self) -> dict[str, Any]:
         """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""
         stats = self._worker.stats()
+        if self._is_disabled:
+            stats["state"] = "disabled"
         return stats if self._rehearsal is None else {**stats, "dry_run": self._rehearsal.counts()}
 
     def __reduce__(self) -> Any:
@@ -225,6 +232,13 @@ def _import_for_commit() -> None:
     for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
         with contextlib.suppress(ImportError):  # what is missing is said where it is used
             importlib.import_module(name)
+
+
+def _noticed(pipeline: PipelineSettings, make_sink: Callable[[SelfLog], Sink], self_log: SelfLog) -> Sink:
+    """The sink, made at the first event: the moment to say that it leads elsewhere."""
+    if not pipeline.dry_run:
+        notices.say(self_log, pipeline.notice)
+    return make_sink(self_log)
 
 
 def _nothing() -> None:
@@ -250,7 +264,7 @@ def live_handlers() -> list[EventHandler]:
 
 def _pacer(destination: Destination, pipeline: PipelineSettings) -> Member | None:
     """A part in the pacer of this destination: one for all handlers that share endpoint and key."""
-    if pipeline.requests_per_second is None or pipeline.dry_run:
+    if pipeline.requests_per_second is None or not pipeline.needs_credentials:
         return None
     key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
     name = (destination.service, destination.endpoint, key)

@@ -35,8 +35,12 @@ def eventlog_console(_eventlog_console_server: LocalConsole, monkeypatch: pytest
     clocks are not compared, so that a test may be fast and freeze time; both can be set back:
     ``eventlog_console.cms.skew_seconds = 900``. Needs ``eventlog-handlers[console]``.
     """
+    from eventlog_handlers.process import notices
+
     console = _eventlog_console_server
     console.restore()
     console.relax()
     monkeypatch.setenv("EVENTLOG_CONSOLE", console.url)
+    monkeypatch.delenv("EVENTLOG_DISABLED", raising=False)
+    monkeypatch.setattr(notices, "hushed", True)  # the variable is no left-over here
     return console

@@ -21,6 +21,7 @@ from eventlog_handlers.console.page import NAMES
 from eventlog_handlers.console.server import LocalConsole
 from eventlog_handlers.console.store import SERVICES, StoredEvent
 from eventlog_handlers.events import STATUSES
+from eventlog_handlers.process import notices
 
 LOG_CALLS = 5
 _FLUSH_SECONDS = 20.0
@@ -115,7 +116,8 @@ def run(*, port: int = 0, keep: bool = False) -> int:
     *keep* leaves the page open until KeyboardInterrupt. Raises OSError if the port can't be had.
     """
     with LocalConsole(port=port) as console:
-        with _environment(EVENTLOG_CONSOLE=console.url):
+        notices.hushed = True  # the variable is set on purpose
+        with _environment(EVENTLOG_CONSOLE=console.url, EVENTLOG_DISABLED=""):
             logging.config.dictConfig(LOGGING)
         handlers = list(logging.getLogger("shop").handlers)
         try:

@@ -17,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from eventlog_handlers.configuration import configure
 from eventlog_handlers.errors import EventlogError
+from eventlog_handlers.settings.switches import is_disabled
 
 _NO_DESTINATION = Warning(
     "eventlog_handlers.django is installed, but no destination is set, so it sends nothing.",
@@ -72,5 +73,5 @@ def _has_destination(wanted: Mapping[str, Any]) -> bool:
 
 
 def _check(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
-    wanted = _wanted()
+    wanted = None if is_disabled(os.environ) else _wanted()
     return [] if wanted is None or _has_destination(wanted) else [_NO_DESTINATION]

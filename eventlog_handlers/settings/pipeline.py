@@ -8,6 +8,7 @@ from typing import Any
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.options import OPTIONS
+from eventlog_handlers.settings.switches import is_disabled, notice
 from eventlog_handlers.settings.values import PipelineSettings
 
 SPOOL_MAX_AGE_SECONDS = 48 * 3600.0
@@ -20,7 +21,7 @@ _WINDOW_SECONDS = 61.0
 
 
 def pipeline_settings(
-    made: Mapping[str, Any], given: Mapping[str, Any], *, max_batch: int
+    made: Mapping[str, Any], given: Mapping[str, Any], environ: Mapping[str, str], *, max_batch: int
 ) -> PipelineSettings:
     """The pipeline's part of *made*, the checked values of all options; *given* are those the user gave.
 
@@ -31,7 +32,9 @@ def pipeline_settings(
     _check_what_belongs_together(made, given, has_rate=per_second is not None or per_minute is not None)
     fields = {name: made[name] for name in PipelineSettings.__annotations__ if name in made}
     share, batch_size = made["share"], made["batch_size"]
-    if made["dry_run"]:  # delivering to nobody, it would empty a spool of what others still have to send
+    fields.update(is_disabled=is_disabled(environ), notice=notice(environ))
+    if made["dry_run"] or fields["is_disabled"]:
+        # Delivering to nobody, it would empty a spool of what others still have to send.
         fields.update(spool=None, durability="staged")
     if fields["spool"] is not None and "max_age" not in given:
         fields["max_age"] = SPOOL_MAX_AGE_SECONDS

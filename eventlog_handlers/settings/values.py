@@ -90,3 +90,12 @@ class PipelineSettings(Frozen):
     max_events_per_hour: int | None
     max_events_per_day: int | None
     budget_reserve: float
+    is_disabled: bool = False
+    """By the environment: no record is taken, and no credentials are needed."""
+    notice: str | None = None
+    """Said on stderr at the first event: why it does not go to the service."""
+
+    @property
+    def needs_credentials(self) -> bool:
+        """Whether anything is to be sent."""
+        return not (self.dry_run or self.is_disabled)

@@ -125,7 +125,8 @@ def test_the_smallest_example_sends_what_is_shown(eventlog_console, tmp_path):
 
     assert done.returncode == 0
     assert done.stderr.startswith("order A-1004 failed\nTraceback"), done.stderr  # as without a handler
-    assert "eventlog_handlers" not in done.stderr
+    (ours,) = re.findall(r"^eventlog_handlers: .*$", done.stderr, re.MULTILINE)
+    assert "EVENTLOG_CONSOLE is set" in ours
     (event,) = eventlog_console.events("guance")
     shown = json.loads(blocks("json")[0])
     assert matches(shown, event.body), json.dumps(event.body, indent=2)

@@ -33,7 +33,7 @@ TABLE = Table("AcmeHandler", OPTIONS, DEFAULTS)
 
 def settings(options, environ):
     made = TABLE.values(options)
-    return made["shelf"], pipeline_settings(made, options, max_batch=3)
+    return made["shelf"], pipeline_settings(made, options, environ, max_batch=3)
 """
 
 HANDLER = """

@@ -17,6 +17,7 @@ from servers import Server, free_port
 from eventlog_handlers import CMSHandler, GuanceHandler, configuration, configure, flush, stats
 from eventlog_handlers.configuration import FanOut
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.process import notices
 
 ALL = "cms://cn-hangzhou guance://cn1?requests_per_minute=null cloudwatch://default"
 GUANCE = "guance://cn1?requests_per_minute=null"
@@ -473,6 +474,90 @@ def test_missing_credentials_are_refused_before_anything_is_attached(monkeypatch
 
     with pytest.raises(SettingsError, match="set DF_API_KEY in the environment"):
         configure("guance://cn1")
+
+
+# --- switched off, or sent elsewhere -----------------------------------------------------------------------
+
+
+def test_configure_switched_off_sends_nothing_and_says_so_once(eventlog_console, monkeypatch, shop, capfd):
+    """At the first event, for the variable may be left over; no thread is started."""
+    monkeypatch.setenv("EVENTLOG_DISABLED", "1")
+    monkeypatch.setattr(notices, "hushed", False)
+    monkeypatch.setattr(notices, "_said", {})
+    before = threading.active_count()
+
+    handler = configure("cms://cn-hangzhou guance://cn1 cloudwatch://default")
+    silent = capfd.readouterr().err
+    shop.error("it broke")
+    shop.error("it broke again")
+
+    said = "EVENTLOG_DISABLED is set: no event of this process is sent"
+    assert silent == ""
+    assert capfd.readouterr().err == f"eventlog_handlers: CMSHandler: {said}\n"
+    assert handler.flush(10)
+    assert {one["state"] for one in handler.stats().values()} == {"disabled"}
+    assert {one["accepted"] for one in handler.stats().values()} == {0}
+    assert eventlog_console.requests() == []
+    assert threading.active_count() == before
+
+
+def test_configure_switched_off_needs_no_destination(monkeypatch):
+    """EVENTLOG_DSN is not set where nothing is to be sent."""
+    monkeypatch.setenv("EVENTLOG_DISABLED", "1")
+
+    handler = configure(level="WARNING")
+
+    assert handler.level == logging.WARNING
+    assert (handler.flush(1), handler.stats()) == (True, {})
+    with pytest.raises(SettingsError, match="begins with cms://"):
+        configure("sentry://x")
+
+
+def test_dictconfig_switched_off_needs_no_credentials_and_no_boto3(eventlog_console):
+    """An image build has neither; uncaught exceptions print as ever."""
+    done = run(
+        """
+        import logging, logging.config, sys
+        sys.modules["boto3"] = None
+        names = ("CMSHandler", "GuanceHandler", "CloudWatchEventsHandler")
+        logging.config.dictConfig({
+            "version": 1,
+            "handlers": {name: {"class": f"eventlog_handlers.{name}"} for name in names},
+            "root": {"handlers": list(names)},
+        })
+        logging.error("it broke")
+        """,
+        preamble="",
+        EVENTLOG_DISABLED="1",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "EVENTLOG_DISABLED is set" in done.stderr
+
+
+def test_a_console_variable_that_is_left_over_says_where_events_go(eventlog_console):
+    """Once a process, at the first event and not before."""
+    script = """
+import logging, sys
+from eventlog_handlers import configure
+configure("guance://cn1 cms://cn-hangzhou")
+print("configured", file=sys.stderr, flush=True)
+logging.error("it broke")
+logging.error("it broke again")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    where = f"all events of this process go to {eventlog_console.url}, and to no service"
+    before, after = done.stderr.split("configured\n")
+    assert before == ""
+    assert after.count(f"EVENTLOG_CONSOLE is set: {where}\n") == after.count("eventlog_handlers: ") == 1
 
 
 # --- commit ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from settings_of import SETTINGS_OF
 from eventlog_handlers.errors import EventlogError, SettingsError
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.services.guance import options as guance_options
-from eventlog_handlers.settings import checks, local_console, values
+from eventlog_handlers.settings import checks, local_console, switches, values
 from eventlog_handlers.settings.secret import Secret
 
 KEYS = {
@@ -513,6 +513,48 @@ def test_the_stand_in_never_gets_real_credentials_nor_real_events_another_addres
     assert cloudwatch.client is None
     assert cloudwatch.access_key_id.reveal() == local_console.CONSOLE_AWS_ACCESS_KEY_ID
     assert cloudwatch.proxies == {}  # or botocore would ask the environment's proxy for this machine
+
+
+# --- switched off ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", ["cms", "guance", "cloudwatch"])
+def test_where_all_is_switched_off_no_credentials_are_asked_for(tmp_path, service):
+    """Other settings are checked as ever, and nothing is kept on disk."""
+    off = {"EVENTLOG_DISABLED": "1"}
+
+    _, pipeline = make(service, {"spool": str(tmp_path), "durability": "commit"}, off)
+
+    assert (pipeline.is_disabled, pipeline.needs_credentials, pipeline.spool) == (True, False, None)
+    assert pipeline.notice == "EVENTLOG_DISABLED is set: no event of this process is sent"
+    with pytest.raises(SettingsError, match="capacity takes"):
+        make(service, {"capacity": 0}, off)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("1", True), ("true", True), (" ON ", True), ("0", False), ("", False), ("no", False)],
+)
+def test_the_variable_that_switches_off(value, expected):
+    """The words of EVENTLOG_CONSOLE."""
+    assert switches.is_disabled({"EVENTLOG_DISABLED": value}) is expected
+    assert switches.is_disabled({}) is False
+
+
+def test_an_odd_value_of_the_variable_that_switches_off_is_refused():
+    """To send and not to send are both wrong guesses."""
+    with pytest.raises(SettingsError, match="EVENTLOG_DISABLED takes 1"):
+        make("guance", {}, {**KEYS, "EVENTLOG_DISABLED": "maybe"})
+
+
+@pytest.mark.parametrize("service", ["cms", "guance"])
+def test_who_lacks_credentials_is_told_of_every_way_to_do_without(service):
+    """A migration or an image build is not the place to ask for a key."""
+    with pytest.raises(SettingsError) as caught:
+        make(service, {}, {})
+
+    for way in ("EVENTLOG_DISABLED=1", "EVENTLOG = None", "dry_run=True", "EVENTLOG_CONSOLE=1"):
+        assert way in str(caught.value)
 
 
 # --- frozen ------------------------------------------------------------------------------------------------

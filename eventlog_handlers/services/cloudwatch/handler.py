@@ -92,7 +92,7 @@ class CloudWatchEventsHandler(EventHandler):
 
     def __init__(self, **options: Unpack[CloudWatchEventsHandlerOptions]) -> None:
         own, pipeline = settings(options, os.environ)
-        if own.client is None and not pipeline.dry_run and not _is_installed("boto3"):
+        if own.client is None and pipeline.needs_credentials and not _is_installed("boto3"):
             raise MissingExtraError(
                 "CloudWatchEventsHandler needs boto3: pip install 'eventlog-handlers[aws]'"
             )

@@ -187,7 +187,7 @@ def settings(
 ) -> tuple[CloudWatchSettings, PipelineSettings]:
     """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
     made = _TABLE.values(options)
-    pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
+    pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
     if made["endpoint_url"] is None:
         made["region_name"] = _region("region_name", made["region_name"])
     has_client = made["client"] is not None

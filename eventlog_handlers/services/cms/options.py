@@ -15,6 +15,7 @@ from eventlog_handlers.settings.local_console import (
 from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.pipeline import pipeline_settings
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.settings.switches import WITHOUT_CREDENTIALS
 from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
@@ -148,8 +149,8 @@ class CMSSettings(Frozen):
 def settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[CMSSettings, PipelineSettings]:
     """Settings of a ``CMSHandler``; raises SettingsError."""
     made = _TABLE.values(options)
-    pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
-    made.update(_keys(made, environ))
+    pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
+    made.update(_keys(made, environ, is_needed=pipeline.needs_credentials))
     made["endpoint"] = places.destination(
         "endpoint", made["endpoint"], _address(made), environ, allow_insecure=made["allow_insecure"]
     )
@@ -170,7 +171,7 @@ def _address(made: Mapping[str, Any]) -> str:
     return f"https://metrics{'-vpc' if is_inside else ''}.{made['region']}.aliyuncs.com"
 
 
-def _keys(made: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+def _keys(made: Mapping[str, Any], environ: Mapping[str, str], *, is_needed: bool) -> dict[str, Any]:
     """Key id, key secret, token, and what is asked for them instead; all None: the sink reads *environ*."""
     key_id, credentials = made["access_key_id"], made["credentials"]
     if (key_id is None) != (made["access_key_secret"] is None):
@@ -191,11 +192,11 @@ def _keys(made: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]
             "security_token": None,
             "credentials": None,
         }
-    if key_id is None and credentials is None and not made["dry_run"]:
+    if key_id is None and credentials is None and is_needed:
         for name in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"):
             if checks.secret(name, environ.get(name)) is None:
                 raise SettingsError(
                     f"no credentials: set {name} in the environment, or give access_key_id and "
-                    "access_key_secret, or credentials="
+                    f"access_key_secret, or credentials=; {WITHOUT_CREDENTIALS}"
                 )
     return {}

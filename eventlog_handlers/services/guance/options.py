@@ -11,6 +11,7 @@ from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY, console
 from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.pipeline import pipeline_settings
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.settings.switches import WITHOUT_CREDENTIALS
 from eventlog_handlers.settings.table import Table
 from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
@@ -110,10 +111,10 @@ def settings(
 ) -> tuple[GuanceSettings, PipelineSettings]:
     """Settings of a ``GuanceHandler``; raises SettingsError."""
     made = _TABLE.values(options)
-    pipeline = pipeline_settings(made, options, max_batch=MAX_BATCH)
+    pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
     if console_url(environ):
         made["api_key"] = Secret(CONSOLE_GUANCE_KEY)
-    elif made["api_key"] is None and not made["dry_run"]:
+    elif made["api_key"] is None and pipeline.needs_credentials:
         _check_environment(environ)
     made["endpoint"] = places.destination(
         "endpoint",
@@ -128,4 +129,6 @@ def settings(
 
 def _check_environment(environ: Mapping[str, str]) -> None:
     if checks.secret("DF_API_KEY", environ.get("DF_API_KEY")) is None:
-        raise SettingsError("no credentials: set DF_API_KEY in the environment, or give api_key")
+        raise SettingsError(
+            f"no credentials: set DF_API_KEY in the environment, or give api_key; {WITHOUT_CREDENTIALS}"
+        )

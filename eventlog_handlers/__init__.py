@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from eventlog_handlers.context_fields import context as context
     from eventlog_handlers.incidents import incident as incident
     from eventlog_handlers.incidents import resolve as resolve
+    from eventlog_handlers.metrics import health as health
+    from eventlog_handlers.metrics import metrics_text as metrics_text
     from eventlog_handlers.services.cloudwatch.handler import (
         CloudWatchEventsHandler as CloudWatchEventsHandler,
     )
@@ -39,6 +41,8 @@ _HOME = {
     "stats": "configuration",
     "incident": "incidents",
     "resolve": "incidents",
+    "health": "metrics",
+    "metrics_text": "metrics",
 }
 
 __all__ = [
@@ -49,7 +53,9 @@ __all__ = [
     "configure",
     "context",
     "flush",
+    "health",
     "incident",
+    "metrics_text",
     "resolve",
     "stats",
 ]

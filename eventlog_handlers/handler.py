@@ -199,6 +199,11 @@ class EventHandler(Handler):
         """Seconds that the interpreter's exit, and ``close``, wait at most."""
         return self._worker.exit_timeout
 
+    @property
+    def capacity(self) -> int:
+        """Events held at most."""
+        return self._worker.settings.capacity
+
     def close(self, timeout: float | None = None) -> None:
         """Flush within *timeout* (None: ``exit_timeout``) and park: threads end, nothing pending is lost.
 

@@ -23,6 +23,7 @@ LAYERS = [
     {"handler"},
     {"services"},
     {"configuration", "incidents", "context_fields"},
+    {"metrics"},
     {"asgi", "wsgi", "functions"},
     {"testing", "console", "django", "estimate"},
     {"commands"},
@@ -224,6 +225,6 @@ def test_the_public_names_are_these() -> None:
 
     assert sorted(eventlog_handlers.__all__) == [
         "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "configure", "context", "flush",
-        "incident", "resolve", "stats",
+        "health", "incident", "metrics_text", "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

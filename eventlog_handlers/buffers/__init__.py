@@ -69,6 +69,9 @@ class Buffer(Protocol):
     def bytes(self) -> int:
         """What they are estimated to take, in memory or in a file."""
 
+    def oldest(self) -> float | None:
+        """Age in seconds of the event held longest, leased or not; None if none is held."""
+
     def adopt(self) -> int:
         """Take in what dead processes left; returns how many events that were, those lost on the way too.
 

@@ -112,6 +112,10 @@ class MemoryBuffer:
     def bytes(self) -> int:
         return self._bytes
 
+    def oldest(self) -> float | None:
+        first = next(iter(self._held.values()), None)  # a dict keeps the order of puts
+        return None if first is None else self._clock() - first.put_at
+
     def adopt(self) -> int:
         """What a process had in memory dies with it."""
         return 0

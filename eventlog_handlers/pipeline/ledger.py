@@ -210,6 +210,7 @@ class Ledger:
                 "aggregated": aggregated,
                 "pending": waiting + self._in_hand + len(self.buffer) + folds,
                 "pending_bytes": self.buffer.bytes(),
+                "oldest_seconds": self.buffer.oldest(),
                 "retried": counters.retried,
                 "duplicates_possible": counters.duplicates_possible,
                 "requests": counters.requests,

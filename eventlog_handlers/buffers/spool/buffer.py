@@ -73,6 +73,7 @@ class SpoolBuffer:
         self._in_memory = Queues(rounds)
         self._leased: dict[int, tuple[Position, Row]] = {}
         self._attempts: dict[int, int] = {}  # of events that came back
+        self._put_times: dict[int, float] = {}  # of all that is held
         self._lost: list[Lost] = []
         self._trouble = Trouble(clock, report)
         self._names = Names(place, identity)
@@ -182,6 +183,10 @@ class SpoolBuffer:
     def bytes(self) -> int:
         return self._bytes
 
+    def oldest(self) -> float | None:
+        # Not the first: an event that was taken over is older than its number.
+        return max(0.0, self._now() - min(self._put_times.values())) if self._put_times else None
+
     def adopt(self) -> int:
         """Move events of dead processes into this file; returns how many were taken up in this slice."""
         if not self._adoption.is_due():
@@ -231,6 +236,7 @@ class SpoolBuffer:
     def _hold(self, position: Position, row: Row) -> None:
         """Take *row* in, for now in memory; ``commit`` takes it to the file."""
         self._rows.hold(position.key, row)
+        self._put_times[position.key] = row.put_time
         self._count += 1
         self._bytes += row.size
         self._wait(position)
@@ -252,6 +258,7 @@ class SpoolBuffer:
         self._count -= 1
         self._bytes -= row.size
         self._attempts.pop(seq, None)
+        self._put_times.pop(seq, None)
         self._rows.drop(seq)
 
     def _lose(self, seq: int | None, event: Event | None, reason: str) -> None:
@@ -291,6 +298,7 @@ class SpoolBuffer:
                 return False
             row = self._rows.fetch(victim.key)
             if row is None:  # the file was given up to find out, and counts no more what was in it
+                self._put_times.pop(victim.key, None)
                 self._lose(victim.key, None, "damaged")
                 continue
             self._forget(victim.key, row)
@@ -327,6 +335,7 @@ class SpoolBuffer:
             row = read(seq)
         except Exception:  # whatever SQLite makes of the damage
             self._attempts.pop(seq, None)
+            self._put_times.pop(seq, None)
             self._lose(seq, None, "damaged")
             return False
         if len(self._rows.in_memory) >= CHUNK:
@@ -335,6 +344,7 @@ class SpoolBuffer:
         if self._make_room(row, evicted):
             self._hold(position, row)
         else:
+            self._put_times.pop(seq, None)
             self._lose(seq, event_of(row), "overflow")
         self._lost.extend(Lost(lost.key, lost.event.level, "overflow") for lost in evicted)
         return True

@@ -7,13 +7,15 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from eventlog_handlers.process.clock import monotonic
 
-_ENDING_POLL_SECONDS = 0.0005
+_POLL_SECONDS = 0.0005
 
 
 def _is_alive(thread_id: int) -> bool:
@@ -21,75 +23,109 @@ def _is_alive(thread_id: int) -> bool:
     return os.path.exists(f"/proc/self/task/{thread_id}")  # noqa: PTH110 - pathlib would slow each start
 
 
+class _Entry(weakref.ref["Stay"]):
+    """What the gate knows of a stay. It removes itself when nothing refers to the stay any more."""
+
+    __slots__ = ("thread",)
+    thread: int
+
+
+class Stay:
+    """A thread's stay inside the gate, from construction to ``leave``.
+
+    Ends also where nothing refers to it any more: Ctrl-C may strike between two lines of the thread that
+    entered, and no line after that tells the gate.
+    """
+
+    __slots__ = ("__weakref__", "_entry", "_inside")
+
+    def __init__(self, inside: set[_Entry]) -> None:
+        self._inside = inside
+        self._entry = _Entry(self, inside.discard)
+        self._entry.thread = threading.get_ident()
+        inside.add(self._entry)
+
+    def leave(self) -> None:
+        """Let forks go on. More than once is once."""
+        self._inside.discard(self._entry)
+
+    def __enter__(self) -> Callable[[], None]:
+        return self.leave
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
 class ForkGate:
     """Holds off forks while one of our threads is where a child of this moment would be stuck for ever.
 
-    A thread that imports leaves a half-made module and a lock nobody releases; one inside OpenSSL (hashing,
-    signing, making a TLS context) leaves OpenSSL's own locks held. Any number of threads may be inside; the
-    forking thread waits for them, GATE_SECONDS at most, for they may in turn be waiting for it.
+    A thread that imports leaves a half-made module and a lock that nobody releases. A thread inside OpenSSL
+    (hashing, signing, making a TLS context) leaves OpenSSL's own locks held. Any number of threads may be
+    inside. The forking thread waits for them, GATE_SECONDS at most, because they may be waiting for it.
 
     A thread that has used OpenSSL takes one of these locks once more while it ends, after its last line of
-    Python. So whoever ends says so, and a fork waits until the system knows that thread no more (on Linux;
-    elsewhere nobody can tell).
+    Python. So a thread says that it ends, and a fork waits until the system no longer knows that thread (on
+    Linux; elsewhere nothing tells).
+
+    Holds no lock of its own, but a set and a dict in which each change is one indivisible step. A thread
+    enters, and then looks whether another one forks; a thread announces its fork, and then looks which ones
+    are inside. So one of the two sees the other, and Ctrl-C between two steps leaves no lock held.
     """
 
     GATE_SECONDS = 5.0
     ENDING_SECONDS = 1.0
 
     def __init__(self) -> None:
-        self._changed = threading.Condition(threading.RLock())
-        self._inside = 0
-        self._forking = 0
+        self._inside: set[_Entry] = set()
+        self._forking: dict[int, float] = {}
+        """By thread, when its fork is over in any case: Ctrl-C may strike in ``after_fork_in_parent``."""
         self._ending: deque[int] = deque(maxlen=64)
 
-    @contextlib.contextmanager
-    def no_fork(self) -> Iterator[Callable[[], None]]:
-        """Keep forks waiting for the length of the block, or until the function it gives is called."""
-        with self._changed:
-            if self._forking:
-                self._changed.wait_for(lambda: not self._forking, self.GATE_SECONDS)
-            self._inside += 1
-        is_inside = True
-
-        def leave() -> None:
-            nonlocal is_inside
-            if is_inside:
-                is_inside = False
-                with self._changed:
-                    self._inside -= 1
-                    self._changed.notify_all()
-
-        try:
-            yield leave
-        finally:
-            leave()
+    def no_fork(self) -> Stay:
+        """Keep forks waiting while the ``with`` block lasts, or until the function it gives is called."""
+        stay = Stay(self._inside)
+        if self._forking:
+            deadline = monotonic() + self.GATE_SECONDS
+            while self._another_forks() and monotonic() < deadline:
+                stay.leave()
+                time.sleep(_POLL_SECONDS)
+                stay = Stay(self._inside)
+        return stay
 
     def ends(self) -> None:
-        """This thread is about to end."""
-        self._ending.append(threading.get_native_id())
+        """This thread is about to end. The main thread never is: green threads may live in it."""
+        thread_id = threading.get_native_id()
+        if thread_id != os.getpid():
+            self._ending.append(thread_id)
 
     def before_fork(self) -> None:
-        """Wait until nobody is inside, and let nobody in."""
-        with self._changed:
-            self._forking += 1
-            self._changed.wait_for(lambda: not self._inside, self.GATE_SECONDS)
+        """Let nobody in, and wait until those inside have left; this thread's own stays don't count."""
+        here = threading.get_ident()
+        deadline = monotonic() + self.GATE_SECONDS
+        self._forking[here] = deadline + self.ENDING_SECONDS
+        while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
         self._wait_for_the_ending()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
-        with self._changed:
-            self._forking -= 1
-            self._changed.notify_all()
+        self._forking.pop(threading.get_ident(), None)
 
     def after_fork_in_child(self) -> None:
-        """Open it anew: its lock and those inside it are the parent's."""
-        self.__init__()  # type: ignore[misc]  # the object stays, for others hold it
+        """Open it anew: the threads inside are the parent's."""
+        self.__init__()  # type: ignore[misc]  # the object stays, because others refer to it
+
+    def _another_forks(self) -> bool:
+        here, now = threading.get_ident(), monotonic()
+        return any(thread != here and now < until for thread, until in tuple(self._forking.items()))
 
     def _wait_for_the_ending(self) -> None:
         deadline = monotonic() + self.ENDING_SECONDS
         for thread_id in tuple(self._ending):
             while _is_alive(thread_id) and monotonic() < deadline:
-                time.sleep(_ENDING_POLL_SECONDS)
+                time.sleep(_POLL_SECONDS)
             with contextlib.suppress(ValueError):  # another thread forks too
                 self._ending.remove(thread_id)
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from eventlog_handlers.process.own_traffic import at_work
 from eventlog_handlers.text.fit import one_line
 
 
@@ -13,6 +14,8 @@ class SelfLog:
     """One plain line on stderr per change of state; never one per event, never an exception.
 
     *stream* is asked for the stream each time, because programs replace ``sys.stderr`` and daemons close it.
+    Some programs replace it by one that logs each line. Such a record is refused as our own traffic, or each
+    failed request would breed an event, and that one a line on stderr.
     """
 
     def __init__(self, name: str, stream: Callable[[], TextIO | None] = lambda: sys.stderr) -> None:
@@ -25,8 +28,9 @@ class SelfLog:
         try:
             stream = self._stream()
             if stream is not None:
-                stream.write(f"eventlog_handlers: {self._name}: {one_line(text)}\n")
-                stream.flush()
+                with at_work():
+                    stream.write(f"eventlog_handlers: {self._name}: {one_line(text)}\n")
+                    stream.flush()
         except Exception:
             # There is no place left to report to; the counters in stats() still hold what happened.
             return

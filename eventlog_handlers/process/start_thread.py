@@ -1,4 +1,4 @@
-"""How a thread of ours is started, and who must not wait for one."""
+"""How a thread of ours is started, and where nothing may wait for one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
-from eventlog_handlers.process import fork
+from eventlog_handlers.process.fork import fork_gate
 
 _native_start = _thread.start_new_thread
 
@@ -21,11 +21,14 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
     if sys.is_finalizing():  # Thread.start would wait for ever for a thread that never runs
         raise RuntimeError("the interpreter takes itself apart")
 
+    starter = threading.get_native_id()
+
     def live() -> None:
         try:
             run()
         finally:
-            fork.fork_gate.ends()
+            if threading.get_native_id() != starter:  # else a green thread: that one goes on
+                fork_gate.ends()
 
     if _thread.start_new_thread is _native_start:
         threading.Thread(target=live, name=name, daemon=daemon).start()
@@ -38,7 +41,7 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
 def caller_owns_logging_lock() -> bool:
     """Whether this thread holds logging's module lock, as it does when dictConfig flushes and closes us.
 
-    Then nobody may wait for a worker: the worker's client library may be waiting for that very lock.
+    Then no call may wait for a worker: the worker's client library may be waiting for that very lock.
     """
     lock = getattr(logging, "_lock", None)
     is_owned = getattr(lock, "_is_owned", None)

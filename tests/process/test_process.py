@@ -494,13 +494,13 @@ def test_p07_a_first_request_imports_nothing_that_a_fork_could_cut_in_half(event
     done = run(
         f"""
         from eventlog_handlers import {name}
-        from eventlog_handlers.transport import client as http
-        make = http._new_adapter
-        def noting():
-            adapter = make()
+        from eventlog_handlers.transport.client import HttpClient
+        connect = HttpClient._connected
+        def noting(client, network):
+            adapter = connect(client, network)
             noting.modules = set(sys.modules)
             return adapter
-        http._new_adapter = noting
+        HttpClient._connected = noting
         handler = {name}()
         logger = logging.Logger("shop")
         logger.addHandler(handler)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -572,6 +573,18 @@ def test_p22_gevent(eventlog_console, when):
             os._exit(0 if handler.flush(20) else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert law()["own_traffic"] == 0
+        from eventlog_handlers.process.fork import fork_gate
+        handler.close()
+        deadline = time.monotonic() + 20
+        while handler.stats()["threads"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        fork_gate.ENDING_SECONDS = 30
+        started = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert time.monotonic() - started < 15  # no fork waits for the thread that all green ones live in
         """,
         console=eventlog_console.url,
         preamble=(patch if when == "first" else "") + preamble(),
@@ -805,3 +818,131 @@ def test_p07_each_thread_of_ours_says_when_it_ends(eventlog_console):
         console=eventlog_console.url,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_p07_the_main_thread_is_never_taken_for_one_that_ends():
+    """A green thread says that it ends in the thread it lives in: each fork would wait for that one."""
+    gate = fork.ForkGate()
+
+    gate.ends()
+
+    assert not gate._ending
+
+
+def test_p07_a_thread_inside_the_gate_may_fork_and_log_while_it_forks():
+    """It never waits for itself."""
+    gate = fork.ForkGate()
+    gate.GATE_SECONDS = 60.0
+
+    with gate.no_fork():
+        gate.before_fork()
+        with gate.no_fork():  # another library's fork hook logs
+            pass
+        gate.after_fork_in_parent()
+
+    assert not gate._inside
+    assert not gate._forking
+
+
+def test_p07_nobody_enters_while_another_thread_forks_and_a_fork_waits_for_those_inside():
+    """Both sides look after they have said what they do."""
+    gate, inside, may_leave, steps = fork.ForkGate(), threading.Event(), threading.Event(), []
+
+    def stay() -> None:
+        with gate.no_fork():
+            inside.set()
+            may_leave.wait(30)
+            steps.append("left")
+        with gate.no_fork():
+            steps.append("entered again")
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    assert inside.wait(30)
+    sleep = time.sleep
+
+    def look(seconds: float) -> None:
+        may_leave.set()  # only once the fork has been announced
+        sleep(seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fork.time, "sleep", look)
+        gate.before_fork()
+    steps.append("forks")
+    gate.after_fork_in_parent()
+    thread.join(30)
+
+    assert steps == ["left", "forks", "entered again"]
+
+
+def test_p07_ctrl_c_at_any_moment_leaves_the_gate_open(eventlog_console):
+    """A thousand interrupts land in the gate; no stay and no fork is left behind."""
+    done = run_with_cms(
+        """
+        from eventlog_handlers.process.fork import ForkGate
+        gate = ForkGate()
+        interrupts = 0
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        def pass_through():
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0002)
+                while True:
+                    with gate.no_fork() as leave:
+                        leave()
+                    gate.before_fork()
+                    gate.after_fork_in_parent()
+            except KeyboardInterrupt:
+                return
+        for _ in range(1_000):
+            pass_through()
+        assert not gate._inside, gate._inside
+        entered = []
+        def enter():
+            with gate.no_fork():
+                entered.append(True)
+        gate._forking.clear()  # what an interrupt in after_fork_in_parent left is over by itself after 6 s
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join(30)
+        assert entered
+        gate.GATE_SECONDS = 60
+        started = time.monotonic()
+        gate.before_fork()
+        assert time.monotonic() - started < 30
+        """,
+        eventlog_console,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_p21_what_we_say_on_a_stderr_that_logs_is_no_event():
+    """Programs send stderr into logging; with the service down each line would breed the next one."""
+    done = run(
+        """
+        class Stream:
+            def write(self, text):
+                if text.strip():
+                    lines.append(text)
+                    logging.getLogger("shop.stderr").error("%s", text)
+            def flush(self):
+                pass
+        lines = []
+        sys.stderr = Stream()
+        log.error("one")
+        handler.flush(0.3)
+        handler.close()
+        log.error("two")
+        """,
+        preamble="""
+import atexit
+@atexit.register
+def tell():
+    stats = law()
+    assert lines, "nothing was said"
+    print(stats["accepted"], stats["own_traffic"] == len(lines))
+"""
+        + preamble(endpoint="http://127.0.0.1:1", exit_timeout=0.5, **KEYS),
+    )
+
+    assert (done.returncode, done.stdout) == (0, "2 True\n"), done.stderr

@@ -32,7 +32,7 @@ from eventlog_handlers.process.randomness import random_bits, random_fraction, r
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record.capture import capture, degraded
-from eventlog_handlers.record.plain import FATAL
+from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import quick_key
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks
@@ -121,7 +121,7 @@ class EventHandler(Handler):
         if self.filters:
             try:
                 passed: Any = self.filter(record)
-            except FATAL:
+            except EXIT_EXCEPTIONS:
                 raise
             except BaseException as error:  # asyncio.CancelledError, pytest's own
                 self._self_log.say_once(
@@ -144,7 +144,7 @@ class EventHandler(Handler):
             exc_info = record.exc_info
             if exc_info is not None and not told.admits(exc_info, record.levelno):
                 return  # a server logs what was reported as it passed by
-        except FATAL:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException:
             is_here = False
@@ -153,7 +153,7 @@ class EventHandler(Handler):
         if folds is not None:
             try:
                 quick = quick_key(record)
-            except FATAL:
+            except EXIT_EXCEPTIONS:
                 raise
             except BaseException:  # a misshapen record; what is wrong is told below
                 quick = None
@@ -162,7 +162,7 @@ class EventHandler(Handler):
         id_bits = random_bits()
         try:
             captured = capture(record, id_bits, self.formatter)
-        except FATAL:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException as error:
             captured = degraded(record, error, id_bits=id_bits)

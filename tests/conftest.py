@@ -21,7 +21,7 @@ _NOT_CORE = (
     "estimate",
     "faults",
     "test_cli",
-    "test_redaction",
+    "test_redact",
     "test_linear_time",
     "test_cloudwatch_moto",
 )

@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from eventlog_handlers.estimate.records import LINKS, TRACEBACK, Record
-from eventlog_handlers.record import fingerprint as fingerprints
+from eventlog_handlers.record import fingerprint
 
 _FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"]*)", line \d+(?:, in (?P<function>.*)|\s*)$')
 _STANDARD_LIBRARY = re.compile(
@@ -31,15 +31,15 @@ class Problem(NamedTuple):
 def problem_of(record: Record) -> Problem:
     """The problem *record* belongs to."""
     types, places = read_traceback(record.traceback) if record.traceback else ((), ())
-    fingerprint = None
+    digits = None
     if places:
         own = [place for place in places if not _STANDARD_LIBRARY.search(place[0])] or list(places)
-        fingerprint = fingerprints.of_exception(types, own, ())
-    if fingerprint is None:
-        fingerprint = fingerprints.of_message(
+        digits = fingerprint.of_exception(types, own, ())
+    if digits is None:
+        digits = fingerprint.of_message(
             record.logger, record.message[:4_096], "", has_arguments=False, types=types
         )
-    return Problem(fingerprint, _title(record, types))
+    return Problem(digits, _title(record, types))
 
 
 def _title(record: Record, types: tuple[str, ...]) -> str:
@@ -49,9 +49,9 @@ def _title(record: Record, types: tuple[str, ...]) -> str:
     return f"{record.logger}: {types[0]}: {message}" if message else f"{record.logger}: {types[0]}"
 
 
-def read_traceback(text: str) -> tuple[tuple[str, ...], tuple[fingerprints.Place, ...]]:
+def read_traceback(text: str) -> tuple[tuple[str, ...], tuple[fingerprint.Position, ...]]:
     """Types and places of a printed chain, both from the exception that was raised last back to the first."""
-    links: list[tuple[list[str], list[fingerprints.Place]]] = [([], [])]
+    links: list[tuple[list[str], list[fingerprint.Position]]] = [([], [])]
     in_frames = False
     for line in text.split("\n"):
         types, places = links[-1]

@@ -38,7 +38,7 @@ from eventlog_handlers.pipeline.fold_windows import next_window, window_after_qu
 from eventlog_handlers.record.capture import Capture, capture
 from eventlog_handlers.record.fields import ARGS, CREATED, FIELDS, MSG
 from eventlog_handlers.record.message import are_plain
-from eventlog_handlers.record.plain import FATAL
+from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import Key, Quick, problem_of
 
 MAX_FOLDS = 1_024
@@ -184,7 +184,7 @@ class Folds:
             try:
                 fold.occurrence = capture(record, id_bits=0, formatter=formatter)
                 fold.read_at = created
-            except FATAL:
+            except EXIT_EXCEPTIONS:
                 raise
             except BaseException:  # counted all the same; the summary shows an earlier occurrence
                 return True

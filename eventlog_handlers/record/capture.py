@@ -20,9 +20,17 @@ from typing import Any, NamedTuple
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
-from eventlog_handlers.record import dialects, traceback_text
-from eventlog_handlers.record import exceptions as tracebacks
-from eventlog_handlers.record.fields import _COUNT, ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, _values
+from eventlog_handlers.record import dialects, exceptions, traceback_text
+from eventlog_handlers.record.fields import (
+    ARGS,
+    FIELD_COUNT,
+    FIELDS,
+    KEPT,
+    MSG,
+    NO_FIELDS,
+    STEERING,
+    field_values,
+)
 from eventlog_handlers.record.message import (
     MAX_MESSAGE,
     MAX_TEMPLATE,
@@ -33,7 +41,16 @@ from eventlog_handlers.record.message import (
     merged,
     own_message,
 )
-from eventlog_handlers.record.plain import ATOMS, FATAL, MAX_ITEMS, MAX_STRING, Plain, name_of, note, text_of
+from eventlog_handlers.record.plain import (
+    ATOMS,
+    EXIT_EXCEPTIONS,
+    MAX_ITEMS,
+    MAX_STRING,
+    Plain,
+    note,
+    safe_text,
+    type_name,
+)
 from eventlog_handlers.text.fit import shorten, unused
 
 MAX_READING_DEPTH = 2
@@ -64,7 +81,7 @@ class Capture(NamedTuple):
     """May be long still; cut when rendered."""
     has_arguments: bool
     extras: dict[str, Any] | None
-    exception: tracebacks.Link | ExceptionText | None
+    exception: exceptions.Link | ExceptionText | None
     stack: str
     span: tuple[str | None, str | None]
     """Trace and span id in hex."""
@@ -91,13 +108,13 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
     fields = record.__dict__
     more = _NO_NAMES
     try:
-        values = _values(fields)
+        values = field_values(fields)
     except KeyError:
         values = NO_FIELDS
-    if len(fields) != _COUNT:
+    if len(fields) != FIELD_COUNT:
         names = [*fields]
-        more = names[_COUNT:]
-        if names[:_COUNT] != FIELDS:
+        more = names[FIELD_COUNT:]
+        if names[:FIELD_COUNT] != FIELDS:
             values = NO_FIELDS
     msg, args, level = values[MSG], values[ARGS], values[_LEVELNO]
     if (
@@ -188,7 +205,7 @@ def _thorough(
     """The long way, for any record; *fields* is a copy of its own."""
     defects: list[str] = []
     kept = {
-        name: value if type(value) in ATOMS else text_of(value, defects, name)
+        name: value if type(value) in ATOMS else safe_text(value, defects, name)
         for name, value in zip(KEPT, map(fields.get, KEPT), strict=True)
     }
     extras: dict[Any, Any] = {name: fields[name] for name in fields if name not in _NOT_EXTRA}
@@ -209,7 +226,7 @@ def _thorough(
         else:
             message = own_message(record, msg, args, defects)
     plain = _plain_extras(extras, defects) if extras else None
-    template = said.template if said.template is not None else text_of(said.msg, defects, "msg")
+    template = said.template if said.template is not None else safe_text(said.msg, defects, "msg")
     return Capture(
         level=_level(fields.get("levelno"), defects),
         id_bits=id_bits,
@@ -219,7 +236,7 @@ def _thorough(
         has_arguments=said.has_arguments or given(said.args),
         extras=context.under(plain) if context.is_used else plain,
         exception=_exception(said.exc_info, said.exc_text, defects),
-        stack="" if stack is None else shorten(text_of(stack, defects, "stack_info"), MAX_MESSAGE),
+        stack="" if stack is None else shorten(safe_text(stack, defects, "stack_info"), MAX_MESSAGE),
         span=dialects.span(fields, _modules.get(dialects.OTEL_API)),
         defects=tuple(defects),
     )
@@ -230,11 +247,13 @@ def _level(level: object, defects: list[str]) -> int:
         return level
     try:
         number = int(level)  # type: ignore[call-overload]
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException:
         number = 0
-    note(defects, f"level: {shorten(text_of(level, defects, 'level'), 80)} is no integer, taken as {number}")
+    note(
+        defects, f"level: {shorten(safe_text(level, defects, 'level'), 80)} is no integer, taken as {number}"
+    )
     return int.__index__(number)
 
 
@@ -265,25 +284,25 @@ def _first_extras(extras: dict[Any, Any], defects: list[str]) -> dict[Any, Any]:
     return {**first, **steering}
 
 
-def _exception(exc_info: Any, exc_text: Any, defects: list[str]) -> tracebacks.Link | ExceptionText | None:
+def _exception(exc_info: Any, exc_text: Any, defects: list[str]) -> exceptions.Link | ExceptionText | None:
     """The exception of a record, whatever form it has there: a tuple, an instance, True or printed text."""
     value: BaseException | None = None
     try:
         value, tb = _live(exc_info, defects)
         if value is not None:
-            return tracebacks.capture(value, tb, defects)
-    except FATAL:
+            return exceptions.capture(value, tb, defects)
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
-        note(defects, f"exception: unreadable, {name_of(type(error))}")
+        note(defects, f"exception: unreadable, {type_name(type(error))}")
         if value is not None:
-            return tracebacks.bare(type(value), f"unreadable: {name_of(type(error))}")
+            return exceptions.bare(type(value), f"unreadable: {type_name(type(error))}")
     if exc_text is None:
         return None
     if not issubclass(type(exc_text), str):
-        note(defects, f"exc_text: is no text but {name_of(type(exc_text))}")
+        note(defects, f"exc_text: is no text but {type_name(type(exc_text))}")
         return None
-    text = text_of(exc_text, defects, "exc_text")
+    text = safe_text(exc_text, defects, "exc_text")
     return traceback_text.parsed(text) if text.strip() else None
 
 
@@ -301,7 +320,7 @@ def _live(exc_info: Any, defects: list[str]) -> tuple[BaseException | None, Trac
         return value, tb
     elif exc_info is None or exc_info is False or exc_info == ():
         return None, None
-    note(defects, f"exc_info: no exception but {tracebacks.described(exc_info, defects)}")
+    note(defects, f"exc_info: no exception but {exceptions.described(exc_info, defects)}")
     return None, None
 
 
@@ -310,20 +329,20 @@ def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -
 
     Runs no code of the application that it can avoid. Never raises but KeyboardInterrupt and SystemExit.
     """
-    return _summary(record, f"could not be read, {name_of(type(error))}", id_bits)
+    return _summary(record, f"could not be read, {type_name(type(error))}", id_bits)
 
 
 def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     try:
         found = object.__getattribute__(record, "__dict__")
         fields = dict(found) if isinstance(found, dict) else {}
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException:
         fields = {}
     plain = {name: value for name, value in fields.items() if type(value) in ATOMS}
     msg = plain.get("msg")
-    message = shorten(msg, MAX_STRING) if type(msg) is str else f"<{name_of(type(fields.get('msg')))}>"
+    message = shorten(msg, MAX_STRING) if type(msg) is str else f"<{type_name(type(fields.get('msg')))}>"
     level = plain.get("levelno")
     exc_info = fields.get("exc_info")
     value = exc_info[1] if type(exc_info) is tuple and len(exc_info) == 3 else exc_info
@@ -337,7 +356,7 @@ def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
         template=shorten(message, MAX_TEMPLATE),
         has_arguments=True,
         extras=None,
-        exception=tracebacks.bare(type(value), "not read")
+        exception=exceptions.bare(type(value), "not read")
         if issubclass(type(value), BaseException)
         else None,
         stack="",

@@ -12,7 +12,7 @@ import string
 from typing import Any, NamedTuple
 
 from eventlog_handlers.listening import django
-from eventlog_handlers.record.plain import FATAL, Plain
+from eventlog_handlers.record.plain import EXIT_EXCEPTIONS, Plain
 
 OTEL_API = "opentelemetry.trace"
 OTEL_FIELDS = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
@@ -27,7 +27,7 @@ _TRACEBACK_KEYS = ("exc_info", "exception", "stack_info", "stack")
 _TRACEBACK_MARK = "Traceback (most recent call last):"
 
 
-class Said(NamedTuple):
+class ParsedCall(NamedTuple):
     """A log call in the plain form."""
 
     msg: Any
@@ -45,7 +45,7 @@ class Said(NamedTuple):
     is_structured: bool
 
 
-def read(msg: Any, args: Any, extras: dict[Any, Any], *, exc_info: Any, exc_text: Any) -> Said:
+def read(msg: Any, args: Any, extras: dict[Any, Any], *, exc_info: Any, exc_text: Any) -> ParsedCall:
     """Tell a record's parts apart. *extras* may be changed; *msg* is not.
 
     - A dict as message (structlog's ``wrap_for_formatter``, ``log.info({...})``): its event, message or msg
@@ -71,10 +71,12 @@ def read(msg: Any, args: Any, extras: dict[Any, Any], *, exc_info: Any, exc_text
             if exc_info is not None and type(msg) is str:
                 msg, _, _ = msg.partition("\n" + _TRACEBACK_MARK)
                 is_foreign = True
-    return Said(msg, args, None, False, extras, exc_info, exc_text, None, is_foreign, False)
+    return ParsedCall(msg, args, None, False, extras, exc_info, exc_text, None, is_foreign, False)
 
 
-def _structured(msg: dict[Any, Any], args: Any, extras: dict[Any, Any], exc_info: Any, exc_text: Any) -> Said:
+def _structured(
+    msg: dict[Any, Any], args: Any, extras: dict[Any, Any], exc_info: Any, exc_text: Any
+) -> ParsedCall:
     rest = dict(msg)
     for name in _STRUCTLOG_FIELDS:
         rest.pop(name, None)
@@ -95,7 +97,7 @@ def _structured(msg: dict[Any, Any], args: Any, extras: dict[Any, Any], exc_info
         exc_text = printed if exc_text is None else exc_text
     for name, value in extras.items():
         rest[name if name not in rest else f"extra.{name}"] = value
-    return Said(
+    return ParsedCall(
         msg=text,
         args=positional if type(positional) is tuple else args if key is not None else None,
         template=template,
@@ -129,7 +131,7 @@ def span(fields: dict[Any, Any], trace: Any) -> tuple[str | None, str | None]:
         if not context.trace_id or not context.span_id:
             return None, None
         return f"{context.trace_id:032x}", f"{context.span_id:016x}"
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException:  # half imported, or replaced by something else: an event without a span
         return None, None

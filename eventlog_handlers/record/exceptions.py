@@ -1,32 +1,27 @@
-"""Exceptions: captured without keeping anything alive, printed later as the standard library prints them.
+"""Exceptions as the thread that logs captures them: texts and code positions, nothing alive.
 
-``capture`` runs in the thread that logs. It keeps code objects and instruction offsets instead of frames,
-texts instead of exceptions, so no local variable lives a moment longer than it would have. ``render`` runs
-in the worker; reading source lines (through ``linecache``) and drawing carets is left to it.
+``capture`` keeps code objects and instruction offsets instead of frames, and texts instead of exceptions. So
+no local variable lives a moment longer than it would have. The worker prints the result later
+(traceback_text.py), byte for byte as ``traceback.format_exception`` would have. Only a monstrous exception
+differs: past the bounds below a line says what was left out.
 
-Byte for byte: the reference is ``traceback.format_exception`` of the running interpreter, through whose
-formatter the text is made. It differs on purpose only where an exception is monstrous: past the bounds below
-a line says what was left out. What does not belong here: finding an exception in a record (captures.py).
+What does not belong here: finding an exception in a record (capture.py), walking its frames (frames.py).
 """
 
 from __future__ import annotations
 
 import builtins
 import itertools
-import linecache
 import sys
 import traceback
-from collections import deque
 from collections.abc import Iterator
 from types import CodeType, TracebackType
-from typing import Any, TypeAlias
 
-from eventlog_handlers.record import fingerprint as fingerprints
-from eventlog_handlers.record.plain import FATAL, name_of, note, text_of
+from eventlog_handlers.record import fingerprint
+from eventlog_handlers.record.frames import FRAMES_FIRST, FRAMES_LAST, Frames, walked
+from eventlog_handlers.record.plain import EXIT_EXCEPTIONS, note, safe_text, type_name
 from eventlog_handlers.text.fit import shorten
 
-FRAMES_FIRST = 50
-FRAMES_LAST = 150
 LINKS_FIRST = 25
 LINKS_LAST = 25
 LINKS_IN_ALL = 200
@@ -37,7 +32,6 @@ GROUP_DEPTH = 10
 MAX_MESSAGE = 65_536
 MAX_NOTES = 200
 
-_POSITIONS = sys.version_info >= (3, 11)  # code objects know columns, and lines better than tb_lineno
 _PLAIN_NOTES = sys.version_info >= (3, 11)  # printed by the standard library itself
 # Their last lines need the live objects ("Did you mean", the caret under a syntax error).
 _ASK_LIBRARY: tuple[type[BaseException], ...] = (
@@ -45,11 +39,6 @@ _ASK_LIBRARY: tuple[type[BaseException], ...] = (
     if sys.version_info[:2] == (3, 11)
     else (SyntaxError, ImportError, NameError, AttributeError)
 )
-
-
-Frames: TypeAlias = tuple[CodeType | None, int, int, int]
-"""Entries of a traceback that are the same: code, offset of the instruction, line (0: ask the code object),
-how many of them. Without code: so many were left out. A plain tuple, for one is made per frame."""
 
 
 class Link:
@@ -215,27 +204,27 @@ class _Graph:
         return kept, lower
 
 
-def _link(value: BaseException, tb: object, defects: list[str]) -> Link:
+def _link(value: BaseException, given: object, defects: list[str]) -> Link:
     kind = type(value)
     name = _type_name(kind)
     # A property may give anything for a traceback; only a real one is sure to have an end.
-    walked = tb if type(tb) is TracebackType else None
+    tb = given if type(given) is TracebackType else None
     try:
         message = shorten(str.__str__(str(value)), MAX_MESSAGE)
         notes = getattr(value, "__notes__", None)
         simple = notes is None or (_PLAIN_NOTES and _is_plain(notes))
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
-        note(defects, f"exception: {name} raised {name_of(type(error))} while printed")
+        note(defects, f"exception: {name} raised {type_name(type(error))} while printed")
         message, notes, simple = "<exception str() failed>", None, False
     if simple and not issubclass(kind, _ASK_LIBRARY):
         lines: tuple[str, ...] = (f"{name}: {message}\n" if message else f"{name}\n",)
         if notes:
             lines += tuple(line + "\n" for text in notes for line in text.split("\n"))
     else:
-        lines = _lines_of_library(value, walked, name, message)
-    return Link(name, message, lines, _walked(walked), bool(value.__suppress_context__))
+        lines = _lines_of_library(value, tb, name, message)
+    return Link(name, message, lines, walked(tb), bool(value.__suppress_context__))
 
 
 def _type_name(kind: type) -> str:
@@ -244,7 +233,7 @@ def _type_name(kind: type) -> str:
     if type(module) is not str:
         module = "<unknown>"
     if type(name) is not str:
-        name = name_of(kind)
+        name = type_name(kind)
     return name if module in ("builtins", "__main__") else f"{module}.{name}"
 
 
@@ -270,66 +259,10 @@ def _lines_of_library(
             lines.append(shorten(str.__str__(line), min(room, MAX_MESSAGE)))
             room -= len(lines[-1])
         return tuple(lines)
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException:
         return (f"{name}: {message}\n" if message else f"{name}\n",)
-
-
-def _walked(tb: TracebackType | None) -> list[Frames]:
-    """The entries of a traceback, outermost first; past the bounds the first and the last of them."""
-    frames: list[Frames] = []
-    loaded = linecache.cache
-    entry = tb
-    while entry is not None:
-        frame = entry.tb_frame
-        code = frame.f_code
-        offset = entry.tb_lasti
-        if code.co_filename not in loaded:
-            _remember_loader(code.co_filename, frame.f_globals)
-        frames.append((code, offset, 0 if _POSITIONS and offset >= 0 else entry.tb_lineno, 1))
-        if len(frames) > FRAMES_FIRST + FRAMES_LAST:
-            return _walked_far(tb)
-        entry = entry.tb_next
-    return frames
-
-
-def _walked_far(tb: TracebackType | None) -> list[Frames]:
-    """As _walked, for the deep: neighbours that are the same become one, then the middle is left out."""
-    first: list[Frames] = []
-    last: deque[Frames] = deque(maxlen=FRAMES_LAST)
-    left_out = times = 0
-    code: CodeType | None = None
-    offset = line = 0
-    while True:
-        if tb is not None and tb.tb_frame.f_code is code and tb.tb_lasti == offset:
-            times += 1
-            tb = tb.tb_next
-            continue
-        if code is not None:
-            if len(first) < FRAMES_FIRST:
-                first.append((code, offset, line, times))
-            else:
-                left_out += last[0][3] if len(last) == FRAMES_LAST else 0
-                last.append((code, offset, line, times))
-        if tb is None:
-            break
-        code, offset, times = tb.tb_frame.f_code, tb.tb_lasti, 1
-        line = 0 if _POSITIONS and offset >= 0 else tb.tb_lineno
-        if code.co_filename not in linecache.cache:
-            _remember_loader(code.co_filename, tb.tb_frame.f_globals)
-        tb = tb.tb_next
-    return [*first, (None, 0, 0, left_out), *last] if left_out else [*first, *last]
-
-
-def _remember_loader(file: str, module_globals: dict[str, Any]) -> None:
-    """Let ``linecache`` find the source of what was imported from an archive; failing costs source lines."""
-    try:
-        linecache.lazycache(file, module_globals)
-    except FATAL:
-        raise
-    except BaseException:  # a module with a strange __loader__ or __spec__
-        return
 
 
 _BUILTIN_GROUP = getattr(builtins, "BaseExceptionGroup", None)
@@ -344,7 +277,7 @@ def _groups() -> tuple[type[BaseException], ...]:
 # ---- in the worker
 
 
-def places(link: Link) -> Iterator[fingerprints.Place]:
+def places(link: Link) -> Iterator[fingerprint.Position]:
     """Where the exceptions of the chain passed through: file and function, outermost first."""
     for below in link.chain():
         for code, *_ in below.frames:
@@ -361,10 +294,10 @@ def types(link: Link) -> Iterator[str]:
 
 def bare(kind: type, why: str) -> Link:
     """The least of an exception, for when even capturing it failed: its type, and why there is no more."""
-    name = name_of(kind)
+    name = type_name(kind)
     return Link(name, "", (f"{name} [{why}]\n",), [], True)
 
 
 def described(value: object, defects: list[str]) -> str:
     """Something that stands where an exception should, in a few words."""
-    return shorten(text_of(value, defects, "exc_info"), 200)
+    return shorten(safe_text(value, defects, "exc_info"), 200)

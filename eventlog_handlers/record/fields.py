@@ -9,13 +9,13 @@ from operator import itemgetter
 from typing import Any
 
 from eventlog_handlers.record.message import MAX_TEMPLATE
-from eventlog_handlers.record.plain import name_of, note, text_of
+from eventlog_handlers.record.plain import note, safe_text, type_name
 from eventlog_handlers.text.fit import encodable, shorten
 
 FIELDS = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 """What a record straight from logging's hands has, in order: with these and no others it has no extras."""
-_COUNT = len(FIELDS)
-_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
+FIELD_COUNT = len(FIELDS)
+field_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
 
 MSG, ARGS, CREATED = map(FIELDS.index, ("msg", "args", "created"))
 """Where these stand among FIELDS."""
@@ -30,20 +30,20 @@ STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type"
 """Extras that decide where and as what an event goes."""
 
 
-NO_FIELDS: tuple[Any, ...] = (None,) * _COUNT
+NO_FIELDS: tuple[Any, ...] = (None,) * FIELD_COUNT
 
 
-_NAME, _FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
+NAME, FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
 
 
-def _named(value: object, default: str, what: str, defects: list[str]) -> str:
+def text_field(value: object, default: str, what: str, defects: list[str]) -> str:
     """A field that should be text; *default* where it is None or empty."""
     if value is None:
         return default
     if type(value) is str:
         return (_name(value) if len(value) <= _SHORT else _fitted(value)) or default
-    note(defects, f"{what}: is no text but {name_of(type(value))}")
-    return _fitted(text_of(value, defects, what)) or default
+    note(defects, f"{what}: is no text but {type_name(type(value))}")
+    return _fitted(safe_text(value, defects, what)) or default
 
 
 def _fitted(text: str) -> str:

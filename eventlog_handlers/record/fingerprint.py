@@ -16,7 +16,7 @@ try:
 except ImportError:  # not CPython
     from hashlib import blake2b
 
-Place = tuple[str, str]
+Position = tuple[str, str]
 """A file's name and the function in it, as a code object gives them."""
 
 _INSTALLED = ("/site-packages/", "/dist-packages/")
@@ -30,7 +30,9 @@ _CHANGING = re.compile(
 )
 
 
-def of_exception(types: Iterable[str], places: Iterable[Place], search_path: tuple[str, ...]) -> str | None:
+def of_exception(
+    types: Iterable[str], places: Iterable[Position], search_path: tuple[str, ...]
+) -> str | None:
     """The fingerprint of an exception: its chain's *types* and the application's frames.
 
     *places* are the frames of the chain, in its order, outermost first. Frames of the standard library and of

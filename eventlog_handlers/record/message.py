@@ -1,4 +1,4 @@
-"""A record's message as text, whatever its template and arguments are; never raises but FATAL.
+"""A record's message as text, whatever its template and arguments are; raises EXIT_EXCEPTIONS alone.
 
 What belongs here: putting arguments into a template, at once or later. What does not: which texts of a record
 are its message (captures.py), other values (jsonable.py).
@@ -11,7 +11,15 @@ import logging
 from typing import Any
 
 from eventlog_handlers.record import dialects
-from eventlog_handlers.record.plain import ATOMS, FATAL, MAX_STRING, decoded, name_of, note, text_of
+from eventlog_handlers.record.plain import (
+    ATOMS,
+    EXIT_EXCEPTIONS,
+    MAX_STRING,
+    decoded,
+    note,
+    safe_text,
+    type_name,
+)
 from eventlog_handlers.record.unevaluated import shown_unevaluated
 from eventlog_handlers.text.fit import shorten
 
@@ -55,8 +63,8 @@ def formatted(
         shown.exc_info = shown.exc_text = shown.stack_info = None
         if is_structured:
             shown.msg = dialects.without_traceback(shown.msg)
-        return text_of(formatter.format(shown), defects, "formatter")
-    except FATAL:
+        return safe_text(formatter.format(shown), defects, "formatter")
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
         note(defects, f"formatter: raised {_described(error, defects)}")
@@ -68,8 +76,8 @@ def own_message(record: logging.LogRecord, msg: object, args: Any, defects: list
     if type(msg) in _BINARY or (type(args) is tuple and not _BINARY.isdisjoint(map(type, args))):
         return merged(msg, args, defects)
     try:
-        return text_of(record.getMessage(), defects, "msg")
-    except FATAL:
+        return safe_text(record.getMessage(), defects, "msg")
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
         return _unformatted(msg, args, error, defects)
@@ -80,14 +88,14 @@ _BINARY = frozenset({bytes, bytearray})
 
 def merged(msg: object, args: Any, defects: list[str]) -> str:
     """``msg % args``, bytes taken as text."""
-    text = text_of(msg, defects, "msg")
+    text = safe_text(msg, defects, "msg")
     if not given(args):
         return text
     if type(args) is tuple:
         args = tuple(decoded(value) if type(value) in _BINARY else value for value in args)
     try:
         return str.__str__(text % args)
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
         return _unformatted(msg, args, error, defects)
@@ -96,7 +104,7 @@ def merged(msg: object, args: Any, defects: list[str]) -> str:
 def _unformatted(msg: object, args: object, error: BaseException, defects: list[str]) -> str:
     """The message of a log call whose arguments do not fit: nothing of it is lost."""
     note(defects, f"message: {_described(error, defects)}")
-    text = text_of(msg, defects, "msg")
+    text = safe_text(msg, defects, "msg")
     if not given(args):
         return text
     values = args if type(args) is tuple else (args,)
@@ -111,15 +119,15 @@ def _represented(value: object, defects: list[str]) -> str:
         return shown
     try:
         return shorten(str.__str__(repr(value)), 1_000)
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
-        note(defects, f"args: __repr__ of {name_of(type(value))} raised {name_of(type(error))}")
-        return f"<unprintable {name_of(type(value))}: {name_of(type(error))}>"
+        note(defects, f"args: __repr__ of {type_name(type(value))} raised {type_name(type(error))}")
+        return f"<unprintable {type_name(type(value))}: {type_name(type(error))}>"
 
 
 def _described(error: BaseException, defects: list[str]) -> str:
-    return f"{name_of(type(error))}: {shorten(text_of(error, defects, 'error'), 200)}"
+    return f"{type_name(type(error))}: {shorten(safe_text(error, defects, 'error'), 200)}"
 
 
 def late_message(msg: object, args: Any, defects: list[str]) -> str:
@@ -127,6 +135,6 @@ def late_message(msg: object, args: Any, defects: list[str]) -> str:
     shown = _LogRecord.__new__(_LogRecord)
     shown.msg, shown.args = msg, args
     try:
-        return text_of(shown.getMessage(), defects, "msg")
+        return safe_text(shown.getMessage(), defects, "msg")
     except Exception as error:
         return _unformatted(msg, args, error, defects)

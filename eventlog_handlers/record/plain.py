@@ -32,7 +32,7 @@ MAX_DEFECTS = 20
 ATOMS = frozenset({str, int, float, bool, type(None)})
 """Exact types that can neither change nor hold anything alive."""
 
-FATAL = (KeyboardInterrupt, SystemExit)
+EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
 """What foreign code may raise through us: the user or the interpreter wants to stop."""
 
 _DECIMAL_BITS = (
@@ -54,8 +54,8 @@ def decoded(value: bytes | bytearray | memoryview, limit: int = MAX_CHARACTERS) 
     return text if len(value) <= limit else f"{text}… [cut: {len(value)} bytes in all]"
 
 
-def text_of(value: object, defects: list[str], what: str) -> str:
-    """``str(value)`` as an exact str; never raises but FATAL. *what* names it in a defect."""
+def safe_text(value: object, defects: list[str], what: str) -> str:
+    """``str(value)`` as an exact str; raises EXIT_EXCEPTIONS alone. *what* names it in a defect."""
     kind = type(value)
     if kind is str:
         return value  # type: ignore[return-value]
@@ -65,14 +65,14 @@ def text_of(value: object, defects: list[str], what: str) -> str:
         if issubclass(kind, (bytes, bytearray)):
             return decoded(value)  # type: ignore[arg-type]
         return str.__str__(str(value))
-    except FATAL:
+    except EXIT_EXCEPTIONS:
         raise
     except BaseException as error:
-        note(defects, f"{what}: __str__ of {name_of(kind)} raised {name_of(type(error))}")
-        return f"<unprintable {name_of(kind)}: {name_of(type(error))}>"
+        note(defects, f"{what}: __str__ of {type_name(kind)} raised {type_name(type(error))}")
+        return f"<unprintable {type_name(kind)}: {type_name(type(error))}>"
 
 
-def name_of(kind: type) -> str:
+def type_name(kind: type) -> str:
     """The bare name of a class, whatever its metaclass says."""
     return str.__str__(type.__dict__["__name__"].__get__(kind))
 
@@ -89,18 +89,21 @@ class Plain:
         self._above: set[int] = set()  # ids of the containers we are inside of
 
     def of(self, value: object, what: str, depth: int = 0) -> JSON:
-        """*value* as JSON; never raises but FATAL. *what* names it in a defect; *depth* counts from 0."""
+        """*value* as JSON. *what* names it in a defect; *depth* counts from 0.
+
+        Of all that the application's code may raise, only EXIT_EXCEPTIONS leave here.
+        """
         self._values_left -= 1
         if self._values_left < 0:
             note(self._defects, f"{what}: left out, more than {MAX_VALUES} values")
             return "[left out]"
         try:
             return self._converted(value, what, depth)
-        except FATAL:
+        except EXIT_EXCEPTIONS:
             raise
         except BaseException as error:
-            note(self._defects, f"{what}: {name_of(type(value))} raised {name_of(type(error))}")
-            return f"<unreadable {name_of(type(value))}: {name_of(type(error))}>"
+            note(self._defects, f"{what}: {type_name(type(value))} raised {type_name(type(error))}")
+            return f"<unreadable {type_name(type(value))}: {type_name(type(error))}>"
 
     def object_of(self, items: Iterable[tuple[object, object]], count: int, what: str, depth: int) -> JSON:
         """A JSON object of at most MAX_ITEMS members; names are made strings and told apart."""
@@ -114,7 +117,7 @@ class Plain:
 
     def name(self, key: object, taken: Mapping[str, Any], what: str) -> str:
         """*key* as the name of a member that *taken* does not have yet."""
-        text = encodable(shorten(text_of(key, self._defects, f"{what}: a name"), MAX_KEY))
+        text = encodable(shorten(safe_text(key, self._defects, f"{what}: a name"), MAX_KEY))
         if text in taken:
             note(self._defects, f"{what}: two names read {text!r}")
         return unused(text, taken)
@@ -135,11 +138,11 @@ class Plain:
                 value, what, depth, lambda: self.object_of(members, len(members), what, depth)
             )
         if hasattr(kind, "isoformat"):
-            return self._string(text_of(value.isoformat(), self._defects, what))
+            return self._string(safe_text(value.isoformat(), self._defects, what))
         if hasattr(kind, "tolist") and _is_small(value):
             return self.of(value.tolist(), what, depth)
         shown = shown_unevaluated(value)
-        return self._string(text_of(value, self._defects, what) if shown is None else shown)
+        return self._string(safe_text(value, self._defects, what) if shown is None else shown)
 
     def _string(self, text: str) -> str:
         kept = encodable(shorten(text, min(MAX_STRING, max(self._characters_left, 40))))
@@ -155,10 +158,10 @@ class Plain:
     def _inside(self, value: object, what: str, depth: int, convert: Callable[[], JSON]) -> JSON:
         if id(value) in self._above:
             note(self._defects, f"{what}: contains itself")
-            return f"[circular: {name_of(type(value))}]"
+            return f"[circular: {type_name(type(value))}]"
         if depth >= MAX_DEPTH:
             note(self._defects, f"{what}: deeper than {MAX_DEPTH}")
-            return f"[too deep: {name_of(type(value))}]"
+            return f"[too deep: {type_name(type(value))}]"
         self._above.add(id(value))
         try:
             return convert()
@@ -171,7 +174,7 @@ class Plain:
         return self.of(value.value, what, depth + 1) if depth < MAX_DEPTH else "[too deep: enum]"
 
     def _text(self, value: object, what: str, _depth: int) -> JSON:
-        return self._string(text_of(value, self._defects, what))
+        return self._string(safe_text(value, self._defects, what))
 
     def _int(self, value: int, _what: str, _depth: int) -> JSON:
         number = int.__index__(value)
@@ -189,8 +192,8 @@ class Plain:
         return self._string(decoded(value))
 
     def _exception(self, value: BaseException, what: str, _depth: int) -> JSON:
-        text = text_of(value, self._defects, what)
-        return self._string(f"{name_of(type(value))}: {text}" if text else name_of(type(value)))
+        text = safe_text(value, self._defects, what)
+        return self._string(f"{type_name(type(value))}: {text}" if text else type_name(type(value)))
 
     def _mapping(self, value: Mapping[Any, Any], what: str, depth: int) -> JSON:
         return self._inside(

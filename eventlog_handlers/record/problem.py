@@ -9,13 +9,11 @@ from types import CodeType
 from typing import Any, TypeAlias
 
 from eventlog_handlers.events import JSON
-from eventlog_handlers.record import dialects
-from eventlog_handlers.record import exceptions as tracebacks
-from eventlog_handlers.record import fingerprint as fingerprints
+from eventlog_handlers.record import dialects, exceptions, fingerprint
 from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.fields import _FUNCTION, _NAME, FIELDS, STEERING, _named
+from eventlog_handlers.record.fields import FIELDS, FUNCTION, NAME, STEERING, text_field
 from eventlog_handlers.record.message import MAX_TEMPLATE
-from eventlog_handlers.record.plain import Plain, name_of, note
+from eventlog_handlers.record.plain import Plain, note, type_name
 
 
 def problem_of(captured: Capture) -> tuple[Any, ...]:
@@ -25,42 +23,42 @@ def problem_of(captured: Capture) -> tuple[Any, ...]:
     """
     defects: list[str] = []
     extras = captured.extras or {}
-    logger = _named(captured.fields[_NAME], "root", "logger", defects)
-    function = _named(captured.fields[_FUNCTION], "", "function", defects)
+    logger = text_field(captured.fields[NAME], "root", "logger", defects)
+    function = text_field(captured.fields[FUNCTION], "", "function", defects)
     chosen = extras.get("fingerprint")
     if chosen is not None:
         chosen = Plain(defects).of(chosen, "")
-    fingerprint = _fingerprint(captured, chosen, logger, function, defects)
     return (
         captured.level,
-        fingerprint,
+        fingerprint_of(captured, chosen, logger, function, defects),
         *[(name, repr(Plain(defects).of(extras[name], name))) for name in STEERING[:-1] if name in extras],
     )
 
 
-def _fingerprint(captured: Capture, chosen: JSON, logger: str, function: str, defects: list[str]) -> str:
+def fingerprint_of(captured: Capture, chosen: JSON, logger: str, function: str, defects: list[str]) -> str:
+    """The fingerprint of *captured*: *chosen* by the log call, else by its exception, else by its message."""
     try:
         if chosen is not None:
-            return fingerprints.chosen(chosen if isinstance(chosen, str) else repr(chosen))
+            return fingerprint.chosen(chosen if isinstance(chosen, str) else repr(chosen))
         exception = captured.exception
         if exception is None:
-            return fingerprints.of_message(
+            return fingerprint.of_message(
                 logger, captured.template, function, has_arguments=captured.has_arguments
             )
-        if not isinstance(exception, tracebacks.Link):
+        if not isinstance(exception, exceptions.Link):
             types = exception.chain
         else:
-            types = tuple(tracebacks.types(exception))
+            types = tuple(exceptions.types(exception))
             search_path = tuple(entry for entry in sys.path if type(entry) is str)
-            found = fingerprints.of_exception(types, tracebacks.places(exception), search_path)
+            found = fingerprint.of_exception(types, exceptions.places(exception), search_path)
             if found is not None:
                 return found
-        return fingerprints.of_message(
+        return fingerprint.of_message(
             logger, captured.template, function, has_arguments=captured.has_arguments, types=types
         )
     except Exception as error:
-        note(defects, f"fingerprint: {name_of(type(error))} while rendered")
-        return fingerprints.digest("message", logger, function)
+        note(defects, f"fingerprint: {type_name(type(error))} while rendered")
+        return fingerprint.digest("message", logger, function)
 
 
 _NOT_QUICK = frozenset(STEERING) | dialects.NEEDS_READING
@@ -107,7 +105,7 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
         if type(exc_info) is not tuple:
             return None
         _, value, tb = exc_info
-        outline = tracebacks.outline(value, tb, codes)
+        outline = exceptions.outline(value, tb, codes)
         if outline is None:
             return None
         types = outline
@@ -120,5 +118,5 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
             return None
         return ((level, steering, logger, msg, function, *types), codes)
     if _has_digit(msg):
-        msg = fingerprints.masked(msg)
+        msg = fingerprint.masked(msg)
     return ((level, steering, logger, msg, function, None, *types), codes)

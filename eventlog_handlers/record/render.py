@@ -4,7 +4,7 @@
 otherwise pure. A broken log call is still an event: whatever cannot be formatted is replaced by something
 readable and named in ``Event.defects``.
 
-What does not belong here: how a value becomes JSON (jsonable.py), an exception text (tracebacks.py), a
+What does not belong here: how a value becomes JSON (jsonable.py), an exception text (exceptions.py), a
 template and its arguments a message (messages.py), events of one problem alike (fingerprints.py); nor
 anything one service wants.
 """
@@ -17,13 +17,12 @@ from operator import itemgetter
 from typing import TypeVar
 
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
-from eventlog_handlers.record import exceptions as tracebacks
-from eventlog_handlers.record import traceback_text
+from eventlog_handlers.record import exceptions, traceback_text
 from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, _named
+from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, text_field
 from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message
-from eventlog_handlers.record.plain import Plain, name_of, note, plain_attributes, text_of
-from eventlog_handlers.record.problem import _fingerprint
+from eventlog_handlers.record.plain import Plain, note, plain_attributes, safe_text, type_name
+from eventlog_handlers.record.problem import fingerprint_of
 from eventlog_handlers.record.sender import Identity
 from eventlog_handlers.text.fit import encodable, shorten
 
@@ -50,7 +49,7 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
             message=captured.message or captured.template,
             extras=None,
             exception=None,
-            defects=(*captured.defects, f"record: {name_of(type(error))} while rendered"),
+            defects=(*captured.defects, f"record: {type_name(type(error))} while rendered"),
         )
         return _rendered(blank, who, None)
 
@@ -76,16 +75,16 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
             defects,
         )
     exception = captured.exception
-    if isinstance(exception, tracebacks.Link):
+    if isinstance(exception, exceptions.Link):
         link = exception
         exception = _part(lambda: traceback_text.render(link), None, "exception", defects)
-    logger = _named(name, "root", "logger", defects)
-    function = _named(function_name, "", "function", defects)
+    logger = text_field(name, "root", "logger", defects)
+    function = text_field(function_name, "", "function", defects)
     code = Code(
-        _named(file, "", "file", defects),
+        text_field(file, "", "file", defects),
         _number(line),
         function,
-        _named(module, "", "module", defects),
+        text_field(module, "", "module", defects),
     )
     trace_id, span_id = captured.span
     level = _level(captured.level, defects)
@@ -93,18 +92,18 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         id=_uuid4(captured.id_bits),
         time=_time(created, defects),
         level=level,
-        level_name=_named(level_name, f"Level {level}", "level name", defects),
+        level_name=text_field(level_name, f"Level {level}", "level name", defects),
         status=_status(level, level_map, steering.get("event_status"), defects),
         logger=logger,
         message=encodable(shorten(message, MAX_MESSAGE)),
         template=encodable(shorten(captured.template, MAX_TEMPLATE)),
-        fingerprint=_fingerprint(captured, steering.get("fingerprint"), logger, function, defects),
+        fingerprint=fingerprint_of(captured, steering.get("fingerprint"), logger, function, defects),
         exception=exception,
         stack=encodable(captured.stack),
         attributes=attributes,
         code=code,
         thread_id=_number(thread_id),
-        thread_name=_named(thread_name, "", "thread name", defects),
+        thread_name=text_field(thread_name, "", "thread name", defects),
         process_id=_number(process_id),
         host=who.host,
         service=who.service,
@@ -127,7 +126,7 @@ def _part(make: Callable[[], T], instead: T, what: str, defects: list[str]) -> T
     try:
         return make()
     except Exception as error:
-        note(defects, f"{what}: {name_of(type(error))} while rendered")
+        note(defects, f"{what}: {type_name(type(error))} while rendered")
         return instead
 
 
@@ -159,7 +158,7 @@ def _time(created: object, defects: list[str]) -> float:
         seconds = float("nan")
     if 0 <= seconds <= LATEST_TIME and type(created) in (float, int):
         return seconds
-    note(defects, f"time: the record was created at {shorten(text_of(created, defects, 'time'), 80)}")
+    note(defects, f"time: the record was created at {shorten(safe_text(created, defects, 'time'), 80)}")
     if not isfinite(seconds):
         return LATEST_TIME if seconds > 0 else 0.0
     return min(max(seconds, 0.0), LATEST_TIME)

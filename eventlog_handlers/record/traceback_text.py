@@ -1,4 +1,7 @@
-"""Prints a captured exception as the standard library would. Worker's thread."""
+"""Prints a captured exception as the standard library would. Runs in the worker's thread.
+
+Reads source lines through ``linecache``. The text is made by the running interpreter's own formatter.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from types import CodeType
 from typing import Any
 
 from eventlog_handlers.events import ExceptionText
-from eventlog_handlers.record.exceptions import _POSITIONS, GROUP_DEPTH, GROUP_WIDTH, Frames, Link
+from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link
+from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
 
 MAX_STACKTRACE_BYTES = 262_144
@@ -35,7 +39,7 @@ def render(link: Link) -> ExceptionText:
 
 
 class _Printed(traceback.TracebackException):
-    """What ``TracebackException`` would have made of the live exception, as far as its ``format`` looks."""
+    """Has the attributes of a ``TracebackException`` that its ``format`` reads."""
 
     def __init__(self, lines: Iterable[str], stack: list[str], suppress: bool) -> None:
         # The base is not called: it wants the live exception.
@@ -53,7 +57,7 @@ class _Printed(traceback.TracebackException):
 
 
 class _Stack(traceback.StackSummary):
-    """A stack already printed: its items are the texts."""
+    """A stack whose items are already printed."""
 
     def format(self, **_: Any) -> list[str]:
         return list(self)  # type: ignore[arg-type]
@@ -138,7 +142,7 @@ class _StackTexts:
         number, end, column, end_column = _position(code, offset)
         if number is None:
             number = line or None
-        columns = {"end_lineno": end, "colno": column, "end_colno": end_column} if _POSITIONS else {}
+        columns = {"end_lineno": end, "colno": column, "end_colno": end_column} if HAS_POSITIONS else {}
         summary = traceback.FrameSummary(file, number, code.co_name, lookup_line=False, **columns)  # type: ignore[arg-type]
         text = "".join(traceback.StackSummary([summary]).format())
         if len(_FRAME_TEXTS) >= _CACHED_FRAMES:
@@ -155,7 +159,7 @@ _FRAME_TEXTS: dict[tuple[str, CodeType, int, int], tuple[object, int | None, str
 
 def _position(code: CodeType, offset: int) -> tuple[int | None, int | None, int | None, int | None]:
     """Line, end line and columns of an instruction; all None where the code object does not know."""
-    if not _POSITIONS or offset < 0:
+    if not HAS_POSITIONS or offset < 0:
         return (None, None, None, None)
     nothing = (None, None, None, None)
     return next(itertools.islice(code.co_positions(), offset // 2, None), nothing)

@@ -17,6 +17,7 @@ from typing import Any
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.settings.secret import Secret
+from eventlog_handlers.text.fit import ellipsis
 from eventlog_handlers.text.template import fields_of
 
 
@@ -114,11 +115,11 @@ def short(value: object) -> str:
         shown = repr(value)
     except Exception:
         return f"this {type(value).__name__}"
-    return shown if len(shown) <= 100 else f"{shown[:100]}…"
+    return ellipsis(shown, 100)
 
 
 def _short_text(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:200]}…"
+    return ellipsis(text, 200)
 
 
 Check = Callable[[str, Any], Any]

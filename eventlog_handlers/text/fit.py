@@ -83,15 +83,20 @@ def _fitting(most: int, size: Callable[[int], int], room: int) -> int:
     return low
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
 def shorten(text: str, limit: int) -> str:
     """*text* in at most *limit* characters; what is missing is said in a mark at the end."""
     if len(text) <= limit:
         return text
     mark = f"… [cut: {len(text)} characters in all]"
     return text[: limit - len(mark)] + mark if limit > len(mark) else text[: max(limit, 0)]
+
+
+def ellipsis(text: str, limit: int) -> str:
+    """*text* in at most *limit* characters; the last of them is "…" where something is missing.
+
+    For names and titles, which have no room for the longer mark of ``shorten``.
+    """
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + "…"[: max(limit, 0)]
 
 
 def encodable(text: str) -> str:

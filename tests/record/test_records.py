@@ -1,6 +1,6 @@
 """Bad records end to end: each broken log call arrives as one event that names the defect; nothing is raised.
 
-What each field becomes in detail is told in test_mapping, test_jsonable and test_tracebacks; here records go
+What each field becomes in detail is told in test_render, test_plain and test_exceptions; here records go
 through a real logger, a real handler and its threads, the nastiest to all three services.
 """
 
@@ -28,9 +28,7 @@ from shop import Shop, open_shop
 
 import eventlog_handlers
 from eventlog_handlers.events import STATUSES, Event
-from eventlog_handlers.record import message as messages
-from eventlog_handlers.record import render as mapping
-from eventlog_handlers.record import traceback_text
+from eventlog_handlers.record import message, render, traceback_text
 
 SERVICES = ("cms", "guance", "cloudwatch")
 
@@ -686,7 +684,7 @@ def test_r12_a_time_that_is_none_is_clamped_and_quoted(
     assert cloudwatch.flush(60)
 
     event = shop.event()
-    assert 0 <= event.time <= mapping.LATEST_TIME
+    assert 0 <= event.time <= render.LATEST_TIME
     assert has_defect(event, "time: ")
     assert len(eventlog_console.events()) == 2
     assert not list(eventlog_console.refused())
@@ -786,4 +784,4 @@ def test_r14_a_wish_to_stop_passes_formatter_and_filter(shop: Shop, stop: type[B
 
 def test_bounds_are_those_the_documents_tell() -> None:
     """What is cut, and where."""
-    assert (messages.MAX_MESSAGE, traceback_text.MAX_STACKTRACE_BYTES) == (262_144, 262_144)
+    assert (message.MAX_MESSAGE, traceback_text.MAX_STACKTRACE_BYTES) == (262_144, 262_144)

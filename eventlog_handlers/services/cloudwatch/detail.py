@@ -19,7 +19,7 @@ from typing import Any
 from eventlog_handlers.events import Code, Event
 from eventlog_handlers.text.fit import cut, utf8_size
 from eventlog_handlers.text.json_text import compact, quoted
-from eventlog_handlers.text.shares import _share
+from eventlog_handlers.text.shares import fair_shares
 
 SCHEMA = "urn:eventlog-handlers:detail-1"
 """What the key ``schema`` holds; the ``$id`` of the JSON Schema."""
@@ -194,8 +194,8 @@ def _shortened(detail: dict[str, Any], room: int) -> dict[str, Any]:
     room_inside = room - (_size(detail) - sum(sizes))
     if room_inside < 0 and len(detail) > len(_ESSENTIAL):
         return _shortened({key: detail[key] for key in _ESSENTIAL}, room)
-    share = _share(sizes, room_inside)
-    for (holder, key, tail), size in zip(places, sizes, strict=True):
+    shares = fair_shares(sizes, room_inside)
+    for (holder, key, tail), size, share in zip(places, sizes, shares, strict=True):
         if size > share:
             holder[key] = _cut(holder[key], share, tail)
     return detail
@@ -235,9 +235,10 @@ def _cut_pairs(pairs: Iterable[tuple[str, Any]], room: int) -> dict[str, Any]:
     pairs = list(pairs)
     sizes = [_pair_size(key, value) for key, value in pairs]
     room -= _MARK_BYTES
-    share = max(_share(sizes, room), min(_WHOLE_BYTES, room))
+    least = min(_WHOLE_BYTES, room)
     kept: dict[str, Any] = {}
-    for (key, value), size in zip(pairs, sizes, strict=True):
+    for (key, value), size, fair in zip(pairs, sizes, fair_shares(sizes, room), strict=True):
+        share = max(fair, least)
         if size > share:
             key = cut(key, share // 2, size=_inner_size)
             if isinstance(value, (str, list, dict)):

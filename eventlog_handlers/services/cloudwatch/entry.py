@@ -16,7 +16,7 @@ from typing import Any
 
 from eventlog_handlers.events import Event, Payload
 from eventlog_handlers.services.cloudwatch import detail as cloudwatch_detail
-from eventlog_handlers.text.fit import one_line, utf8_size
+from eventlog_handlers.text.fit import ellipsis, one_line, utf8_size
 from eventlog_handlers.text.template import expand
 
 MAX_ENTRIES = 10
@@ -123,8 +123,7 @@ def _name(text: str) -> str:
 
 def _limited(text: str, most_characters: int, most_bytes: int) -> str:
     """*text*, or as much of its head as leaves room for "…"."""
-    if len(text) > most_characters:
-        text = f"{text[: most_characters - 1]}…"
+    text = ellipsis(text, most_characters)
     if utf8_size(text) <= most_bytes:
         return text
     return text.encode("utf-8")[: max(most_bytes - 3, 1)].decode("utf-8", "ignore") + "…"

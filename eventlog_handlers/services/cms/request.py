@@ -21,7 +21,7 @@ from eventlog_handlers.services.cms import signing
 from eventlog_handlers.services.cms.answers import decode
 from eventlog_handlers.services.cms.content import clock_text, encoded_size, json_content, text_content
 from eventlog_handlers.services.cms.signing import percent
-from eventlog_handlers.text.fit import cut, plain_line
+from eventlog_handlers.text.fit import cut, ellipsis, plain_line
 from eventlog_handlers.text.template import expand
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def _name_field(event_name: str, most_bytes: int) -> str:
 
 def _named(text: str) -> str:
     name = plain_line(text)
-    return name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
+    return ellipsis(name, _NAME_CHARACTERS)
 
 
 # --- one request -----------------------------------------------------------------------------------------

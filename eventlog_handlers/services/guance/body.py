@@ -16,7 +16,7 @@ from typing import Any
 from eventlog_handlers.events import JSON, Event, Limits, Payload
 from eventlog_handlers.services.guance.message import _as_text, _json_size, _message, _sections, _utc
 from eventlog_handlers.services.moment import milliseconds
-from eventlog_handlers.text.fit import cut, plain_line, utf8_size
+from eventlog_handlers.text.fit import cut, ellipsis, plain_line, utf8_size
 from eventlog_handlers.text.json_text import quoted
 from eventlog_handlers.text.template import expand
 
@@ -92,7 +92,7 @@ def _title(template: str, event: Event) -> str:
         first, last = _utc(event.time if event.first_time is None else event.first_time), _utc(event.time)
         repeated = f" ({event.count} times, {first} to {last})"
         room -= len(repeated)
-    return ((text if len(text) <= room else text[: max(room - 1, 0)] + "…") + repeated)[:TITLE_CHARACTERS]
+    return (ellipsis(text, room) + repeated)[:TITLE_CHARACTERS]
 
 
 def _tags(event: Event, attributes: Mapping[str, JSON]) -> str:

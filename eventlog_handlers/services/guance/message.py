@@ -11,7 +11,7 @@ from functools import lru_cache
 from eventlog_handlers.events import JSON, Code, Event
 from eventlog_handlers.text.fit import clean, cut, one_line, plain_line, utf8_size
 from eventlog_handlers.text.json_text import quoted, scalar
-from eventlog_handlers.text.shares import _shares
+from eventlog_handlers.text.shares import fair_shares
 
 ATTRIBUTE_BYTES = 2048
 """Of one attribute's value in the message; a longer one is cut."""
@@ -95,10 +95,13 @@ def _message(event: Event, sections: Mapping[str, str], room: int) -> str:
         names = list(sections)[:kept]
         note = _left_out(list(sections)[kept:])
         empty = _joined(summary, (_fenced(sections[name]) for name in names), note + footer)
-        sizes = {name: _json_size(sections[name]) for name in names}
-        shares = _shares(sizes, room - _json_size(empty) + sum(sizes.values()))
-        if all(shares[name] >= min(sizes[name], _LEAST_BYTES) for name in names):
-            cuts = (cut(sections[name], shares[name], size=_json_size, tail=_TAIL[name]) for name in names)
+        sizes = [_json_size(sections[name]) for name in names]
+        shares = fair_shares(sizes, room - _json_size(empty) + sum(sizes))
+        if all(share >= min(size, _LEAST_BYTES) for share, size in zip(shares, sizes, strict=True)):
+            cuts = (
+                cut(sections[name], share, size=_json_size, tail=_TAIL[name])
+                for name, share in zip(names, shares, strict=True)
+            )
             return _joined(summary, map(_fenced, cuts), note + footer)
     bare = _joined(summary, (), _left_out(list(sections)) + footer)
     return bare if _json_size(bare) <= room else cut(f"id {event.id}", max(room, 0), size=_json_size)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from eventlog_handlers.record import fingerprint as fingerprints
+from eventlog_handlers.record import fingerprint
 
 APP = ("/srv/app/shop/cart.py", "checkout")
 ELSEWHERE = ("/home/dev/work/shop/cart.py", "checkout")
@@ -17,7 +17,7 @@ PATH = ("", "/srv/app", "/srv", "/home/dev/work")
 
 
 def of(*places: tuple[str, str], types: tuple[str, ...] = ("KeyError",)) -> str | None:
-    return fingerprints.of_exception(types, places, PATH)
+    return fingerprint.of_exception(types, places, PATH)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_without_frames_there_is_none() -> None:
 
 def test_the_form_is_16_hex_digits() -> None:
     """All kinds have one form."""
-    found = [of(APP), fingerprints.chosen("mine"), fingerprints.of_message("a", "b", "c", has_arguments=True)]
+    found = [of(APP), fingerprint.chosen("mine"), fingerprint.of_message("a", "b", "c", has_arguments=True)]
 
     assert all(re.fullmatch("[0-9a-f]{16}", each or "") for each in found)
 
@@ -86,27 +86,27 @@ def test_finished_texts_are_masked(left: str, right: str) -> None:
     """f-strings that differ in numbers and ids are one problem."""
 
     def of_text(text: str) -> str:
-        return fingerprints.of_message("shop", text, "pay", has_arguments=False)
+        return fingerprint.of_message("shop", text, "pay", has_arguments=False)
 
     assert of_text(left) == of_text(right)
 
 
 def test_words_are_not_masked() -> None:
     """Words made of hex letters are words."""
-    assert fingerprints.masked("deadbeef facade added to cafe") == "deadbeef facade added to cafe"
+    assert fingerprint.masked("deadbeef facade added to cafe") == "deadbeef facade added to cafe"
 
 
 def test_a_template_is_taken_literally() -> None:
     """Where there are arguments the template never changes: its numbers mean something."""
-    one = fingerprints.of_message("shop", "HTTP 404 for %s", "get", has_arguments=True)
-    other = fingerprints.of_message("shop", "HTTP 500 for %s", "get", has_arguments=True)
+    one = fingerprint.of_message("shop", "HTTP 404 for %s", "get", has_arguments=True)
+    other = fingerprint.of_message("shop", "HTTP 500 for %s", "get", has_arguments=True)
 
     assert one != other
 
 
 def test_borders_between_parts_count() -> None:
     """Two fields never read like two others."""
-    assert fingerprints.digest("ab", "c") != fingerprints.digest("a", "bc")
+    assert fingerprint.digest("ab", "c") != fingerprint.digest("a", "bc")
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_borders_between_parts_count() -> None:
 )
 def test_module_names_do_not_depend_on_the_machine(file: str, module: str) -> None:
     """What stays of a path is what an import would say."""
-    assert fingerprints.module_of(file, PATH) == module
+    assert fingerprint.module_of(file, PATH) == module

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ids import shown
 from processes import run
 
-from eventlog_handlers.text import json_text as jsontext
+from eventlog_handlers.text import json_text
 from eventlog_handlers.text.json_text import compact, use_orjson
 
 use_orjson()
@@ -40,11 +40,11 @@ def outcome(value: object) -> object:
 @example({"a": float("nan")})
 def test_the_same_bytes_with_orjson_and_without(value):
     """Numbers, escapes and refusals alike; lone surrogates included."""
-    assert jsontext._orjson is not None
+    assert json_text._orjson is not None
     with_orjson = outcome(value)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "_orjson", None)
+        patch.setattr(json_text, "_orjson", None)
         assert outcome(value) == with_orjson
 
     if isinstance(with_orjson, str):
@@ -72,14 +72,14 @@ def test_what_is_not_plain_is_the_standard_librarys_to_judge(value):
     with_orjson = outcome(value)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsontext, "_orjson", None)
+        patch.setattr(json_text, "_orjson", None)
         assert outcome(value) == with_orjson
 
 
 def test_plain_values_are_written_by_orjson(monkeypatch):
     """Else the extra would bring nothing."""
     asked = []
-    monkeypatch.setattr(jsontext, "_orjson", lambda value: asked.append(value) or orjson.dumps(value))
+    monkeypatch.setattr(json_text, "_orjson", lambda value: asked.append(value) or orjson.dumps(value))
 
     compact({"order": "A-1001", "amount": 12.5, "retry": False})
     compact([1e-7])
@@ -95,14 +95,14 @@ def test_an_event_is_the_same_in_a_process_without_orjson(eventlog_console, prep
         import logging, sys
         {prepare}
         from eventlog_handlers import CloudWatchEventsHandler, flush
-        from eventlog_handlers.text import json_text as jsontext
+        from eventlog_handlers.text import json_text
         log = logging.getLogger("shop")
         log.addHandler(CloudWatchEventsHandler())
         log.error("first")
         assert flush(20)
         log.error("failed", extra={{"amount": 12.5, "small": 1e-7, "places": ["K\u00f6ln", {{"a": None}}]}})
         assert flush(20)
-        assert (jsontext._orjson is None) is (sys.modules["orjson"] is None)
+        assert (json_text._orjson is None) is (sys.modules["orjson"] is None)
         """,
         console=eventlog_console.url,
         preamble="",

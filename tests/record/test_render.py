@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.record import message as messages
+from eventlog_handlers.record import message
 from eventlog_handlers.record.capture import Capture, capture, degraded
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity, identity
@@ -117,7 +117,7 @@ def test_every_field_of_a_plain_record(catcher: Catcher, log: logging.Logger) ->
     assert event.attributes == {}
     assert event.code.file == __file__
     assert event.code.function == "test_every_field_of_a_plain_record"
-    assert event.code.module == "test_mapping"
+    assert event.code.module == "test_render"
     assert event.code.line > 0
     assert event.thread_id == threading.get_ident()
     assert event.thread_name == "MainThread"
@@ -339,7 +339,7 @@ def test_a_huge_message_is_cut_when_captured() -> None:
     ]
 
     for each in captured:
-        assert sum(len(str(part)) for part in each) < 3 * messages.MAX_MESSAGE
+        assert sum(len(str(part)) for part in each) < 3 * message.MAX_MESSAGE
     assert "[cut: 50000000 characters in all]" in render(captured[1], WHO).message
 
 

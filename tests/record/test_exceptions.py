@@ -17,15 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import ExceptionText
-from eventlog_handlers.record import exceptions as tracebacks
-from eventlog_handlers.record import traceback_text
+from eventlog_handlers.record import exceptions, frames, traceback_text
 
 GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # built in from 3.11 on
 
 
 def printed(value: BaseException) -> ExceptionText:
     defects: list[str] = []
-    return traceback_text.render(tracebacks.capture(value, value.__traceback__, defects))
+    return traceback_text.render(exceptions.capture(value, value.__traceback__, defects))
 
 
 def expected(value: BaseException) -> str:
@@ -133,7 +132,7 @@ NOTES = st.one_of(
 
 
 @st.composite
-def exceptions(draw: st.DrawFn) -> BaseException:
+def graphs(draw: st.DrawFn) -> BaseException:
     """A graph of exceptions: causes, contexts, suppression, groups, notes, and cycles in all of them."""
     made: list[BaseException] = []
     for _ in range(draw(st.integers(1, 6))):
@@ -162,7 +161,7 @@ def exceptions(draw: st.DrawFn) -> BaseException:
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(exceptions())
+@given(graphs())
 def test_any_exception_prints_as_the_standard_library_prints_it(value: BaseException) -> None:
     """Causes, contexts, groups, notes, suggestions and carets: not a byte differs."""
     text = printed(value)
@@ -220,9 +219,9 @@ def test_a_deep_traceback_keeps_both_ends_and_says_what_is_missing() -> None:
 
     text = printed(value)
 
-    frames = len(list(traceback.walk_tb(value.__traceback__)))
-    kept = tracebacks.FRAMES_FIRST + tracebacks.FRAMES_LAST
-    assert f"[… {frames - kept} frames left out …]" in text.stacktrace
+    count = len(list(traceback.walk_tb(value.__traceback__)))
+    kept = frames.FRAMES_FIRST + frames.FRAMES_LAST
+    assert f"[… {count - kept} frames left out …]" in text.stacktrace
     assert text.stacktrace.count('  File "') == kept
     assert text.stacktrace.startswith(expected(value)[:200])
     assert text.stacktrace.endswith('raise ValueError("bottom")\nValueError: bottom')
@@ -233,13 +232,13 @@ def test_a_hundred_thousand_frames_are_walked_within_bounds() -> None:
     tb = None
     value = raised(ValueError("far"))
     assert value.__traceback__ is not None
-    frames = [entry.tb_frame for entry in _entries(value.__traceback__)]
+    entries = [entry.tb_frame for entry in _entries(value.__traceback__)]
     for index in range(100_000):
-        tb = types.TracebackType(tb, frames[index % len(frames)], 2, 1)
+        tb = types.TracebackType(tb, entries[index % len(entries)], 2, 1)
 
-    link = tracebacks.capture(value, tb, [])
+    link = exceptions.capture(value, tb, [])
 
-    assert len(link.frames) == tracebacks.FRAMES_FIRST + tracebacks.FRAMES_LAST + 1
+    assert len(link.frames) == frames.FRAMES_FIRST + frames.FRAMES_LAST + 1
     assert sum(entry[3] for entry in link.frames) == 100_000
 
 
@@ -257,9 +256,9 @@ def test_a_long_chain_keeps_both_ends() -> None:
         value.__context__ = below
 
     defects: list[str] = []
-    text = traceback_text.render(tracebacks.capture(value, None, defects))
+    text = traceback_text.render(exceptions.capture(value, None, defects))
 
-    assert len(text.chain) == tracebacks.LINKS_FIRST + tracebacks.LINKS_LAST
+    assert len(text.chain) == exceptions.LINKS_FIRST + exceptions.LINKS_LAST
     assert text.chain[-1] == "BaseException"
     assert text.stacktrace.startswith("BaseException: root\n")
     assert text.stacktrace.endswith("\nValueError: link 2999")
@@ -276,17 +275,17 @@ def test_a_chain_without_end_is_followed_for_a_while(attribute: str) -> None:
 
     def another(self: EndlessError) -> EndlessError:
         EndlessError.made += 1
-        assert EndlessError.made < 10 * tracebacks.LINKS_FOLLOWED, "followed without end"
+        assert EndlessError.made < 10 * exceptions.LINKS_FOLLOWED, "followed without end"
         return EndlessError("another")
 
     setattr(EndlessError, attribute, property(another))
     defects: list[str] = []
 
-    text = traceback_text.render(tracebacks.capture(EndlessError("top"), None, defects))
+    text = traceback_text.render(exceptions.capture(EndlessError("top"), None, defects))
 
-    assert len(text.chain) < tracebacks.LINKS_IN_ALL
+    assert len(text.chain) < exceptions.LINKS_IN_ALL
     assert (
-        f"exception: a chain was followed for {tracebacks.LINKS_FOLLOWED} exceptions, not to its end"
+        f"exception: a chain was followed for {exceptions.LINKS_FOLLOWED} exceptions, not to its end"
         in defects
     )
 
@@ -305,11 +304,11 @@ def test_a_traceback_that_is_none_is_not_walked() -> None:
     above = ValueError("above")
     above.__cause__ = value
 
-    text = traceback_text.render(tracebacks.capture(above, None, []))
+    text = traceback_text.render(exceptions.capture(above, None, []))
 
     assert text.chain[0] == "ValueError"
     assert "OddError: odd" in text.stacktrace
-    assert tracebacks.outline(above, None, []) is None
+    assert exceptions.outline(above, None, []) is None
 
 
 @pytest.mark.skipif(GROUP is None, reason="exception groups are built in from 3.11 on")
@@ -325,7 +324,7 @@ def test_a_group_that_claims_a_billion_members_costs_none_of_them() -> None:
 
     tracemalloc.start()
     try:
-        text = traceback_text.render(tracebacks.capture(BoastfulGroup("many", [ValueError("one")]), None, []))
+        text = traceback_text.render(exceptions.capture(BoastfulGroup("many", [ValueError("one")]), None, []))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -376,9 +375,9 @@ def test_a_tree_of_groups_is_bounded() -> None:
         value = GROUP(f"level {level}", [value] * 10)
 
     defects: list[str] = []
-    text = traceback_text.render(tracebacks.capture(value, None, defects))
+    text = traceback_text.render(exceptions.capture(value, None, defects))
 
-    assert defects == [f"exception: more than {tracebacks.LINKS_IN_ALL} linked exceptions"]
+    assert defects == [f"exception: more than {exceptions.LINKS_IN_ALL} linked exceptions"]
     assert "[… left out …]" in text.stacktrace
 
 
@@ -404,7 +403,7 @@ def test_nothing_of_an_exception_is_kept_alive() -> None:
             fail()
         except OutOfStockError as error:
             dead.append(weakref.ref(error))
-            link = tracebacks.capture(error, error.__traceback__, [])
+            link = exceptions.capture(error, error.__traceback__, [])
 
         assert [reference() for reference in dead] == [None, None]
         assert traceback_text.render(link).message == "outer"
@@ -417,7 +416,7 @@ def test_the_text_of_a_broken_exception_names_the_defect() -> None:
     defects: list[str] = []
     value = UnprintableError()
 
-    link = tracebacks.capture(value, None, defects)
+    link = exceptions.capture(value, None, defects)
 
     assert len(defects) == 1
     assert "UnprintableError raised RuntimeError" in defects[0]
@@ -433,14 +432,14 @@ def test_a_wish_to_stop_passes(stop: type[BaseException]) -> None:
             raise stop
 
     with pytest.raises(stop):
-        tracebacks.capture(StoppingError(), None, [])
+        exceptions.capture(StoppingError(), None, [])
 
 
 def test_a_huge_message_is_cut() -> None:
     """A hundred megabytes of message become a bounded text with a mark."""
     text = printed(ValueError("x" * 10_000_000))
 
-    assert len(text.message) == tracebacks.MAX_MESSAGE
+    assert len(text.message) == exceptions.MAX_MESSAGE
     assert text.message.endswith("[cut: 10000000 characters in all]")
 
 

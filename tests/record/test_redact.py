@@ -338,7 +338,7 @@ def test_no_value_of_a_secret_name_survives_at_any_depth(extras: dict[str, Any],
 
 
 def test_what_is_withheld_holds_no_value_that_came_with_the_event() -> None:
-    """Place, level and types stay; texts that hold values go."""
+    """Position, level and types stay; texts that hold values go."""
     event = make_event(
         "card 4000 1234 5678 9010 of bob@example.com refused, password=hunter2",
         exception=ExceptionText(

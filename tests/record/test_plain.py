@@ -19,11 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ids import shown
 
-from eventlog_handlers.record import plain as jsonable
+from eventlog_handlers.record import plain
 from eventlog_handlers.record.plain import MAX_DEPTH, MAX_ITEMS, MAX_STRING, Plain
 
 
-def plain(value: object) -> Any:
+def made_plain(value: object) -> Any:
     return Plain([]).of(value, "value")
 
 
@@ -164,7 +164,7 @@ class BrokenDict(dict[str, int]):
 )
 def test_values_have_a_fixed_form(value: object, expected: Any) -> None:
     """The table of what becomes of which type."""
-    found = plain(value)
+    found = made_plain(value)
 
     assert found == expected
     assert type(found) is type(expected)
@@ -180,7 +180,11 @@ def test_values_have_a_fixed_form(value: object, expected: Any) -> None:
 )
 def test_a_hostile_value_costs_only_itself(value: object, text: str, defect: str) -> None:
     """What raises is named in its place and in the defects."""
-    assert plain({"before": 1, "hostile": value, "after": 2}) == {"before": 1, "hostile": text, "after": 2}
+    assert made_plain({"before": 1, "hostile": value, "after": 2}) == {
+        "before": 1,
+        "hostile": text,
+        "after": 2,
+    }
     assert defects_of(value) == [f"value: {defect}"]
 
 
@@ -193,22 +197,22 @@ def test_a_wish_to_stop_passes(stop: type[BaseException]) -> None:
             raise stop
 
     with pytest.raises(stop):
-        plain([Stopping()])
+        made_plain([Stopping()])
 
 
 def test_a_huge_integer_is_hex() -> None:
     """More digits than CPython would print are no error."""
-    found = plain(10**6000)
+    found = made_plain(10**6000)
 
     assert found.startswith("0x")
-    assert int(plain(2**1000), 16) == 2**1000
+    assert int(made_plain(2**1000), 16) == 2**1000
 
 
 def test_a_generator_is_not_consumed() -> None:
     """Logging a generator does not use it up."""
     generator = (number for number in range(3))
 
-    assert plain(generator).startswith("<generator")
+    assert made_plain(generator).startswith("<generator")
     assert list(generator) == [0, 1, 2]
 
 
@@ -218,7 +222,7 @@ def test_circles_are_marked_and_shared_values_are_not() -> None:
     circle: list[Any] = [shared, shared]
     circle.append(circle)
 
-    assert plain(circle) == [[1], [1], "[circular: list]"]
+    assert made_plain(circle) == [[1], [1], "[circular: list]"]
     assert defects_of(circle) == ["value: contains itself"]
 
 
@@ -228,7 +232,7 @@ def test_depth_is_bounded() -> None:
     for _ in range(100_000):
         deep = [deep]
 
-    found = plain(deep)
+    found = made_plain(deep)
 
     assert json.dumps(found) == "[" * MAX_DEPTH + '"[too deep: list]"' + "]" * MAX_DEPTH
     assert defects_of(deep) == [f"value: deeper than {MAX_DEPTH}"]
@@ -239,7 +243,7 @@ def test_depth_is_bounded() -> None:
 @pytest.mark.parametrize("make", [list, set, tuple, dict.fromkeys])
 def test_width_is_bounded(make: Any) -> None:
     """A container of a million keeps its first two hundred places, the last for the mark."""
-    found = plain(make(range(1_000_000)))
+    found = made_plain(make(range(1_000_000)))
 
     assert len(found) == MAX_ITEMS
     assert f"[{1_000_000 - MAX_ITEMS + 1} more]" in (found.values() if isinstance(found, dict) else found)
@@ -249,15 +253,15 @@ def test_values_and_characters_are_bounded_in_all() -> None:
     """Many containers of many long texts do not multiply."""
     wide = [["x" * MAX_STRING] * MAX_ITEMS for _ in range(MAX_ITEMS)]
 
-    found = plain(wide)
+    found = made_plain(wide)
 
-    assert len(json.dumps(found)) < 2 * jsonable.MAX_CHARACTERS + 100 * jsonable.MAX_VALUES
-    assert f"value: left out, more than {jsonable.MAX_VALUES} values" in defects_of(wide)
+    assert len(json.dumps(found)) < 2 * plain.MAX_CHARACTERS + 100 * plain.MAX_VALUES
+    assert f"value: left out, more than {plain.MAX_VALUES} values" in defects_of(wide)
 
 
 def test_a_long_string_is_cut_with_a_mark() -> None:
     """The mark says how long it was."""
-    found = plain("x" * 1_000_000)
+    found = made_plain("x" * 1_000_000)
 
     assert len(found) == MAX_STRING
     assert found.endswith("… [cut: 1000000 characters in all]")
@@ -290,7 +294,7 @@ JSONISH = st.recursive(
 @given(JSONISH)
 def test_anything_survives_a_strict_parser(value: object) -> None:
     """Whatever comes in, strict JSON in UTF-8 goes out."""
-    found = plain(value)
+    found = made_plain(value)
 
     def refuse(constant: str) -> None:
         raise AssertionError(constant)
@@ -302,13 +306,13 @@ def test_anything_survives_a_strict_parser(value: object) -> None:
 @given(JSONISH)
 def test_plain_values_stay_as_they_are(value: object) -> None:
     """Done twice it is as done once."""
-    once = plain(value)
+    once = made_plain(value)
 
-    assert plain(once) == once
+    assert made_plain(once) == once
 
 
 def test_cut_values_stay_as_they_are() -> None:
     """Also what was cut is not cut again."""
-    once = plain({"a": list(range(1000)), "b": "x" * 100_000, "c": [[[[[[[[1]]]]]]]]})
+    once = made_plain({"a": list(range(1000)), "b": "x" * 100_000, "c": [[[[[[[[1]]]]]]]]})
 
-    assert plain(once) == once
+    assert made_plain(once) == once

@@ -14,6 +14,7 @@ import secrets
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from eventlog_handlers._version import __version__
@@ -22,6 +23,9 @@ from eventlog_handlers.errors import MissingExtraError, SettingsError
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.local_console import CONSOLE_URL
+
+if TYPE_CHECKING:
+    from eventlog_handlers.console.faults import Fault
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,11 +81,23 @@ def _parser() -> argparse.ArgumentParser:
     console.add_argument(
         "--db", metavar="FILE", help="keep what arrives in this SQLite file (default: memory)"
     )
+    console.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        type=_fault,
+        metavar="SERVICE:FAULT[:COUNT|:SECONDSs|:forever]",
+        help="let a service fail from the start on, such as guance:throttle:3, cms:cut:60s or "
+        "cloudwatch:slow=2.5:forever; may be repeated. "
+        "Faults: throttle, 500, slow, cut, half, wrong_clock, garbage",
+    )
+    _add_quota(console, relaxed=False)
     console.set_defaults(run=_console)
 
     demo = commands.add_parser("demo", help="run a small shop that logs, and show what arrives")
     demo.add_argument("--port", type=_port, default=0, help="port of the stand-in (default: a free one)")
     demo.add_argument("--keep", action="store_true", help="keep the page open until Ctrl-C")
+    _add_quota(demo, relaxed=True)
     demo.set_defaults(run=_demo)
 
     estimate = commands.add_parser("estimate", help="read a log, and tell what it would cost as events")
@@ -110,6 +126,34 @@ def _parser() -> argparse.ArgumentParser:
 def _costed() -> list[str]:
     """The services whose cost can be told."""
     return [service.scheme for service in SERVICES.values() if service.has_cost]
+
+
+def _add_quota(command: argparse.ArgumentParser, *, relaxed: bool) -> None:
+    """The two options about the services' quotas, and which of them holds if neither is given."""
+    default = " (default)"
+    either = command.add_mutually_exclusive_group()
+    either.add_argument(
+        "--quota",
+        dest="relaxed",
+        action="store_false",
+        help=f"keep the services' quotas of calls{'' if relaxed else default}",
+    )
+    either.add_argument(
+        "--relaxed",
+        dest="relaxed",
+        action="store_true",
+        help=f"without the services' quotas of calls{default if relaxed else ''}",
+    )
+    command.set_defaults(relaxed=relaxed)
+
+
+def _fault(text: str) -> Fault:
+    from eventlog_handlers.console.faults import parsed
+
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _port(text: str) -> int:
@@ -177,6 +221,10 @@ def _console(chosen: argparse.Namespace) -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 1
+    if chosen.relaxed:
+        console.lift_quotas()
+    for fault in chosen.fault:
+        console.start_fault(fault)
     try:
         listener = listen(chosen.host, chosen.port)
     except OSError as error:
@@ -205,7 +253,7 @@ def _demo(chosen: argparse.Namespace) -> int:
     from eventlog_handlers.console.demo import run
 
     try:
-        return run(port=chosen.port, keep=chosen.keep)
+        return run(port=chosen.port, keep=chosen.keep, quota=not chosen.relaxed)
     except OSError as error:
         print(f"can't listen on port {chosen.port}: {error}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -155,6 +156,54 @@ def test_the_console_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     assert path.stat().st_size > 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "statuses"),
+    [
+        (["--relaxed"], [200] * 21),
+        (["--fault", "guance:500:2"], [500, 500] + [200] * 19),
+        (["--relaxed", "--fault", "guance:throttle:forever"], [401] * 21),
+    ],
+)
+def test_the_console_can_be_lenient_or_faulty_from_the_start(
+    arguments: list[str], statuses: list[int]
+) -> None:
+    """Without quotas, or with a fault for a count or for ever."""
+    with running("console", "--port", "0", *arguments) as (_, url), requests.Session() as http:
+        http.trust_env = False
+        answers = [
+            http.post(
+                f"{url}/api/v1/events/create",
+                json={"date": 1_800_000_000_000, "status": "ok", "title": "hello"},
+                headers={"DF-API-KEY": CONSOLE_GUANCE_KEY},
+                timeout=5,
+            ).status_code
+            for _ in range(21)
+        ]
+
+    assert answers == statuses
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("cms", "is no fault"),
+        ("aws:cut", "no service 'aws'"),
+        ("cms:melt", "no fault 'melt'"),
+        ("guance:half", "answers for a request as a whole"),
+        ("cms:cut=3", "takes no seconds"),
+        ("cms:cut:0", "whole number from 1"),
+        ("cms:cut:1.2.3s", "no number"),
+    ],
+)
+def test_refuses_what_is_no_fault(fault: str, words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what there is instead."""
+    with pytest.raises(SystemExit) as caught:
+        main(["console", "--fault", fault])
+
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
 def test_the_demo_needs_nothing_and_shows_everything() -> None:
     """No account, no key, no way out through a dead proxy: five log calls, three services, exit code 0."""
     run = command("demo", http_proxy="http://127.0.0.1:9", HTTPS_PROXY="http://127.0.0.1:9")
@@ -171,15 +220,14 @@ def test_the_demo_can_be_kept_open() -> None:
     """The page holds what the shop logged, tracebacks and all, until Ctrl-C."""
     with running("demo", "--keep") as (process, url), requests.Session() as http:
         http.trust_env = False
-        page = http.get(f"{url}/", timeout=5).text
         events = http.get(f"{url}/api/events", timeout=5).json()["events"]
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=10)
 
     assert (process.returncode, errors) == (0, "")
     assert len(events) == 3 * demo.LOG_CALLS
-    assert "ZeroDivisionError" in page
-    assert "direct cause of the following exception" in page
+    assert "ZeroDivisionError" in json.dumps(events)
+    assert "direct cause of the following exception" in json.dumps(events)
 
 
 def test_the_demo_fails_if_an_event_is_missing(

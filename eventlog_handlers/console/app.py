@@ -1,7 +1,7 @@
-"""The port: which protocol a request speaks, what the script does to it, the API, the page.
+"""The port: which protocol a request speaks, and what the script does to it.
 
-What a service says about a request is decided in ``cms``, ``guance`` and ``cloudwatch``; the socket is
-``server``'s.
+What a service says about a request is decided in ``cms``, ``guance`` and ``cloudwatch``; page and API are
+``api``'s, the socket is ``server``'s.
 """
 
 from __future__ import annotations
@@ -10,24 +10,28 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from email.utils import formatdate
 from typing import Any, Protocol
 
-from starlette.datastructures import QueryParams
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from eventlog_handlers._version import __version__
-from eventlog_handlers.console import cloudwatch, cms, page
+from eventlog_handlers.console import cloudwatch, cms
 from eventlog_handlers.console.admission import COOKIE, Doors, denied, token_in_address
-from eventlog_handlers.console.cloudwatch import CloudWatch
+from eventlog_handlers.console.api import Api
+from eventlog_handlers.console.api import answer as answer_json
+from eventlog_handlers.console.cloudwatch import CloudWatch, Verdict
 from eventlog_handlers.console.cms import CMS
 from eventlog_handlers.console.exchange import Answer, Refused, Request, Service
+from eventlog_handlers.console.faults import Fault, checked, step_of
+from eventlog_handlers.console.feed import Feed
 from eventlog_handlers.console.guance import Guance
-from eventlog_handlers.console.json_text import json_text
-from eventlog_handlers.console.script import Reply, Script, Step
-from eventlog_handlers.console.store import SERVICES, Store, StoredEvent, StoredRefusal, StoredRequest
+from eventlog_handlers.console.records import StoredEvent, StoredRefusal, StoredRequest
+from eventlog_handlers.console.script import Script, Step
+from eventlog_handlers.console.sent import uids_of
+from eventlog_handlers.console.store import Store
 
-_MOST_EVENTS = 1000
 _GUANCE_PREFIX = "/api/v1/"
 
 
@@ -55,6 +59,10 @@ class Console:
         self.doors = doors or Doors()
         self.store = Store(path)
         self.script = Script()
+        self.feed = Feed()
+        self.store.on_change(self.feed.notify)
+        self.script.on_change = self.feed.notify
+        self.api = Api(self)
         self._clock = clock
         self._under_way: Counter[str] = Counter()
         self._most_parallel: Counter[str] = Counter()
@@ -73,9 +81,22 @@ class Console:
 
     def relax(self) -> None:
         """Lift the quotas and don't compare clocks: for tests, which are fast and may freeze time."""
+        self.lift_quotas()
+        self.cms.skew_seconds = self.cloudwatch.skew_seconds = None
+
+    def lift_quotas(self) -> None:
+        """No limit of calls per second or minute any more."""
         self.cms.calls_per_second = None
         self.guance.key_limit = self.guance.workspace_limit = None
-        self.cms.skew_seconds = self.cloudwatch.skew_seconds = None
+
+    def start_fault(self, fault: Fault) -> None:
+        """The services of ``fault`` begin to do wrong; raises ValueError for a fault there is not."""
+        checked(fault)
+        self.script.start(fault.service, step_of(fault), count=fault.count, seconds=fault.seconds)
+
+    def now(self) -> float:
+        """Wall time, seconds since the epoch."""
+        return self._clock()
 
     # --- what arrived ------------------------------------------------------------------------------------
 
@@ -134,12 +155,12 @@ class Console:
         service = _service_of(request)
         denial = denied(request, self.doors, is_call=service is not None)
         if denial is not None:
-            return _json({"error": denial.message}, denial.status)
+            return answer_json({"error": denial.message}, denial.status)
         if service is not None:
             return await self._serve(service, request, scope["state"]["wire"])
         if self.doors.token is not None and token_in_address(request):
             return _with_cookie(self.doors.token)
-        return self._own(request, QueryParams(request.query))
+        return self.api.respond(request)
 
     async def _serve(self, service: str, request: Request, wire: Wire) -> Response | None:
         """Answer one call of a service; None where the connection was cut instead."""
@@ -148,21 +169,19 @@ class Console:
         try:
             step = self.script.next_step(service) or Step(handled=True)
             answer = self._judged(service, request, step)
-            reply = step.reply or Reply(answer.status, answer.headers, answer.body)
-            self.store.add(
-                service,
-                request,
-                answer,
-                received=self._clock(),
-                connection=wire.number,
-                http_status=None if step.cut else reply.status,
-            )
+            if step.reply:
+                answer = answer._replace(
+                    status=step.reply.status, headers=step.reply.headers, body=step.reply.body
+                )
+            date = formatdate(self._clock() + step.clock_offset, usegmt=True)
+            answer = answer._replace(headers={"date": date, **answer.headers})
+            self._remember(service, request, answer, step, wire)
             if step.delay:
                 await asyncio.sleep(step.delay)
             if step.cut:
                 wire.cut()
                 return None
-            return Response(reply.body, reply.status, dict(reply.headers))
+            return Response(answer.body, answer.status, dict(answer.headers))
         finally:
             self._under_way[service] -= 1
 
@@ -171,76 +190,74 @@ class Console:
         service: Service = getattr(self, name)
         if step.throttled:
             return service.throttled(now)
+        if step.failed:
+            return service.refusal(500, *_INTERNAL_ERROR[name])
         if not step.handled:
             return Answer(0, {}, b"", refused=(Refused("scripted", "answered by the script"),))
-        answer = service.answer(request, now)
+        if step.half:
+            service = replace(self.cloudwatch, fail_entry=_EverySecond(self.script.entry_failure))
+        if step.clock_offset:
+            service = _comparing_clocks(service)
+        answer = service.answer(request, now + step.clock_offset)
         rule = self.script.whole_refusal(name, answer.accepted)
         if rule is None:
             return answer
         return service.refusal(rule.status or 400, rule.code, rule.message)
 
-    # --- the stand-in's own pages ------------------------------------------------------------------------
-
-    def _own(self, request: Request, query: Mapping[str, str]) -> Response:
-        routes: dict[tuple[str, str], Callable[[Mapping[str, str]], Response]] = {
-            ("GET", "/"): self._page,
-            ("GET", "/api/health"): self._health,
-            ("GET", "/api/events"): self._api_events,
-            ("DELETE", "/api/events"): self._api_clear,
-            ("GET", "/api/requests"): self._api_requests,
-            ("GET", "/api/refused"): self._api_refused,
-            ("GET", "/api/stats"): self._api_stats,
-        }
-        route = routes.get((request.method, request.path))
-        if route is not None:
-            return route(query)
-        known = request.path in {path for _, path in routes}
-        message = (
-            f"{request.method} {request.path} is no call of CMS, Guance or CloudWatch Events, and no page"
-        )
-        return _json({"error": message}, 405 if known else 404)
-
-    def _page(self, query: Mapping[str, str]) -> Response:
-        service, text = query.get("service", ""), query.get("q", "")[:200]
-        events = self.store.events(
-            service or None, text=text or None, limit=page.MOST_ROWS, newest_first=True
-        )
-        refusals = self.store.refused(service or None, limit=page.MOST_ROWS, newest_first=True)
-        html = page.rendered(events, refusals, self.store.stats(), service=service, text=text)
-        return HTMLResponse(html, headers=page.HEADERS)
-
-    def _health(self, query: Mapping[str, str]) -> Response:
-        return _json({"status": "ok", "version": __version__})
-
-    def _api_events(self, query: Mapping[str, str]) -> Response:
-        after, limit = _number(query, "after", 0), _number(query, "limit", 100)
-        service = query.get("service") or None
-        if after is None or limit is None or (service and service not in SERVICES):
-            message = f"after and limit take numbers, service one of {', '.join(SERVICES)}"
-            return _json({"error": message}, 400)
-        events = self.store.events(
+    def _remember(self, service: str, request: Request, answer: Answer, step: Step, wire: Wire) -> None:
+        uids = uids_of(service, request, answer)
+        self.store.add(
             service,
-            text=query.get("q", "")[:200] or None,
-            after=after,
-            limit=min(limit, _MOST_EVENTS),
-            newest_first=True,
+            request._replace(headers=_masked(request.headers, self.guance.keys)),
+            answer._replace(headers={}, body=b"") if step.cut else answer,
+            received=self._clock(),
+            connection=wire.number,
+            http_status=None if step.cut else answer.status,
+            uids=uids,
+            fault=step.fault,
         )
-        return _json({"events": [event._asdict() for event in events]})
 
-    def _api_clear(self, query: Mapping[str, str]) -> Response:
-        self.store.clear()
-        return Response(status_code=204)
 
-    def _api_requests(self, query: Mapping[str, str]) -> Response:
-        requests = self.store.requests(query.get("service"), limit=_MOST_EVENTS, newest_first=True)
-        return _json({"requests": [request._asdict() for request in requests]})
+_INTERNAL_ERROR = {
+    "cms": ("InternalError", "The request processing has failed due to some unknown error."),
+    "guance": ("ft.EmuInternalError", "internal error"),
+    "cloudwatch": ("InternalFailure", "An internal failure occurred."),
+}
 
-    def _api_refused(self, query: Mapping[str, str]) -> Response:
-        refusals = self.store.refused(query.get("service"), limit=_MOST_EVENTS, newest_first=True)
-        return _json({"refused": [refusal._asdict() for refusal in refusals]})
 
-    def _api_stats(self, query: Mapping[str, str]) -> Response:
-        return _json(self.stats())
+class _EverySecond:
+    """Fails the second, fourth, … entry of a request, unless a rule fails it anyway."""
+
+    def __init__(self, rule: Callable[[Mapping[str, Any]], Verdict | None]) -> None:
+        self._rule = rule
+        self._seen = 0
+
+    def __call__(self, entry: Mapping[str, Any]) -> Verdict | None:
+        self._seen += 1
+        failed = ("InternalFailure", "An internal failure occurred.") if self._seen % 2 == 0 else None
+        return self._rule(entry) or failed
+
+
+def _comparing_clocks(service: Service) -> Service:
+    """The same service, which compares clocks even where that is switched off for tests."""
+    if isinstance(service, CMS) and service.skew_seconds is None:
+        return replace(service, skew_seconds=CMS.skew_seconds)
+    if isinstance(service, CloudWatch) and service.skew_seconds is None:
+        return replace(service, skew_seconds=CloudWatch.skew_seconds)
+    return service
+
+
+def _masked(headers: tuple[tuple[str, str], ...], known: set[str]) -> tuple[tuple[str, str], ...]:
+    """*headers* to be kept and shown: keys and tokens that are not the stand-in's own may be real ones."""
+    return tuple(
+        (name, f"{value[:4]}… ({len(value)} characters)")
+        if name in _SECRET_HEADERS and value not in known
+        else (name, value)
+        for name, value in headers
+    )
+
+
+_SECRET_HEADERS = frozenset(("df-api-key", "x-amz-security-token", "x-acs-security-token", "cookie"))
 
 
 async def _body(receive: Receive, most_bytes: int) -> bytes | None:
@@ -277,16 +294,3 @@ def _with_cookie(token: str) -> Response:
     response = RedirectResponse("/", 303, headers={"cache-control": "no-store"})
     response.set_cookie(COOKIE, token, httponly=True, samesite="lax")
     return response
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    """As ASCII, since an event may hold what UTF-8 can't."""
-    return Response(json_text(content), status, media_type="application/json")
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int | None:
-    """A count from the query; None if what stands there isn't one."""
-    text = query.get(name)
-    if not text:
-        return default
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None

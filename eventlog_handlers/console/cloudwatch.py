@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple, TypeAlias
 
-from eventlog_handlers.console import sigv4
+from eventlog_handlers.console import clues, sigv4
 from eventlog_handlers.console.exchange import (
     Accepted,
     Answer,
@@ -250,10 +250,7 @@ def _verify(request: Request, claim: sigv4.Claim, secret: str, stamp: str) -> No
         message = f"'{unsigned[0]}' must be a 'SignedHeader' in the AWS Authorization header."
     else:
         message = "A signed header is missing from the request."
-    expected = sigv4.signed(request, claim, {*names, *required}, stamp, payload)
-    declared = request.header(sigv4.CONTENT_HASH) or payload
-    received = sigv4.signed(request, claim, names, stamp, declared)
-    signing = Signing(*("\n\n".join(side) for side in (expected, received)))
+    signing = clues.signing_v4(request, claim, secret, stamp)
     raise _RefusedError(_BAD_SIGNATURE, message, signing=signing)
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from eventlog_handlers.console import acs
+from eventlog_handlers.console import acs, clues
 from eventlog_handlers.console.exchange import (
     Accepted,
     Answer,
@@ -33,7 +33,7 @@ from eventlog_handlers.settings.local_console import CONSOLE_ACCESS_KEY_ID, CONS
 ACTION, VERSION = "PutCustomEvent", "2019-01-01"
 FIELDS = ("Content", "EventName", "GroupId", "Time")
 _NONCE_SECONDS = 15 * 60
-_ITEM = re.compile(r"EventInfo\.([1-9][0-9]*)\.([A-Za-z]+)")
+ITEM = re.compile(r"EventInfo\.([1-9][0-9]*)\.([A-Za-z]+)")
 _TIME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}[+-][0-9]{4}")
 _MILLISECONDS = re.compile(r"[0-9]{13}")
 _STATUS_LINE = re.compile(r"^(status): (\w+)$", re.MULTILINE)
@@ -220,13 +220,13 @@ def is_call(request: Request) -> bool:
     """Whether *request* speaks this protocol at all, in either signature's way."""
     return (
         request.header("x-acs-action") is not None
-        or any(name == "Action" for name, _ in _query(request))
-        or any(name == "Action" for name, _ in _form(request))
+        or any(name == "Action" for name, _ in query_of(request))
+        or any(name == "Action" for name, _ in form_of(request))
     )
 
 
 def _v1(request: Request) -> _Call:
-    pairs = (*_query(request), *_form(request))
+    pairs = (*query_of(request), *form_of(request))
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise _invalid("A parameter is given twice.", code="InvalidParameter")
@@ -256,9 +256,9 @@ def _v3(request: Request, form_counts: bool) -> _Call:
     authorization = acs.parsed(request.header("authorization") or "")
     if authorization is None:
         raise _invalid("The Authorization header does not conform to ACS3.", code="IncompleteSignature")
-    form = _form(request) if form_counts else ()
+    form = form_of(request) if form_counts else ()
     return _Call(
-        parameters=(*_query(request), *form),
+        parameters=(*query_of(request), *form),
         version=request.header("x-acs-version") or "",
         access_key_id=authorization.key_id,
         security_token=request.header("x-acs-security-token"),
@@ -269,14 +269,15 @@ def _v3(request: Request, form_counts: bool) -> _Call:
 
 def _verify_v1(request: Request, call: _Call, secret: str) -> None:
     ours = acs.text_v1(request.method, call.parameters)
-    if acs.same(dict(call.parameters)["Signature"], acs.signature_v1(ours, secret)):
+    given = dict(call.parameters)["Signature"]
+    if acs.same(given, acs.signature_v1(ours, secret)):
         return
     raise _RefusedError(
         400,
         _MISMATCH,
         # The official Python SDK takes the string from behind the only colon.
         f"Specified signature is not matched with our calculation. server string to sign is:{ours}",
-        signing=Signing(ours, ours),
+        signing=clues.signing_v1(request, query_of(request), form_of(request), secret, given),
     )
 
 
@@ -284,7 +285,7 @@ def _verify_v3(request: Request, call: _Call, secret: str) -> None:
     claim = acs.parsed(request.header("authorization") or "")
     names = claim.names if claim else ()
     required, present = acs.required_names(request), {name for name, _ in request.headers}
-    query, payload = _query(request), acs.body_sha256(request)
+    query, payload = query_of(request), acs.body_sha256(request)
     ours = acs.canonical_v3(request, query, names, payload)
     declared = request.header(acs.CONTENT_HASH) or ""
     if (
@@ -294,22 +295,22 @@ def _verify_v3(request: Request, call: _Call, secret: str) -> None:
         and acs.same(claim.signature, acs.signature_v3(acs.text_v3(ours), secret))
     ):
         return
-    expected = acs.canonical_v3(request, query, required | set(names) & present, payload)
-    received = acs.canonical_v3(request, query, names, declared)
     text = acs.text_v3(ours).replace("\n", " ")
     raise _RefusedError(
         400,
         _MISMATCH,
         f"Specified signature is not matched with our calculation. server StringToSign is [{text}]",
-        signing=Signing(*(f"{side}\n\n{acs.text_v3(side)}" for side in (expected, received))),
+        signing=clues.signing_v3(request, query, claim, secret) if claim else None,
     )
 
 
-def _query(request: Request) -> tuple[tuple[str, str], ...]:
+def query_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """The parameters in the address, decoded."""
     return _pairs(request.query)
 
 
-def _form(request: Request) -> tuple[tuple[str, str], ...]:
+def form_of(request: Request) -> tuple[tuple[str, str], ...]:
+    """The parameters in a form body, decoded; () for any other body."""
     media_type = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         return ()
@@ -330,7 +331,7 @@ def _events(parameters: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
     for name, value in parameters:
         if not name.startswith("EventInfo"):
             continue
-        match = _ITEM.fullmatch(name)
+        match = ITEM.fullmatch(name)
         if match is None or match[2] not in FIELDS:
             raise _invalid(f"The specified parameter {name} is not valid.")
         event = by_number.setdefault(int(match[1]), {})
@@ -400,7 +401,7 @@ def _status(content: str) -> str:
 
 def _wants_json(request: Request) -> bool:
     """V1 says so by Format, V3 by Accept; both mean XML where nothing is said."""
-    wanted = dict((*_query(request), *_form(request))).get("Format") or request.header("accept") or ""
+    wanted = dict((*query_of(request), *form_of(request))).get("Format") or request.header("accept") or ""
     return "json" in wanted.lower()
 
 

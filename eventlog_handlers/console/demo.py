@@ -17,9 +17,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import eventlog_handlers
-from eventlog_handlers.console.page import NAMES
+from eventlog_handlers.console.records import NAMES, SERVICES, StoredEvent
 from eventlog_handlers.console.server import LocalConsole
-from eventlog_handlers.console.store import SERVICES, StoredEvent
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.process import notices
 
@@ -110,12 +109,15 @@ def open_for_a_minute() -> None:
 # --- the demonstration -----------------------------------------------------------------------------------
 
 
-def run(*, port: int = 0, keep: bool = False) -> int:
+def run(*, port: int = 0, keep: bool = False, quota: bool = False) -> int:
     """Run the shop against a stand-in on *port* (0: a free one), print what arrived, return the exit code.
 
-    *keep* leaves the page open until KeyboardInterrupt. Raises OSError if the port can't be had.
+    *quota* keeps the services' quotas of calls. *keep* leaves the page open until KeyboardInterrupt. Raises
+    OSError if the port can't be had.
     """
     with LocalConsole(port=port) as console:
+        if not quota:
+            console.lift_quotas()
         notices.hushed = True  # the variable is set on purpose
         with _environment(EVENTLOG_CONSOLE=console.url, EVENTLOG_DISABLED=""):
             logging.config.dictConfig(LOGGING)

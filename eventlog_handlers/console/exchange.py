@@ -52,7 +52,9 @@ class Signing(NamedTuple):
     expected: str
     """What the service signs: the canonical request where the scheme has one, and the string to sign."""
     received: str
-    """The same as the client says it signed: the headers it names, the hash and the date it sends."""
+    """What the client signed, where its mistake was found; else what its headers say that it signed."""
+    note: str
+    """What the difference means."""
 
 
 class Refused(NamedTuple):

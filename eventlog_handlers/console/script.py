@@ -1,19 +1,22 @@
-"""Faults on demand: what the stand-in should do wrong, in which order. A Python API only, never over HTTP.
+"""Faults on demand: what the stand-in should do wrong, and in which order.
 
-Two kinds: a queue of steps per service, each spent on one request in turn; and rules that stay, each looking
-for a marker in an event. Any thread may call anything. No sockets here: ``app`` carries the steps out.
+Three kinds: a queue of steps per service, each spent on one request in turn; faults that last for a count
+or a while, which people choose on the page (``faults``); and rules that stay, each looking for a marker in an
+event. Any thread may call anything. No sockets here: ``app`` carries the steps out.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from eventlog_handlers.console.exchange import Accepted
-from eventlog_handlers.console.store import SERVICES
+from eventlog_handlers.console.records import SERVICES
+from eventlog_handlers.process.clock import monotonic
 
 
 class Reply(NamedTuple):
@@ -37,6 +40,26 @@ class Step(NamedTuple):
     """The service's own throttling answer is sent instead."""
     cut: bool = False
     """The connection is cut instead of answering."""
+    failed: bool = False
+    """The service's internal error is sent instead."""
+    half: bool = False
+    """Every second entry fails alone."""
+    clock_offset: float = 0.0
+    """Seconds that the service's clock is ahead."""
+    fault: str = ""
+    """The name of the fault that this is a step of."""
+
+
+class Lasting(NamedTuple):
+    """A fault that is on."""
+
+    number: int
+    service: str
+    step: Step
+    left: int | None
+    """How many requests it still hits; None: no end by count."""
+    until: float | None
+    """Monotonic seconds at which it ends; None: no end by time."""
 
 
 class Rule(NamedTuple):
@@ -53,8 +76,13 @@ class Rule(NamedTuple):
 class Script:
     """The pending steps and rules of the three services: ``"cms"``, ``"guance"``, ``"cloudwatch"``."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
         self._lock = threading.Lock()
+        self._lasting: list[Lasting] = []
+        self._numbers = itertools.count(1)
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when a lasting fault begins, hits, or ends by hand; set by ``app``."""
         self._steps: dict[str, deque[Step]] = defaultdict(deque)
         self._rules: dict[str, list[tuple[Rule, int | None]]] = defaultdict(list)
 
@@ -92,6 +120,36 @@ class Script:
         """The connection of the next *times* requests is cut instead of answering."""
         self._add(service, times, Step(handled=after_storing, cut=True))
 
+    # --- faults that last --------------------------------------------------------------------------------
+
+    def start(self, service: str, step: Step, *, count: int | None, seconds: float | None) -> Lasting:
+        """*step* hits the next *count* requests of *service*, and none after *seconds* (None: no such end).
+
+        Of two faults of one service the older one goes first. The queue of steps goes before both.
+        """
+        until = None if seconds is None else self._clock() + seconds
+        with self._lock:
+            lasting = Lasting(next(self._numbers), _known(service), step, count, until)
+            self._lasting.append(lasting)
+        self.on_change()
+        return lasting
+
+    def stop(self, number: int) -> bool:
+        """End the fault of that number; False if it isn't on."""
+        with self._lock:
+            kept = [lasting for lasting in self._lasting if lasting.number != number]
+            found = len(kept) < len(self._lasting)
+            self._lasting = kept
+        self.on_change()
+        return found
+
+    def lasting(self) -> list[tuple[Lasting, float | None]]:
+        """The faults that are on, oldest first, each with the seconds it still lasts."""
+        now = self._clock()
+        with self._lock:
+            self._forget_ended(now)
+            return [(one, None if one.until is None else one.until - now) for one in self._lasting]
+
     # --- rules -------------------------------------------------------------------------------------------
 
     def refuse(
@@ -118,14 +176,25 @@ class Script:
         with self._lock:
             self._steps.clear()
             self._rules.clear()
+            self._lasting.clear()
+        self.on_change()
 
     # --- for app -----------------------------------------------------------------------------------------
 
     def next_step(self, service: str) -> Step | None:
         """Take the step for this request, if there is one."""
         with self._lock:
-            steps = self._steps[service]
-            return steps.popleft() if steps else None
+            if self._steps[service]:
+                return self._steps[service].popleft()
+            self._forget_ended(self._clock())
+            lasting = next((one for one in self._lasting if one.service == service), None)
+            if lasting is None:
+                return None
+            if lasting.left is not None:
+                spent = lasting._replace(left=lasting.left - 1)
+                self._lasting[self._lasting.index(lasting)] = spent
+        self.on_change()
+        return lasting.step
 
     def whole_refusal(self, service: str, events: tuple[Accepted, ...]) -> Rule | None:
         """The rule that refuses the request of these *events*, if there is one; it is used up by one."""
@@ -139,6 +208,12 @@ class Script:
         """Code and message that fail this entry of a PutEvents request, if a rule says so."""
         rule = self._spend("cloudwatch", entry, whole=False)
         return None if rule is None else (rule.code, rule.message)
+
+    def _forget_ended(self, now: float) -> None:
+        """Called with the lock."""
+        self._lasting = [
+            one for one in self._lasting if one.left != 0 and (one.until is None or now < one.until)
+        ]
 
     def _spend(self, service: str, event: Mapping[str, Any], *, whole: bool) -> Rule | None:
         with self._lock:

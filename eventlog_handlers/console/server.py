@@ -43,6 +43,18 @@ class _Protocol(H11Protocol):
         self.transport.abort()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, which ends the pages' streams before it waits for connections to end."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(_configuration(console))
+        self._feed = console.feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._feed.close()
+        await super().shutdown(sockets)
+
+
 class LocalConsole(Console):
     """A Console that listens on loopback from a thread of its own. Also a context manager.
 
@@ -68,8 +80,9 @@ class LocalConsole(Console):
     def start(self) -> LocalConsole:
         """Bind and serve; the port answers when this returns. Raises OSError if it can't be had."""
         listener = listen(self._host, self._port)
+        self.feed.closed = False
         self._port = listener.getsockname()[1]
-        self._server = uvicorn.Server(_configuration(self))
+        self._server = _Server(self)
         self._thread = threading.Thread(
             target=self._run, args=(self._server, listener), name="eventlog-console", daemon=True
         )
@@ -126,7 +139,7 @@ def doors_of(host: str, *, names: Iterable[str] = (), token: str | None = None) 
 
 def serve(console: Console, *, listener: socket.socket) -> None:
     """Serve in the foreground until SIGINT or SIGTERM."""
-    asyncio.run(uvicorn.Server(_configuration(console)).serve(sockets=[listener]))
+    asyncio.run(_Server(console).serve(sockets=[listener]))
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -154,6 +167,7 @@ def _configuration(console: Console) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        date_header=False,  # each answer of a service has the date of its own clock
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,

@@ -1,24 +1,30 @@
 """What the stand-in remembers: requests, accepted events, refusals. SQLite, in memory unless given a file.
 
-Any thread may call anything. No HTTP, no judgement about events.
+Any thread may call anything. No HTTP, no judgement about events. What the page asks for stands in ``views``.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-import threading
-import weakref
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from eventlog_handlers.console.database import TABLES, Database, storable
 from eventlog_handlers.console.exchange import Accepted, Answer, Refused, Request
 from eventlog_handlers.console.json_text import json_text, strict_json
-from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.console.reading import facts_of, heading_of, problem_of
+from eventlog_handlers.console.records import (
+    SERVICES,
+    Exchange,
+    StoredEvent,
+    StoredRefusal,
+    StoredRequest,
+)
 
-SERVICES = ("cms", "guance", "cloudwatch")
+MOST_KEPT_BYTES = 64 * 1024 * 1024
+"""Of the bodies of requests and answers together; the oldest go first. Events themselves are all kept."""
+
 _OF_SERVICE = ":service IN ('', service)"  # none asked for: all of them
 
 
@@ -28,10 +34,8 @@ def _select(table: str, condition: str) -> dict[bool, str]:
     return {False: f"{query} LIMIT :limit", True: f"{query} DESC LIMIT :limit"}
 
 
-_EVENTS = _select(
-    "events",
-    f"id > :after AND {_OF_SERVICE} AND (title LIKE :title ESCAPE '\\' OR body LIKE :body ESCAPE '\\')",
-)
+MATCHES_TEXT = "(title LIKE :title ESCAPE '\\' OR body LIKE :body ESCAPE '\\')"
+_EVENTS = _select("events", f"id > :after AND {_OF_SERVICE} AND {MATCHES_TEXT}")
 _REFUSALS = _select("refusals", _OF_SERVICE)
 _REQUESTS = _select("requests", _OF_SERVICE)
 _COUNT_EVENTS = "SELECT count(*) FROM events WHERE :service IN ('', service)"
@@ -44,94 +48,23 @@ FROM (SELECT *, count(*) OVER (ORDER BY received RANGE 59.999999 PRECEDING) AS l
 _SUMMARY_COLUMNS = ("requests", "accepted", "bytes", "connections", "most_per_minute")
 _REFUSED_BY_CODE = "SELECT code, count(*) FROM refusals WHERE service = :service GROUP BY code ORDER BY code"
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS requests (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, service TEXT NOT NULL, received REAL NOT NULL,
-    method TEXT NOT NULL, path TEXT NOT NULL, user_agent TEXT NOT NULL, size INTEGER NOT NULL,
-    http_status INTEGER, accepted INTEGER NOT NULL, refused INTEGER NOT NULL, code TEXT NOT NULL,
-    connection INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, request INTEGER NOT NULL, service TEXT NOT NULL,
-    received REAL NOT NULL, time REAL, status TEXT NOT NULL, title TEXT NOT NULL,
-    body TEXT NOT NULL, stored TEXT NOT NULL, flags TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS refusals (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, request INTEGER NOT NULL, service TEXT NOT NULL,
-    received REAL NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, body TEXT NOT NULL);
-"""
-"""Columns stand in the order of the fields of StoredRequest, StoredEvent and StoredRefusal."""
-
-
-class StoredEvent(NamedTuple):
-    """An accepted event. *id* grows in the order of acceptance; times are seconds since the epoch."""
-
-    id: int
-    request: int
-    """Id of the request that brought it."""
-    service: str
-    received: float
-    time: float | None
-    """The event's own time."""
-    status: str
-    """critical, error, warning, ok, info, nodata, or "" where the event doesn't say."""
-    title: str
-    """EventName, title or DetailType."""
-    body: Mapping[str, Any]
-    """The event exactly as it was sent: EventInfo fields, Guance's body, or the PutEvents entry."""
-    stored: Mapping[str, Any]
-    """The event as the service hands it on; for CloudWatch the envelope a rule matches, detail parsed."""
-    flags: tuple[str, ...]
-    """What no document forbids but no client should do."""
-
-
-class StoredRefusal(NamedTuple):
-    """A refused request, or a refused entry of an accepted one."""
-
-    id: int
-    request: int
-    service: str
-    received: float
-    code: str
-    message: str
-    body: Any
-    """The event at fault where it is known, else None."""
-
-
-class StoredRequest(NamedTuple):
-    """One call of a service's API."""
-
-    id: int
-    service: str
-    received: float
-    method: str
-    path: str
-    user_agent: str
-    size: int
-    """Bytes of the body."""
-    http_status: int | None
-    """None where the connection was cut instead."""
-    accepted: int
-    """Events accepted out of it."""
-    refused: int
-    """1 for a request refused whole, else the entries refused."""
-    code: str
-    """The first refusal's code, or ""."""
-    connection: int
-    """Which connection brought it; numbers as they were opened."""
-
 
 class Store:
     """*path* is a file, which keeps what it holds, or None for memory. SettingsError if it can't be used."""
 
     def __init__(self, path: str | None = None) -> None:
-        self._lock = threading.Condition()  # guards the connection; notified after every request
-        try:
-            self._database = sqlite3.connect(
-                path or ":memory:", check_same_thread=False, isolation_level=None
-            )
-            weakref.finalize(self, self._database.close)  # whoever forgets close() gets no ResourceWarning
-            self._database.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise SettingsError(f"events can't be kept in {path}: {error}") from error
+        self.database = Database(path)
+        self.generation = 0
+        """How often everything was forgotten; a page that sees it change starts anew."""
+        self._listeners: list[Callable[[], None]] = []
+        ((self._kept_bytes,),) = self.database.rows(
+            "SELECT coalesce(sum(length(body) + length(answer)), 0) FROM exchanges"
+        )
+
+    def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call *listener*, from whatever thread, after every change; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
 
     def add(
         self,
@@ -142,11 +75,16 @@ class Store:
         received: float,
         connection: int,
         http_status: int | None,
+        uids: Iterable[str] = (),
+        fault: str = "",
     ) -> None:
-        """Remember one call, its events and its refusals, all or nothing."""
+        """Remember one call, its events and its refusals, all or nothing.
+
+        *uids* are the ids of the events it was meant to bring; *fault* is the fault on demand that it met.
+        """
         common = {"service": service, "received": received}
-        with self._lock, self._transaction():
-            number = self._insert(
+        with self.database.lock, self.database.transaction():
+            number = self.database.insert(
                 "requests",
                 common
                 | {
@@ -157,15 +95,19 @@ class Store:
                     "http_status": http_status,
                     "accepted": len(answer.accepted),
                     "refused": len(answer.refused),
-                    "code": answer.refused[0].code if answer.refused else "",
+                    "code": storable(answer.refused[0].code) if answer.refused else "",
                     "connection": connection,
+                    "fault": fault,
                 },
             )
             for event in answer.accepted:
-                self._insert("events", common | {"request": number} | _event_columns(event))
+                self.database.insert("events", common | {"request": number} | _event_columns(service, event))
             for refusal in answer.refused:
-                self._insert("refusals", common | {"request": number} | _refusal_columns(refusal))
-            self._lock.notify_all()
+                self.database.insert("refusals", common | {"request": number} | _refusal_columns(refusal))
+            for uid in uids:
+                self.database.insert("tries", {"uid": storable(uid), "request": number})
+            self._keep_bytes(number, request, answer)
+        self._changed()
 
     def events(
         self,
@@ -181,27 +123,32 @@ class Store:
         *text* is looked for in title and body, letter case ignored for ASCII; *after* is an id. With *limit*,
         the first so many of that order.
         """
-        # An absent filter matches everything; LIKE folds the case of ASCII.
-        filters = {
-            "after": after,
-            "title": f"%{_literal(_sqlite_text(text or ''))}%",
-            "body": f"%{_literal(json.dumps(text or '')[1:-1])}%",  # as it stands in the document
-        }
-        rows = self._list(_EVENTS[newest_first], service, limit, filters)
-        return [_event(row) for row in rows]
+        filters = {"after": after} | text_filter(text)
+        return [as_event(row) for row in self._list(_EVENTS[newest_first], service, limit, filters)]
 
     def refused(
         self, service: str | None = None, *, limit: int | None = None, newest_first: bool = False
     ) -> list[StoredRefusal]:
         """Refusals, oldest first unless asked otherwise."""
-        rows = self._list(_REFUSALS[newest_first], service, limit)
-        return [StoredRefusal._make((*row[:-1], strict_json(row[-1]))) for row in rows]
+        return [as_refusal(row) for row in self._list(_REFUSALS[newest_first], service, limit)]
 
     def requests(
         self, service: str | None = None, *, limit: int | None = None, newest_first: bool = False
     ) -> list[StoredRequest]:
         """Calls, oldest first unless asked otherwise."""
         return [StoredRequest(*row) for row in self._list(_REQUESTS[newest_first], service, limit)]
+
+    def exchange(self, request: int) -> Exchange | None:
+        """The bytes of a request and its answer; None where they are no longer kept."""
+        rows = self.database.rows(
+            "SELECT query, headers, body, answer_headers, answer FROM exchanges WHERE request = ?", (request,)
+        )
+        if not rows:
+            return None
+        ((query, headers, body, answer_headers, answer),) = rows
+        pairs = (tuple(map(tuple, json.loads(text))) for text in (headers, answer_headers))
+        sent, answered = pairs
+        return Exchange(query, sent, body, answered, answer)
 
     def stats(self) -> dict[str, dict[str, Any]]:
         """Per service: requests, accepted, bytes, connections, the most calls in 60 s, refused by code."""
@@ -211,11 +158,11 @@ class Store:
         """Wait until at least *count* events are there and return all; TimeoutError after *timeout* s."""
 
         def there() -> bool:
-            (found,) = self._database.execute(_COUNT_EVENTS, {"service": service or ""}).fetchone()
+            ((found,),) = self.database.rows(_COUNT_EVENTS, {"service": service or ""})
             return bool(found >= count)
 
-        with self._lock:
-            arrived = self._lock.wait_for(there, timeout)
+        with self.database.lock:
+            arrived = self.database.lock.wait_for(there, timeout)
         events = self.events(service)
         if arrived:
             return events
@@ -227,71 +174,102 @@ class Store:
 
     def clear(self) -> None:
         """Forget everything; ids go on, so that an ``after=`` of the page stays good."""
-        with self._lock, self._transaction():
-            for table in ("events", "refusals", "requests"):
-                self._database.execute(f"DELETE FROM {table}")  # noqa: S608 - constants
+        with self.database.lock, self.database.transaction():
+            for table in TABLES:
+                self.database.rows(f"DELETE FROM {table}")  # noqa: S608 - constants
+            self._kept_bytes = 0
+            self.generation += 1
+        self._changed()
 
     def close(self) -> None:
         """Give the file back. The store can't be used afterwards."""
-        with self._lock:
-            self._database.close()
+        self.database.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._database.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+    def _changed(self) -> None:
+        with self.database.lock:
+            self.database.lock.notify_all()
+        for listener in tuple(self._listeners):
+            listener()
 
-    def _insert(self, table: str, row: Mapping[str, Any]) -> int | None:
-        columns, marks = ", ".join(row), ", ".join(f":{name}" for name in row)
-        query = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
-        return self._database.execute(query, row).lastrowid
+    def _keep_bytes(self, number: int, request: Request, answer: Answer) -> None:
+        self.database.insert(
+            "exchanges",
+            {
+                "request": number,
+                "query": request.query,
+                "headers": json.dumps(request.headers),
+                "body": request.body,
+                "answer_headers": json.dumps(tuple(answer.headers.items())),
+                "answer": answer.body,
+            },
+        )
+        self._kept_bytes += len(request.body) + len(answer.body)
+        while self._kept_bytes > MOST_KEPT_BYTES:
+            ((oldest, size),) = self.database.rows(
+                "SELECT request, length(body) + length(answer) FROM exchanges ORDER BY request LIMIT 1"
+            )
+            self.database.rows("DELETE FROM exchanges WHERE request = ?", (oldest,))
+            self._kept_bytes -= size
 
     def _list(
         self, query: str, service: str | None, limit: int | None, filters: Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
         parameters = {"service": service or "", "limit": -1 if limit is None else limit, **(filters or {})}
-        with self._lock:
-            return self._database.execute(query, parameters).fetchall()
+        return self.database.rows(query, parameters)
 
     def _summary(self, service: str) -> dict[str, Any]:
-        with self._lock:
-            (row,) = self._database.execute(_SUMMARY, {"service": service})
-            refused = dict(self._database.execute(_REFUSED_BY_CODE, {"service": service}))
+        (row,) = self.database.rows(_SUMMARY, {"service": service})
+        refused = dict(self.database.rows(_REFUSED_BY_CODE, {"service": service}))
         return dict(zip(_SUMMARY_COLUMNS, row, strict=True)) | {"refused": refused}
 
 
-def _event(row: tuple[Any, ...]) -> StoredEvent:
-    *plain, body, stored, flags = row
-    return StoredEvent._make((*plain, strict_json(body), strict_json(stored), tuple(strict_json(flags))))
+def text_filter(text: str | None) -> dict[str, str]:
+    """The parameters of MATCHES_TEXT. An absent filter matches everything; LIKE folds the case of ASCII."""
+    return {
+        "title": f"%{_literal(storable(text or ''))}%",
+        "body": f"%{_literal(json.dumps(text or '')[1:-1])}%",  # as it stands in the document
+    }
 
 
-def _event_columns(event: Accepted) -> dict[str, Any]:
+def as_event(row: tuple[Any, ...]) -> StoredEvent:
+    """A row of the table."""
+    head, (body, stored, flags), tail = row[:7], row[7:10], row[10:]
+    read = (strict_json(body), strict_json(stored), tuple(strict_json(flags)))
+    return StoredEvent._make((*head, *read, *tail))
+
+
+def as_refusal(row: tuple[Any, ...]) -> StoredRefusal:
+    """A row of the table."""
+    *plain, body, signing = row
+    pair = strict_json(signing)
+    return StoredRefusal._make((*plain, strict_json(body), None if pair is None else tuple(pair)))
+
+
+def _event_columns(service: str, event: Accepted) -> dict[str, Any]:
+    facts = facts_of(service, event.body)
     return {
         "time": event.time,
         "status": event.status,
-        "title": _sqlite_text(event.title),
+        "title": storable(event.title),
         "body": json_text(event.body),
         "stored": json_text(event.stored),
         "flags": json_text(event.flags),
+        "uid": storable(facts.uid[:200]),
+        "problem": storable(problem_of(facts, event.title)),
+        "heading": storable(heading_of(facts, event.title)),
+        "logger": storable(facts.logger[:200]),
+        "exception": storable(facts.exception[:200]),
+        "times": facts.times,
     }
 
 
 def _refusal_columns(refusal: Refused) -> dict[str, str]:
     return {
-        "code": refusal.code,
-        "message": _sqlite_text(refusal.message),
+        "code": storable(refusal.code),
+        "message": storable(refusal.message),
         "body": json_text(refusal.body),
+        "signing": json_text(refusal.signing),
     }
-
-
-def _sqlite_text(text: str) -> str:
-    """SQLite takes no half of a surrogate pair; the documents beside it keep them escaped."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _literal(text: str) -> str:

@@ -391,7 +391,7 @@ def test_shows_what_was_signed_where_a_signature_is_wrong() -> None:
     (refused,) = answered(unsigned).refused
 
     assert refused.signing is not None
-    expected, received = (side.splitlines() for side in refused.signing)
+    expected, received = (side.splitlines() for side in refused.signing[:2])
     assert "x-amz-extra:1" in expected
     assert "x-amz-extra:1" not in received
     assert expected[-4] == received[-4] == "AWS4-HMAC-SHA256"

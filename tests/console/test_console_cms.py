@@ -245,7 +245,8 @@ def test_quotes_the_string_it_expected_under_v1() -> None:
 
     expected = f"POST&%2F&{encoded(canonical)}"
     assert json.loads(answer.body)["Message"].split(":")[1] == expected
-    assert answer.refused[0].signing == (expected, expected)
+    assert answer.refused[0].signing is not None
+    assert answer.refused[0].signing[:2] == (expected, expected)
 
 
 def test_shows_what_was_signed_under_v3() -> None:
@@ -254,7 +255,7 @@ def test_shows_what_was_signed_under_v3() -> None:
     (refused,) = CMS().answer(request, NOW).refused
 
     assert refused.signing is not None
-    expected, received = (side.splitlines() for side in refused.signing)
+    expected, received = (side.splitlines() for side in refused.signing[:2])
     assert f"content-type:{FORM}" in set(expected) - set(received)
     assert hashlib.sha256(request.body).hexdigest() in set(expected) - set(received)
 

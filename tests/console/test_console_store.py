@@ -48,6 +48,12 @@ def test_keeps_every_field() -> None:
         "body": {"title": "one"},
         "stored": {"title": "one"},
         "flags": ("odd",),
+        "uid": "",
+        "problem": event.problem,
+        "heading": "one",
+        "logger": "",
+        "exception": "",
+        "times": 1,
     }
     assert (refusal.request, refusal.code, refusal.message) == (request.id, "Bad", "too bad")
     assert refusal.body == {"x": [1, None]}

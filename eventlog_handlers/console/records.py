@@ -1,0 +1,92 @@
+"""What the console remembers, as values: an accepted event, a refusal, a request, and a request's bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+SERVICES = ("cms", "guance", "cloudwatch")
+NAMES = {"cms": "CMS", "guance": "Guance", "cloudwatch": "CloudWatch"}
+
+
+class StoredEvent(NamedTuple):
+    """An accepted event. *id* grows in the order of acceptance; times are seconds since the epoch."""
+
+    id: int
+    request: int
+    """Id of the request that brought it."""
+    service: str
+    received: float
+    time: float | None
+    """The event's own time."""
+    status: str
+    """critical, error, warning, ok, info, nodata, or "" where the event doesn't say."""
+    title: str
+    """EventName, title or DetailType."""
+    body: Mapping[str, Any]
+    """The event exactly as it was sent: EventInfo fields, Guance's body, or the PutEvents entry."""
+    stored: Mapping[str, Any]
+    """The event as the service hands it on; for CloudWatch the envelope a rule matches, detail parsed."""
+    flags: tuple[str, ...]
+    """What no document forbids but no client should do."""
+    uid: str
+    """The id its sender gave it, the same on every try; "" if it has none."""
+    problem: str
+    """Its fingerprint, or a hash that stands for one: the same for all events of one problem."""
+    heading: str
+    """The first line of its message, or its title."""
+    logger: str
+    exception: str
+    """The type that was raised; "" if none was."""
+    times: int
+    """How many occurrences it stands for; more than 1 where the handler folded repeats."""
+
+
+class StoredRefusal(NamedTuple):
+    """A refused request, or a refused entry of an accepted one."""
+
+    id: int
+    request: int
+    service: str
+    received: float
+    code: str
+    message: str
+    body: Any
+    """The event at fault where it is known, else None."""
+    signing: tuple[str, str, str] | None
+    """Where the signature was wrong: what the service signs, what the client did, and what that means."""
+
+
+class StoredRequest(NamedTuple):
+    """One call of a service's API."""
+
+    id: int
+    service: str
+    received: float
+    method: str
+    path: str
+    user_agent: str
+    size: int
+    """Bytes of the body, as far as it was read."""
+    http_status: int | None
+    """None where the connection was cut instead."""
+    accepted: int
+    """Events accepted out of it."""
+    refused: int
+    """1 for a request refused whole, else the entries refused."""
+    code: str
+    """The first refusal's code, or ""."""
+    connection: int
+    """Which connection brought it; numbers as they were opened."""
+    fault: str
+    """The fault on demand that it met, or ""."""
+
+
+class Exchange(NamedTuple):
+    """The bytes of a request and of its answer."""
+
+    query: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    answer_headers: tuple[tuple[str, str], ...]
+    answer: bytes

@@ -1,0 +1,32 @@
+"""Which stored events a rule would match, and why it would not match the others. Pure.
+
+One module per service's kind of rule. Each reads a rule from text, refuses with a RuleError what its service
+would refuse, and says of one event why it does not match; no reason means that it matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from eventlog_handlers.console.records import StoredEvent
+
+
+class RuleError(ValueError):
+    """The text is no rule of that kind; the message says what is wrong."""
+
+
+class Rule(NamedTuple):
+    """A rule that was read."""
+
+    service: str
+    """Whose events it looks at."""
+    why_not: Callable[[StoredEvent], list[str]]
+    """Why an event of that service does not match: sentences, none if it matches."""
+    summary: Callable[[Sequence[StoredEvent]], str]
+    """What the matching events, oldest first, do to the rule as a whole; "" where there is nothing to say."""
+
+
+def no_summary(events: Sequence[StoredEvent]) -> str:
+    """For rules that look at each event by itself."""
+    return ""

@@ -1,0 +1,88 @@
+// The line of filters: what is typed or chosen goes into the address, and from there to everything else.
+
+import { h } from "./dom.js";
+import { NAMES, STATUSES } from "./format.js";
+import { get } from "./net.js";
+import { go, here } from "./place.js";
+import { exportAddress } from "./lists.js";
+
+const TIMES = { "": "Any time", 300: "Last 5 minutes", 3600: "Last hour", 86400: "Last 24 hours" };
+const TYPING_MS = 150;
+const fits = { problems: true, events: true, refused: ["service"], requests: ["service"] };
+
+export class FilterLine {
+  constructor(form, { onClear }) {
+    this.form = form;
+    this.search = h("input", { type: "search", name: "q", placeholder: "Search titles and contents", "aria-label": "Search", autocomplete: "off" });
+    this.selects = {
+      service: this.select("service", "Service", "All services", NAMES),
+      status: this.select("status", "Status", "Any status", Object.fromEntries(STATUSES.map((name) => [name, name]))),
+      logger: this.select("logger", "Logger", "Any logger", {}),
+      exception: this.select("exception", "Exception", "Any exception", {}),
+      within: this.select("within", "Time", TIMES[""], Object.fromEntries(Object.entries(TIMES).filter(([seconds]) => seconds))),
+    };
+    this.export = h("a", { class: "quiet", download: "events.jsonl", title: "All events that match, a line of JSON each" }, "Export");
+    this.clear = h("button", { type: "button", class: "small danger", onclick: onClear }, "Clear all");
+    this.fold = h("button", { type: "button", class: "fold", "aria-expanded": "false", onclick: () => this.unfold() }, "Filters");
+    form.replaceChildren(this.search, this.fold, ...Object.values(this.selects), h("span", { class: "end chips" }, this.export, this.clear));
+    form.addEventListener("submit", (event) => event.preventDefault());
+    let timer;
+    this.search.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => this.change("q", this.search.value), TYPING_MS);
+    });
+  }
+
+  select(name, label, none, options) {
+    const select = h("select", { name, "aria-label": label }, h("option", { value: "" }, none), Object.entries(options).map(([value, text]) => h("option", { value }, text)));
+    select.addEventListener("change", () => this.change(name, select.value));
+    if (name === "logger" || name === "exception") select.addEventListener("pointerdown", () => this.renew());
+    return select;
+  }
+
+  // Only on a narrow screen are the filters folded.
+  unfold() {
+    const unfolded = this.form.classList.toggle("unfolded");
+    this.fold.setAttribute("aria-expanded", String(unfolded));
+  }
+
+  change(name, value) {
+    const filters = { ...here().filters, [name]: value };
+    if (name === "within") Object.assign(filters, { since: "", until: "" });
+    go({ filters, before: "" }, { replace: name === "q" });
+  }
+
+  // The loggers and exceptions there are by now.
+  async renew() {
+    const facets = await get("/api/facets").catch(() => null);
+    if (!facets) return;
+    for (const name of ["logger", "exception"]) {
+      const chosen = here().filters[name];
+      const values = [...new Set([...facets[name], chosen].filter(Boolean))].sort();
+      const select = this.selects[name];
+      const there = [...select.options].slice(1).map((option) => option.value);
+      if (there.join("\n") === values.join("\n")) continue;
+      select.replaceChildren(select.options[0], ...values.map((value) => h("option", { value }, value)));
+      select.value = chosen;
+    }
+  }
+
+  follow(place) {
+    const which = fits[place.view];
+    this.form.hidden = !which;
+    if (!which) return;
+    for (const [name, select] of Object.entries(this.selects)) {
+      const value = place.filters[name];
+      if (value && ![...select.options].some((option) => option.value === value)) select.append(h("option", { value }, value));
+      select.value = value;
+      select.classList.toggle("set", Boolean(value));
+      select.hidden = which !== true && !which.includes(name);
+    }
+    const set = Object.values(this.selects).filter((select) => !select.hidden && select.value).length;
+    this.fold.textContent = set ? `Filters (${set})` : "Filters";
+    if (document.activeElement !== this.search) this.search.value = place.filters.q;
+    this.search.hidden = which !== true;
+    this.export.hidden = which !== true;
+    this.export.href = exportAddress(place.filters);
+  }
+}

@@ -43,7 +43,7 @@ from eventlog_handlers.text.lazy_patterns import compile_all
 
 _getpid = os.getpid
 _pacers_lock = threading.Lock()
-_pacers: weakref.WeakValueDictionary[tuple[str, str, Secret], Pacer] = weakref.WeakValueDictionary()
+_pacers: weakref.WeakValueDictionary[tuple[str, str, Secret | str], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
@@ -78,6 +78,8 @@ class EventHandler(Handler):
         renderer = Renderer(pipeline, self_log)
         self._rehearsal = Rehearsal(make_sink) if pipeline.dry_run else None
         make_sink = self._rehearsal or make_sink
+        key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
+        self.destination = destination = destination._replace(key=key)
         pacer = _pacer(destination, pipeline)
         self._worker = Worker(
             type(self).__name__,
@@ -271,8 +273,7 @@ def _pacer(destination: Destination, pipeline: PipelineSettings) -> Member | Non
     """A part in the pacer of this destination: one for all handlers that share endpoint and key."""
     if pipeline.requests_per_second is None or not pipeline.needs_credentials:
         return None
-    key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
-    name = (destination.service, destination.endpoint, key)
+    name = (destination.service, destination.endpoint, destination.key)
     limit = Limit(pipeline.requests_per_second, pipeline.burst, pipeline.window)
     with _pacers_lock:
         pacer = _pacers.get(name)

@@ -16,9 +16,14 @@ from django.core.checks import CheckMessage, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from eventlog_handlers.configuration import configure
+from eventlog_handlers.django import commands
 from eventlog_handlers.errors import EventlogError
+from eventlog_handlers.listening import tree
+from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.switches import is_disabled
 
+_TWICE = "LOGGING and EVENTLOG each attach a {name} for the same destination, so it gets each record twice."
+_ONCE = "Take the handler out of LOGGING, or set EVENTLOG = None."
 _NO_DESTINATION = Warning(
     "eventlog_handlers.django is installed, but no destination is set, so it sends nothing.",
     hint="Set EVENTLOG (such as 'guance://cn1') or the environment variable EVENTLOG_DSN; "
@@ -34,7 +39,11 @@ class EventlogConfig(AppConfig):  # type: ignore[misc]  # Django has no annotati
     of the handler. Where it holds no DSN the environment variable EVENTLOG_DSN is taken. If that is missing
     too, nothing is attached and ``manage.py check`` warns (eventlog_handlers.W001): one settings file may
     serve places where nothing is to be sent. ``EVENTLOG = None`` switches it off, without the warning and
-    whatever EVENTLOG_DSN says. A wrong value raises ImproperlyConfigured.
+    whatever EVENTLOG_DSN says. A wrong value raises ImproperlyConfigured. Where LOGGING attaches a handler
+    for the same destination too, a line on stderr and ``manage.py check`` (eventlog_handlers.W002) say so.
+
+    Management commands that fail are events as well (``commands``), whichever of the two attaches the
+    handler.
     """
 
     name = "eventlog_handlers.django"
@@ -45,12 +54,15 @@ class EventlogConfig(AppConfig):  # type: ignore[misc]  # Django has no annotati
         """Attach the handler."""
         register(_check)
         wanted = _wanted()
-        if wanted is None or not _has_destination(wanted):
-            return
-        try:
-            configure(**wanted)
-        except (EventlogError, TypeError) as error:
-            raise ImproperlyConfigured(f"EVENTLOG: {error}") from error
+        if wanted is not None and _has_destination(wanted):
+            try:
+                configure(**wanted)
+            except (EventlogError, TypeError) as error:
+                raise ImproperlyConfigured(f"EVENTLOG: {error}") from error
+        if any(tree.is_ours(handler) for logger in tree.loggers() for handler in logger.handlers):
+            commands.report_failures()
+        for name in _sent_twice():
+            SelfLog("django").say(f"{_TWICE.format(name=name)} {_ONCE}")
 
 
 def _wanted() -> dict[str, Any] | None:
@@ -73,5 +85,24 @@ def _has_destination(wanted: Mapping[str, Any]) -> bool:
 
 
 def _check(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    twice = [
+        Warning(_TWICE.format(name=name), hint=_ONCE, id="eventlog_handlers.W002") for name in _sent_twice()
+    ]
     wanted = None if is_disabled(os.environ) else _wanted()
-    return [] if wanted is None or _has_destination(wanted) else [_NO_DESTINATION]
+    return twice if wanted is None or _has_destination(wanted) else [*twice, _NO_DESTINATION]
+
+
+def _sent_twice() -> list[str]:
+    """Names of the handlers' classes of which a logger has two for one destination."""
+    found = []
+    for logger in tree.loggers():
+        attached: list[Any] = []
+        for handler in logger.handlers:
+            attached += getattr(handler, "handlers", [handler]) if tree.is_ours(handler) else []
+        destinations = [getattr(handler, "destination", None) for handler in attached]
+        found += [
+            type(handler).__name__
+            for number, handler in enumerate(attached)
+            if destinations[number] is not None and destinations[number] in destinations[:number]
+        ]
+    return list(dict.fromkeys(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,118 @@ def test_none_switches_off_whatever_the_environment_says():
     done = manage("check", settings={**APPLICATION, "EVENTLOG": None}, EVENTLOG_DSN="guance://cn1")
 
     assert done.returncode == 0, done.stderr
+
+
+def test_switched_off_django_starts_without_a_key_and_without_a_warning():
+    """``migrate``, ``collectstatic`` and image builds have no key, and need none."""
+    for eventlog in ({}, {"EVENTLOG": "guance://cn1"}, {"LOGGING": LOGGING}):
+        done = manage("check", settings={**APPLICATION, **eventlog}, EVENTLOG_DISABLED="1")
+
+        assert done.returncode == 0, done.stderr
+        assert "eventlog_handlers" not in done.stderr
+
+
+def test_both_ways_of_attaching_at_once_are_warned_of(eventlog_console):
+    """Both have a handler for one destination: the check says so, and so does each start of a process."""
+    both = {**APPLICATION, "LOGGING": LOGGING, "EVENTLOG": "guance://cn1"}
+    elsewhere = {**both, "EVENTLOG": "cms://cn-hangzhou?group_id=7"}
+    keys = {
+        "DF_API_KEY": "wsak_test",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAItest",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s3cr3t",
+    }
+
+    warned = manage("check", settings=both, **keys)
+    silent = manage("check", settings=elsewhere, **keys)
+
+    words = "LOGGING and EVENTLOG each attach a GuanceHandler for the same destination"
+    assert f"(eventlog_handlers.W002) {words}" in warned.stderr
+    assert f"eventlog_handlers: django: {words}" in warned.stderr
+    assert "wsak_test" not in warned.stderr
+    assert "each attach" not in silent.stderr
+
+
+COMMAND = """
+from django.core.management.base import BaseCommand, CommandError
+
+class Command(BaseCommand):
+    def add_arguments(self, parser):
+        parser.add_argument("how")
+
+    def handle(self, *args, how, **options):
+        if how == "raise":
+            raise LookupError("no supplier")
+        if how == "refuse":
+            raise CommandError("supplier is closed")
+        if how == "inner":
+            from django.core.management import call_command
+            try:
+                call_command("restock", "raise")
+            except LookupError:
+                self.stdout.write("mended")
+"""
+
+
+@pytest.fixture
+def restock(tmp_path):
+    """An application with the management command ``restock``, and what makes it importable."""
+    home = tmp_path / "shelf" / "management" / "commands"
+    home.mkdir(parents=True)
+    for package in (tmp_path / "shelf", home.parent, home):
+        (package / "__init__.py").write_text("")
+    (home / "restock.py").write_text(COMMAND)
+    python_path = environment()["PYTHONPATH"]
+
+    def run(console, *arguments, **settings):
+        applications = ["shelf", *APPLICATION["INSTALLED_APPS"]]
+        return manage(
+            "restock",
+            *arguments,
+            settings={"INSTALLED_APPS": applications, **settings},
+            EVENTLOG_CONSOLE=console.url,
+            PYTHONPATH=f"{tmp_path}{os.pathsep}{python_path}",
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("way", ["EVENTLOG", "LOGGING"])
+@pytest.mark.parametrize(
+    ("how", "kind", "code", "printed"),
+    [
+        ("raise", "LookupError", 1, "LookupError: no supplier"),
+        ("refuse", "CommandError", 1, "supplier is closed"),
+    ],
+)
+def test_a_management_command_that_raises_is_one_event(
+    eventlog_console, restock, way, how, kind, code, printed
+):
+    """As a cron job runs it; what is printed and the exit code are Django's."""
+    guance = {**LOGGING, "root": {"handlers": ["guance"]}}
+    done = restock(eventlog_console, how, **{way: "guance://cn1" if way == "EVENTLOG" else guance})
+
+    assert done.returncode == code
+    assert printed in done.stderr
+    (event,) = eventlog_console.events("guance")
+    assert event.title == "management command restock failed"
+    assert (event.stored["exc_type"].rpartition(".")[2], event.stored["command"]) == (kind, "restock")
+
+
+@pytest.mark.parametrize("how", ["fine", "inner"])
+def test_a_management_command_that_ends_well_is_no_event(eventlog_console, restock, how):
+    """Nor is what it calls, catches and mends."""
+    done = restock(eventlog_console, how, EVENTLOG="guance://cn1")
+
+    assert done.returncode == 0, done.stderr
+    assert eventlog_console.events() == []
+
+
+def test_wrong_arguments_of_a_management_command_are_no_event(eventlog_console, restock):
+    """A typing mistake at a terminal calls nobody at night."""
+    done = restock(eventlog_console, EVENTLOG="guance://cn1")
+
+    assert done.returncode == 2
+    assert eventlog_console.events() == []
 
 
 def test_the_package_can_be_imported_without_django():

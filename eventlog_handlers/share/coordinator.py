@@ -62,6 +62,7 @@ class StoreCoordinator:
         """Summaries that this process tells."""
         self._renew_at = self._scan_at = self._members_at = float("-inf")
         self._living = (1, 0)
+        self._alone_mark = float("-inf")
 
     @property
     def scope(self) -> str:
@@ -81,6 +82,7 @@ class StoreCoordinator:
             return Place(0.0, True, self._clock())
         with store.locked(TAKE_PATIENCE_SECONDS):
             now = self._clock()
+            self._alone_mark = store.alone_mark()
             state = store.pace()
             if must:  # it goes now, whatever the rule says; later ones wait
                 moments, state = [now], pace.after(state, limits, now)
@@ -323,20 +325,16 @@ class StoreCoordinator:
         for _, period in self._allowances.limits:
             self.store.put_spending(period, other.store.spending(period))
 
-    def fill(self, until: float) -> None:
-        """Give all places away, up to the moment *until*."""
-        limits = self._limits
-        if limits is not None and isinstance(self.store, MemoryStore):
-            count = limits.window[0] if limits.window else 1
-            full_at = until + limits.burst / limits.rate
-            self.store.replace_history(pace.Pace(full_at=full_at, taken=count), [until] * count)
-
     def seed_into(self, guard: StoreCoordinator) -> None:
         """Give *guard* this state: a store can be read without its lock."""
         guard.seed(self)
 
     def alone_mark(self) -> float:
-        """When a member last took a place without this store."""
+        """When a member last took a place without this store, as of the last ``take``."""
+        return self._alone_mark
+
+    def read_alone_mark(self) -> float:
+        """The same as of now, without the lock."""
         return self.store.alone_mark()
 
     def mark_alone(self, now: float) -> None:

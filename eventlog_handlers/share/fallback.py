@@ -66,7 +66,10 @@ class SharedCoordinator(AloneCoordinator, Protocol):
         """Give *guard* what can be read without an answer."""
 
     def alone_mark(self) -> float:
-        """When a member last took a place alone."""
+        """When a member last took a place alone, as of the last ``take``."""
+
+    def read_alone_mark(self) -> float:
+        """The same as of now, as far as it can be told without an answer."""
 
     def mark_alone(self, now: float) -> None:
         """Note that this one does."""
@@ -119,7 +122,7 @@ class Fallback:
         self._living = (1, 0)
         self._here_at = float("-inf")
         """When others last saw this process as a member."""
-        self._count_at = float("-inf")
+        self._count_at = self._silent_until = float("-inf")
         self._own: dict[str, None] = {}
         """Ids of summaries that come from *alone*."""
         self._untold: deque[Telling] = deque(maxlen=_UNTOLD)
@@ -144,30 +147,37 @@ class Fallback:
             self._count_members()
             with contextlib.suppress(CoordinatorError):
                 self._shared.mark_alone(self._clock())
+            if not must and (wait := self._silent_until - self._clock()) > 0:
+                return Place(wait, False)
             members, own = self._living
             # A host is one of *members* scopes; a process may itself stand for *places* of them.
             return self._alone.take(must=must, places=members * places, rank=own + members * rank)
 
     def _take_shared(self, must: bool, places: int, rank: int) -> Place | None:
         """The shared coordinator's answer; None if this process decides alone."""
-        try:
-            agrees = self._agrees()
-            if agrees or self._alone_since is not None:
-                self._count_members()
-            members, own = self._living if agrees else (1, 0)
-            if not must and (wait := self._guard.wait(places=members, rank=own)) > 0:
+        agrees = self._clock() < self._agree_until
+        members, own = (1, 0)
+        if agrees or self._alone_since is not None:
+            self._count_members()
+            members, own = self._living
+            wait = max(self._guard.wait(places=members, rank=own), self._silent_until - self._clock())
+            if wait > 0 and not must:
                 return Place(wait, False)
+        try:
             place = self._shared.take(must=must, places=places, rank=rank)
             self._living = self._shared.living()
-            self._here_at = self._clock()
         except CoordinatorError as error:
             return None if self._failed(error) or must else Place(BUSY_SECONDS, False)
         self._answered()
-        if place.is_taken:
-            self._guard.take(must=True, places=members, rank=own)
-        return place
+        if self._must_agree() and not agrees and not must:
+            return Place(0.0, False)  # asked again at once, and then for all members
+        self._here_at = self._clock()
+        if not place.is_taken:
+            return place
+        allowed = self._guard.take(must=must or agrees, places=members, rank=own)
+        return place if allowed.is_taken else allowed
 
-    def _agrees(self) -> bool:
+    def _must_agree(self) -> bool:
         """Whether some process took places alone within the last window, so that this one counts for all."""
         now, until = self._clock(), self._shared.alone_mark() + self._window
         if until > self._agree_until:
@@ -177,26 +187,28 @@ class Fallback:
         return now < self._agree_until
 
     def _begin(self) -> None:
-        """The guard begins with everybody's places, as far as they can be read.
+        """The guard begins with everybody's places, as far as they can be read."""
+        with contextlib.suppress(CoordinatorError):
+            self._shared.seed_into(self._guard)
+        self._count_at = self._clock()
+        self._count_members()
+
+    def _count_members(self) -> None:
+        """Count anew who decides alone, and be counted.
 
         A process that has just started, or was quiet for long, may find others that have decided alone for
         some time without counting it. It lets one window pass, and the time they take to count it.
         """
         now = self._clock()
-        is_new = now - self._here_at >= MEMBER_SECONDS - 1.0
+        if now < self._count_at:
+            return
         with contextlib.suppress(CoordinatorError):
-            self._shared.seed_into(self._guard)
-            if is_new and now - self._shared.alone_mark() < self._window:
-                self._guard.fill(now + 2 * _COUNT_SECONDS)
-        self._count_at = now
-        self._count_members()
-
-    def _count_members(self) -> None:
-        now = self._clock()
-        if now >= self._count_at:
-            with contextlib.suppress(CoordinatorError):
-                self._living = self._shared.last_living()
-            self._count_at = now + _COUNT_SECONDS
+            is_new = now - self._here_at >= MEMBER_SECONDS - 1.0
+            if is_new and now - self._shared.read_alone_mark() < self._window:
+                self._silent_until = now + self._window + 2 * _COUNT_SECONDS
+            self._living = self._shared.last_living()
+            self._here_at = now
+        self._count_at = now + _COUNT_SECONDS
 
     def throttled(self, retry_after: float | None = None) -> None:
         """Slow down: everybody that can be told."""

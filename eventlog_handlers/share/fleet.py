@@ -256,6 +256,10 @@ class FleetCoordinator:
         """Nobody can note it where the others would see it."""
         return float("-inf")
 
+    def read_alone_mark(self) -> float:
+        """See ``alone_mark``."""
+        return float("-inf")
+
     def mark_alone(self, now: float) -> None:
         """See ``alone_mark``."""
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 from eventlog_handlers.share.allowance import Spending
 from eventlog_handlers.share.contract import (
     MAX_WINDOW_PLACES,
     MEMBER_SECONDS,
-    BusyError,
     Member,
 )
 from eventlog_handlers.share.pace import Pace
@@ -44,15 +44,9 @@ class MemoryStore:
         self._shared = shared or Shared()
         self.member = os.urandom(8)
 
-    @contextlib.contextmanager
-    def locked(self, patience_seconds: float) -> Iterator[None]:
-        """Hold the lock. Threads of one process do not stop inside it, so the wait may be a long one."""
-        if not self._shared.lock.acquire(timeout=max(patience_seconds, 1.0)):
-            raise BusyError("another thread holds the lock")
-        try:
-            yield
-        finally:
-            self._shared.lock.release()
+    def locked(self, patience_seconds: float) -> AbstractContextManager[Any]:
+        """Hold the lock. It is waited for: threads of one process do not stop inside it."""
+        return self._shared.lock
 
     def pace(self) -> Pace:
         """The rate limit's state."""

@@ -53,8 +53,9 @@ def earliest(pace: Pace, limits: Limits, oldest: float | None, now: float) -> fl
 
 def after(pace: Pace, limits: Limits, at: float) -> Pace:
     """*pace* when a place at the moment *at* has been given."""
-    full_at = max(pace.full_at, at) + _interval(pace, limits)
-    return pace._replace(full_at=full_at, taken=pace.taken + 1)
+    full_at, taken, not_before, slowdown = pace  # not _replace, which is slow: this is each take's path
+    full_at = (full_at if full_at > at else at) + 1 / (limits.rate * slowdown)
+    return Pace(full_at, taken + 1, not_before, slowdown)
 
 
 def several(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 from eventlog_handlers.share.allowance import Spending
 from eventlog_handlers.share.contract import Member
@@ -23,7 +23,7 @@ class Store(Protocol):
     member: bytes
     """This process's id, 8 bytes; another one after a fork."""
 
-    def locked(self, patience_seconds: float) -> AbstractContextManager[None]:
+    def locked(self, patience_seconds: float) -> AbstractContextManager[Any]:
         """Hold the lock for a block. Raises BusyError after *patience_seconds*, UnavailableError."""
 
     def pace(self) -> Pace:

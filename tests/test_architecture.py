@@ -59,7 +59,7 @@ ONLY_IN = {
     "django": {"django"},
 }
 AT_THE_RIM = {"transport", "services"}
-IMPORTED_LATE = {"transport/network"}
+IMPORTED_LATE = {"transport/network", "transport/kept"}
 """Themselves imported on first use, so that they need not import anything later."""
 THREADS_IN = {"process/start_thread", "console"}
 

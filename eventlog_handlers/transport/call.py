@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 here = threading.local()
 """``here.call`` is the Call that this thread makes: ``post`` sets it, the sockets below requests read it."""
@@ -33,6 +34,8 @@ class Call:
         """The connection had carried another request before."""
         self.has_sent = False
         """Some byte of the request may have left; those of a CONNECT to a proxy do not count."""
+        self.pool: Any = None
+        """What keeps the connection it went over."""
         self.is_sent_whole = True
         """No send was broken off. A service can't have acted on a request that did not leave whole."""
 

@@ -14,7 +14,7 @@ headers, so none of them is chained.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -79,6 +79,8 @@ class HttpClient:
         self._adapters: dict[str, HTTPAdapter] = {}
         """None or one. In a dict, whose ``setdefault`` is one indivisible step, with the GIL or without."""
         self._routes: dict[str, Route] = {}
+        self._pools: dict[str, Any] = {}
+        """By URL, what keeps its connections; none where a proxy is between."""
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
         """Send *body* and give the answer back, within *timeout* seconds in all (name resolution excepted).
@@ -99,7 +101,7 @@ class HttpClient:
     def close(self) -> None:
         """Drop the kept connections and forget proxies and trust; a later post starts anew."""
         adapter = self._adapters.pop(_KEPT, None)
-        self._routes = {}
+        self._routes, self._pools = {}, {}
         if adapter is not None:
             adapter.close()
 
@@ -119,10 +121,14 @@ class HttpClient:
         try:
             adapter = self._adapters.get(_KEPT) or self._connected(network)
             route = self._routes.get(url) or self._find_route(network, url)
-            request = network.prepared(
-                route.url, {**_HEADERS, "Content-Length": str(len(body)), **headers}, body
-            )
             call.seconds(0.0)
+            every = {**_HEADERS, "Content-Length": str(len(body)), **headers}
+            pool = None if call.fresh else self._pools.get(url)
+            if pool is not None and network.kept.is_unwatched():
+                read = network.kept.exchange(pool, route.url, every, body, call, MAX_ANSWER_BYTES)
+                if read is not None:
+                    return Answer(read.status, read.headers, read.body[:MAX_ANSWER_BYTES])
+            request = network.prepared(route.url, every, body)
             response = adapter.send(
                 request,
                 stream=True,
@@ -130,7 +136,10 @@ class HttpClient:
                 verify=route.verify,
                 proxies=route.proxies,
             )
-            return _read(response.status_code, response.raw)
+            answer = _read(response.status_code, response.raw)
+            if not route.proxies:
+                self._pools[url] = call.pool
+            return answer
         except SinkError:
             raise
         except Exception as error:  # requests lets a plain OSError through, and more
@@ -158,14 +167,14 @@ class HttpClient:
     def _find_route(self, network: Any, url: str) -> Route:
         found: Route = network.find_route(url, self._proxies, self._ca_bundle)
         if len(self._routes) >= _MAX_ROUTES:  # URLs vary: forget them rather than grow
-            self._routes = {}
+            self._routes, self._pools = {}, {}
         self._routes[url] = found
         return found
 
 
 def _read(status: int, raw: Any) -> Answer:
     """Read the answer's body, and leave the connection to the next post only if nothing is left on it."""
-    headers = {name.lower(): value for name, value in raw.headers.items()}
+    headers = by_name(raw.headers.items())
     try:
         body: bytes = raw.read(MAX_ANSWER_BYTES + 1, decode_content=False)
         length = headers.get("content-length", "")
@@ -180,3 +189,12 @@ def _read(status: int, raw: Any) -> Answer:
     else:
         raw.release_conn()
     return Answer(status, headers, body[:MAX_ANSWER_BYTES])
+
+
+def by_name(fields: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Header fields by lower-case name; the values of a repeated one are joined by ", "."""
+    headers: dict[str, str] = {}
+    for name, text in fields:
+        key, value = name.lower(), text.strip()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers

@@ -28,6 +28,7 @@ from requests.utils import get_environ_proxies
 
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.text.loopback import is_loopback
+from eventlog_handlers.transport import kept  # noqa: F401 - what client uses from the second call on
 from eventlog_handlers.transport.call import Call
 from eventlog_handlers.transport.timed_urllib3 import timed
 

@@ -135,7 +135,9 @@ class _TimedPool:
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
-            conn.idle_since = here.call.clock()
+            call: Call = here.call
+            conn.idle_since = call.clock()
+            call.pool = self
         super()._put_conn(conn)  # type: ignore[misc]
 
 

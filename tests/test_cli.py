@@ -210,7 +210,7 @@ def test_the_demo_needs_nothing_and_shows_everything() -> None:
 
     assert (run.returncode, run.stderr) == (0, "")
     assert "Everything arrived." in run.stdout
-    for service in ("CMS", "Guance", "CloudWatch"):
+    for service in ("CMS", "Guance", "CloudWatch Events"):
         assert re.search(
             rf"{service} +{demo.LOG_CALLS} +0 +1 critical, 2 error, 1 warning, 1 info", run.stdout
         )

@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from eventlog_handlers.console import cloudwatch, cms
 from eventlog_handlers.console.admission import COOKIE, Doors, denied, token_in_address
 from eventlog_handlers.console.api import Api
 from eventlog_handlers.console.api import answer as answer_json
@@ -27,12 +26,11 @@ from eventlog_handlers.console.exchange import Answer, Refused, Request, Service
 from eventlog_handlers.console.faults import Fault, checked, step_of
 from eventlog_handlers.console.feed import Feed
 from eventlog_handlers.console.guance import Guance
-from eventlog_handlers.console.records import StoredEvent, StoredRefusal, StoredRequest
+from eventlog_handlers.console.records import SERVICES, StoredEvent, StoredRefusal, StoredRequest
 from eventlog_handlers.console.script import Script, Step
 from eventlog_handlers.console.sent import uids_of
 from eventlog_handlers.console.store import Store
-
-_GUANCE_PREFIX = "/api/v1/"
+from eventlog_handlers.services import registry
 
 
 class Wire(Protocol):
@@ -78,6 +76,10 @@ class Console:
     def _found_services(self) -> None:
         self.cms, self.guance = CMS(), Guance()
         self.cloudwatch = CloudWatch(fail_entry=self.script.entry_failure)
+        self._services: dict[str, Service] = {
+            name: getattr(self, name, None) or registry.SERVICES[name].stand_in_module().stand_in(self.script)
+            for name in SERVICES
+        }
 
     def relax(self) -> None:
         """Lift the quotas and don't compare clocks: for tests, which are fast and may freeze time."""
@@ -148,7 +150,7 @@ class Console:
 
     def _most_bytes(self) -> int:
         """Of a body: what the most generous service takes."""
-        return max(service.max_body_bytes for service in (self.cms, self.guance, self.cloudwatch))
+        return max(service.max_body_bytes for service in self._services.values())
 
     async def _response(self, request: Request, scope: Scope) -> Response | None:
         """None where the connection was cut instead."""
@@ -187,11 +189,11 @@ class Console:
 
     def _judged(self, name: str, request: Request, step: Step) -> Answer:
         now = self._clock()
-        service: Service = getattr(self, name)
+        service: Service = getattr(self, name, self._services[name])  # tests put others in place
         if step.throttled:
             return service.throttled(now)
         if step.failed:
-            return service.refusal(500, *_INTERNAL_ERROR[name])
+            return service.refusal(500, *_INTERNAL_ERROR.get(name, _ANY_ERROR))
         if not step.handled:
             return Answer(0, {}, b"", refused=(Refused("scripted", "answered by the script"),))
         if step.half:
@@ -218,6 +220,7 @@ class Console:
         )
 
 
+_ANY_ERROR = ("InternalError", "An internal error occurred.")
 _INTERNAL_ERROR = {
     "cms": ("InternalError", "The request processing has failed due to some unknown error."),
     "guance": ("ft.EmuInternalError", "internal error"),
@@ -280,13 +283,8 @@ async def _body(receive: Receive, most_bytes: int) -> bytes | None:
 
 def _service_of(request: Request) -> str | None:
     """Which service *request* is for, or None: path, headers and parameters leave no doubt."""
-    if request.path.startswith(_GUANCE_PREFIX):
-        return "guance"
-    if request.path != "/":
-        return None
-    if cloudwatch.is_call(request):
-        return "cloudwatch"
-    return "cms" if cms.is_call(request) else None
+    services = (registry.SERVICES[name] for name in SERVICES)
+    return next((row.scheme for row in services if row.stand_in_module().is_call(request)), None)
 
 
 def _with_cookie(token: str) -> Response:

@@ -216,7 +216,7 @@ _BAD_SIGNATURE = "InvalidSignatureException"
 
 def is_call(request: Request) -> bool:
     """Whether *request* speaks the JSON protocol of AWS at all."""
-    return request.header("x-amz-target") is not None
+    return request.path == "/" and request.header("x-amz-target") is not None
 
 
 def entry_size(entry: Mapping[str, Any]) -> int:

@@ -218,6 +218,8 @@ _THROTTLED = (400, "Throttling.User", "Request was denied due to user flow contr
 
 def is_call(request: Request) -> bool:
     """Whether *request* speaks this protocol at all, in either signature's way."""
+    if request.path != "/" or request.header("x-amz-target") is not None:
+        return False
     return (
         request.header("x-acs-action") is not None
         or any(name == "Action" for name, _ in query_of(request))

@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import eventlog_handlers
-from eventlog_handlers.console.records import NAMES, SERVICES, StoredEvent
+from eventlog_handlers.console.records import SERVICES, StoredEvent
 from eventlog_handlers.console.server import LocalConsole
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.process import notices
+from eventlog_handlers.services import registry
 
 LOG_CALLS = 5
 _FLUSH_SECONDS = 20.0
@@ -150,7 +151,7 @@ def _table(console: LocalConsole) -> list[str]:
         events, refusals = console.events(service), console.refused(service)
         first, *rest = _titles(events) or [""]
         counts = (str(len(events)), str(len(refusals)))
-        rows.append((NAMES[service], *counts, _statuses(events), first))
+        rows.append((registry.SERVICES[service].title, *counts, _statuses(events), first))
         rows += [("", "", "", "", title) for title in rest]
         rows += [("", "", "", "refused:", f"{refusal.code} {refusal.message}") for refusal in refusals]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -79,7 +79,13 @@ class Answer(NamedTuple):
 
 
 class Service(Protocol):
-    """One stand-in. It keeps what a service must remember (nonces, call times), and no event."""
+    """One stand-in. It keeps what a service must remember (nonces, call times), and no event.
+
+    Its module has ``is_call(request)``, whether a request is for this service at all, and unless it is one of
+    the three that ``app`` makes, ``stand_in(script)``, which makes it.
+    """
+
+    max_body_bytes: int
 
     def answer(self, request: Request, now: float) -> Answer:
         """Judge *request*, received at *now* (wall time, seconds since the epoch)."""

@@ -44,6 +44,11 @@ _WORKSPACE_LIMIT = (
 _FIRST_PLAUSIBLE_MS = 1_000_000_000_000  # 2001: what is below was meant in seconds
 
 
+def is_call(request: Request) -> bool:
+    """Whether *request* is for Guance's open API at all."""
+    return request.path.startswith("/api/v1/")
+
+
 class _RefusedError(Exception):
     def __init__(self, status: int, code: str, message: str) -> None:
         self.refusal = (status, code, message)

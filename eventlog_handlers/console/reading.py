@@ -49,7 +49,7 @@ def facts_of(service: str, body: Any) -> Facts:
     if not isinstance(body, Mapping):
         return Facts()
     readers = {"cms": _of_cms, "guance": _of_guance, "cloudwatch": _of_cloudwatch}
-    return readers[service](body)
+    return readers[service](body) if service in readers else Facts()
 
 
 def problem_of(facts: Facts, title: str) -> str:

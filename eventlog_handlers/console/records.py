@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-SERVICES = ("cms", "guance", "cloudwatch")
-NAMES = {"cms": "CMS", "guance": "Guance", "cloudwatch": "CloudWatch"}
+from eventlog_handlers.services import registry
+
+
+class _Services(Sequence[str]):
+    """The services that have a stand-in, as the registry lists them at the moment of the question."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return [service.scheme for service in registry.SERVICES.values() if service.stand_in][index]
+
+    def __len__(self) -> int:
+        return len(self[:])
+
+
+SERVICES = _Services()
 
 
 class StoredEvent(NamedTuple):

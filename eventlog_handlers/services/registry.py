@@ -36,7 +36,7 @@ class Service(NamedTuple):
     handler: str
     """The name of its class in ``<home>.handler``."""
     stand_in: str | None = None
-    """Module of the console's stand-in, with ``stand_in(script)`` and ``is_call(request)``; None: none."""
+    """Module of the console's stand-in (``console.exchange.Service``); None: it has none."""
     has_cost: bool = False
     """Whether ``<home>.cost`` is there."""
     has_alarm: bool = False
@@ -78,6 +78,10 @@ class Service(NamedTuple):
     def alarm(self) -> Any:
         """The module with ``FORMS`` and ``alarm``; only where ``has_alarm``."""
         return self._module("alarm")
+
+    def stand_in_module(self) -> Any:
+        """The stand-in's module; only where there is one."""
+        return importlib.import_module(str(self.stand_in))
 
     def _module(self, name: str) -> Any:
         return importlib.import_module(f"{self.home}.{name}")

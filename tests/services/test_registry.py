@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
 import eventlog_handlers
 from eventlog_handlers import cli, configuration, configure, flush, stats
+from eventlog_handlers.console.server import LocalConsole
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
@@ -64,12 +68,41 @@ from eventlog_handlers.services.cost import Cost
 COST = Cost(lambda event: Payload(event.id, event.message, 100), 3, 100_000, 1_000, 2.0, "2 calls/s", False)
 """
 
+STAND_IN = """
+import json
+
+from eventlog_handlers.console.exchange import Accepted, Answer, Refused
+
+
+class Acme:
+    max_body_bytes = 1_000
+
+    def answer(self, request, now):
+        sent = json.loads(request.body)
+        return Answer(200, {}, b"{}", accepted=(Accepted(sent["title"], "error", now, sent, sent),))
+
+    def throttled(self, now):
+        return self.refusal(429, "TooFast", "too fast")
+
+    def refusal(self, status, code, message):
+        return Answer(status, {}, message.encode(), refused=(Refused(code, message),))
+
+
+def stand_in(script):
+    return Acme()
+
+
+def is_call(request):
+    return request.path == "/acme"
+"""
+
 ROW = Service(
     "acme",
     "Acme",
     host_option="shelf",
     home="acme_events",
     handler="AcmeHandler",
+    stand_in="acme_events.console",
     has_cost=True,
     aliases=("acme-events",),
     short_names={"s": "service"},
@@ -81,7 +114,8 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package on the path, its row in the registry."""
     home = tmp_path / "acme_events"
     home.mkdir()
-    for name, text in {"__init__": "", "options": OPTIONS, "handler": HANDLER, "cost": COST}.items():
+    texts = {"options": OPTIONS, "handler": HANDLER, "cost": COST, "console": STAND_IN, "__init__": ""}
+    for name, text in texts.items():
         (home / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(configuration, "_configured", {})
@@ -168,6 +202,30 @@ def test_a_fourth_service_can_be_estimated(acme, tmp_path, capsys):
     assert "Guance" not in named
     assert "Acme" in everything
     assert "Guance" in everything
+
+
+def test_a_fourth_service_has_its_stand_in_beside_the_others(acme):
+    """At the same port: it is told by its path, obeys the script, and what it takes is stored and listed."""
+
+    def post(title: str) -> int:
+        body = json.dumps({"title": title}).encode()
+        try:
+            with urlopen(Request(f"{console.url}/acme", body), timeout=30) as answer:  # loopback
+                return answer.status
+        except HTTPError as error:
+            return error.code
+
+    with LocalConsole() as console:
+        console.script.throttle("acme")
+        answers = [post("one"), post("two")]
+        with urlopen(f"{console.url}/api/events?service=acme", timeout=30) as answer:
+            listed = json.load(answer)
+        stats = console.stats()
+
+    assert answers == [429, 200]
+    assert [event.title for event in console.events("acme")] == ["two"]
+    assert [event["title"] for event in listed["events"]] == ["two"]
+    assert (stats["acme"]["accepted"], stats["cms"]["requests"]) == (1, 0)
 
 
 def test_eventbridge_is_cloudwatch_events():

@@ -101,6 +101,12 @@ BACKEND = [
     Row("B25", "malformed HTTP", "transient", "– / D"),
     Row("B26", "outages of hours, flapping", "resumes with jitter; the severe first", "– up to the caps / –"),
     Row("B27", "the proxy refuses or dies", "as B1 or B13; its password is never printed", "– / –"),
+    Row(
+        "B28",
+        "every event is refused with one code",
+        "a setting is wrong: held, said, probed with one event; goes on by itself",
+        "one event, where they come alone / –",
+    ),
 ]
 
 PROCESS = [

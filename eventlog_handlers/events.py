@@ -6,7 +6,7 @@ Named tuples rather than dataclasses: one is made per record, and making one cos
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -35,13 +35,6 @@ class Code(NamedTuple):
     line: int
     function: str
     module: str
-
-
-_TEXTS = (
-    "id", "level_name", "status", "logger", "message", "template", "fingerprint", "stack", "thread_name",
-    "host", "service",
-)  # fmt: skip
-_NUMBERS = ("time", "level", "thread_id", "process_id", "count")
 
 
 class Event(NamedTuple):
@@ -92,14 +85,8 @@ class Event(NamedTuple):
     """What was wrong with the log call and had to be degraded, in words."""
 
     def misfits(self) -> list[str]:
-        """Names of fields whose value is of no type that can be sent: a hook may put in anything."""
-        kinds = (
-            (_TEXTS, str),
-            (_NUMBERS, (int, float)),
-            (("code",), Code),
-            (("attributes", "tags"), Mapping),
-        )
-        return [name for names, kind in kinds for name in names if not isinstance(getattr(self, name), kind)]
+        """Names of fields whose value can't be sent: a hook may put in anything, cycles and bad depth too."""
+        return [name for name, fits in _FITS if not fits(getattr(self, name))]
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists; ``from_json`` gives an equal event back, also after ``json.loads``."""
@@ -128,6 +115,99 @@ class Event(NamedTuple):
         resources = known.get("resources")
         known["resources"] = None if resources is None else tuple(resources)
         return cls(**known)
+
+
+MAX_DEPTH = 64
+MAX_VALUES = 100_000
+"""What ``attributes`` may hold at most; what comes from a log call is far below both."""
+
+
+def fits_json(value: object) -> bool:
+    """Whether *value* ends: no cycle, at most MAX_DEPTH levels deep and MAX_VALUES values in all.
+
+    Cyclic and very deep values are found without recursion, in bounded work.
+    """
+    level: list[object] = [value]
+    seen = 0
+    for _ in range(MAX_DEPTH):
+        deeper: list[object] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                deeper.extend(one.values())
+            elif isinstance(one, (list, tuple)):
+                deeper.extend(one)
+            if seen + len(deeper) > MAX_VALUES:
+                return False
+        if not deeper:
+            return True
+        seen += len(deeper)
+        level = deeper
+    return False
+
+
+_BIGGEST = 2**63
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and -_BIGGEST < value < _BIGGEST  # neither NaN nor infinite
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and -_BIGGEST < value < _BIGGEST
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, (tuple, list)) and all(map(_is_text, value))
+
+
+def _is_exception(value: object) -> bool:
+    if value is None:
+        return True
+    if not isinstance(value, ExceptionText):
+        return False
+    return all(map(_is_text, value[:3])) and _are_texts(value.chain)
+
+
+def _is_code(value: object) -> bool:
+    if not isinstance(value, Code):
+        return False
+    return _is_integer(value.line) and all(map(_is_text, (value.file, value.function, value.module)))
+
+
+def _is_labels(value: object) -> bool:
+    return isinstance(value, Mapping) and all(_is_text(part) for pair in value.items() for part in pair)
+
+
+def _is_attributes(value: object) -> bool:
+    return isinstance(value, Mapping) and fits_json(value)
+
+
+_FITS: tuple[tuple[str, Callable[[object], bool]], ...] = (
+    *((name, _is_text) for name in (
+        "id", "level_name", "status", "logger", "message", "template", "fingerprint", "stack", "thread_name",
+        "host", "service",
+    )),
+    *((name, _is_text_or_none) for name in (
+        "env", "trace_id", "span_id", "event_name", "group_id", "detail_type",
+    )),
+    *((name, _is_integer) for name in ("level", "thread_id", "process_id", "count")),
+    ("time", _is_number),
+    ("first_time", lambda value: value is None or _is_number(value)),
+    ("exception", _is_exception),
+    ("code", _is_code),
+    ("attributes", _is_attributes),
+    ("tags", _is_labels),
+    ("resources", lambda value: value is None or _are_texts(value)),
+    ("defects", _are_texts),
+)  # fmt: skip
 
 
 class Disposition(enum.Enum):

@@ -21,8 +21,9 @@ from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
 from eventlog_handlers.listening import setup, told
 from eventlog_handlers.pipeline.counters import loss_record
-from eventlog_handlers.pipeline.dry_run import Rehearsal
+from eventlog_handlers.pipeline.dry_run import DryRun
 from eventlog_handlers.pipeline.ledger import Ticket
+from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
@@ -49,7 +50,11 @@ _numbers = itertools.count()
 
 
 class Destination(NamedTuple):
-    """Whom a handler sends to: *key* shares a pace, *address* what else decides where an event ends up."""
+    """Where a handler sends.
+
+    Handlers with the same endpoint and *key* share one rate limit; *address* is the rest of the route (group,
+    region, bus).
+    """
 
     service: str
     endpoint: str
@@ -76,26 +81,25 @@ class EventHandler(Handler):
         self_log = SelfLog(type(self).__name__)
         self._self_log = self_log
         renderer = Renderer(pipeline, self_log)
-        self._rehearsal = Rehearsal(make_sink) if pipeline.dry_run else None
-        make_sink = self._rehearsal or make_sink
+        self._dry_run = DryRun(make_sink) if pipeline.dry_run else None
+        make_sink = self._dry_run or make_sink
         key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
         self.destination = destination = destination._replace(key=key)
         pacer = _pacer(destination, pipeline)
-        self._worker = Worker(
-            type(self).__name__,
-            pipeline,
+        parts = Parts(
             make_sink=lambda: _noticed(pipeline, make_sink, self_log),
-            make_buffer=lambda: _make_buffer(pipeline, destination, self_log),
+            make_buffer=lambda report: _make_buffer(pipeline, destination, report),
             render=renderer,
+            own_event=lambda loss: renderer.own_event(loss_record(loss)),
+            start_thread=start_thread,
             pacer=pacer,
             clock=clock.monotonic,
             cpu_clock=time.thread_time,
             wall_clock=time.time,
             rand=random_fraction,
-            start_thread=start_thread,
-            report_loss=lambda loss: renderer.own_event(loss_record(loss)),
             self_log=self_log,
         )
+        self._worker = Worker(type(self).__name__, pipeline, parts)
         self._leave_pacer = _nothing if pacer is None else pacer.leave
         self._folds = self._worker.folds
         self._take_in = self._worker.submit
@@ -118,7 +122,7 @@ class EventHandler(Handler):
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
         deadlock with the client library that logs while ``logging.shutdown`` waits for us."""
         if mark.active:
-            self._worker.own_traffic += 1
+            self._worker.count_own_traffic()
             return False
         if self.filters:
             try:
@@ -221,7 +225,7 @@ class EventHandler(Handler):
         stats = self._worker.stats()
         if self._is_disabled:
             stats["state"] = "disabled"
-        return stats if self._rehearsal is None else {**stats, "dry_run": self._rehearsal.counts()}
+        return stats if self._dry_run is None else {**stats, "dry_run": self._dry_run.counts()}
 
     def __reduce__(self) -> Any:
         raise TypeError(
@@ -255,7 +259,7 @@ def _nothing() -> None:
 def _dropped(worker: Worker, leave_pacer: Callable[[], None]) -> None:
     """A handler was collected; its worker goes on until all is settled, so nothing is lost."""
     leave_pacer()
-    pending = worker.roughly_pending()
+    pending = worker.approximate_pending()
     if pending:
         warnings.warn(
             f"a {worker.name} was dropped without close(): {pending} event(s) are still on their way",
@@ -291,7 +295,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def _make_buffer(pipeline: PipelineSettings, destination: Destination, self_log: SelfLog) -> Buffer:
+def _make_buffer(
+    pipeline: PipelineSettings, destination: Destination, report: Callable[[str, str], None]
+) -> Buffer:
     if pipeline.spool is None:
         return MemoryBuffer(
             capacity=pipeline.capacity,
@@ -309,7 +315,7 @@ def _make_buffer(pipeline: PipelineSettings, destination: Destination, self_log:
         max_age_seconds=pipeline.max_age,
         clock=clock.boot_time,
         wall_clock=time.time,
-        report=self_log.say_once,
+        report=report,
         # Not the key: it may be another one when the events of a dead process are taken over.
         identity=f"{destination.service}-{_digest(destination.endpoint + destination.address)}",
     )

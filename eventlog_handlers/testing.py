@@ -17,8 +17,11 @@ from typing import Any
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.events import DELIVERED, Code, Event, Limits, Outcome, Payload
+from eventlog_handlers.pipeline.life import Parts
+from eventlog_handlers.pipeline.pacing import Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
+from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity
@@ -139,6 +142,7 @@ def make_worker(
     start_thread: Callable[[Callable[[], None], str], None] | None = None,
     rand: Callable[[], float] = lambda: 0.5,
     cpu_clock: Callable[[], float] = lambda: 0.0,
+    pacer: Pacer | None = None,
     **settings: Any,
 ) -> Worker:
     """A worker around *sink* that starts no thread unless *start_thread* is given: drive it by ``step()``.
@@ -147,29 +151,31 @@ def make_worker(
     """
     pipeline = PipelineSettings(**{"batch_size": sink.limits.max_events, **settings})
     who = Identity("shop", "test", "web-1", {})
-    return Worker(
-        "ScriptedSink",
-        pipeline,
+
+    def make_buffer(report: Callable[[str, str], None]) -> Buffer:
+        if buffer is not None:
+            return buffer()
+        return MemoryBuffer(
+            capacity=pipeline.capacity,
+            capacity_bytes=pipeline.capacity_bytes,
+            policy=pipeline.when_full,
+            clock=clock,
+        )
+
+    parts = Parts(
         make_sink=lambda: sink,
-        make_buffer=buffer
-        or (
-            lambda: MemoryBuffer(
-                capacity=pipeline.capacity,
-                capacity_bytes=pipeline.capacity_bytes,
-                policy=pipeline.when_full,
-                clock=clock,
-            )
-        ),
+        make_buffer=make_buffer,
         render=render_capture or (lambda captured: render(captured, who)),
-        pacer=None,
+        own_event=lambda loss: make_event(loss.sentence(), max(loss.by_level)),
+        start_thread=start_thread or _refuse_threads,
+        pacer=pacer,
         clock=clock,
         cpu_clock=cpu_clock,
         wall_clock=clock,
         rand=rand,
-        start_thread=start_thread or _refuse_threads,
-        report_loss=lambda loss: make_event(loss.sentence(), max(loss.by_level)),
-        inline_seconds=0.0,
+        self_log=SelfLog("ScriptedSink"),
     )
+    return Worker("ScriptedSink", pipeline, parts, inline_seconds=0.0)
 
 
 def settle(worker: Worker, clock: ManualClock, *, seconds: float = 600.0) -> None:

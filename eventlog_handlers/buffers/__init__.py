@@ -34,7 +34,10 @@ class Buffer(Protocol):
     """
 
     def put(self, events: Sequence[Event]) -> Sequence[Evicted]:
-        """Take events in, in order; return those lost to make them fit, older ones or some of these."""
+        """Take events in, in order; return those lost to make them fit, older ones or some of these.
+
+        Raises where one of *events* can't be kept, before any of them is.
+        """
 
     def lease(self, count: int) -> list[Lease]:
         """Hand out up to *count* events that aren't delayed.

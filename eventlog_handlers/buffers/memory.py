@@ -9,7 +9,7 @@ from typing import Any
 from eventlog_handlers.buffers import Evicted, Lost
 from eventlog_handlers.buffers.queues import Position, Queues
 from eventlog_handlers.buffers.severity import class_of
-from eventlog_handlers.events import JSON, Event, Lease
+from eventlog_handlers.events import JSON, MAX_DEPTH, MAX_VALUES, Event, Lease
 
 _EVENT_OVERHEAD_BYTES = 1_200  # one event without its texts: 1,030 by tracemalloc on CPython 3.11
 
@@ -47,10 +47,11 @@ class MemoryBuffer:
         self._queues = Queues()
 
     def put(self, events: Sequence[Event]) -> list[Evicted]:
+        weights = list(map(weight, events))  # first of all: what can't be weighed raises before any is held
         now = self._clock()
         evicted: list[Evicted] = []
-        for event in events:
-            position = Position(self._next_key, class_of(event.level), event.fingerprint, weight(event))
+        for event, size in zip(events, weights, strict=True):
+            position = Position(self._next_key, class_of(event.level), event.fingerprint, size)
             if not self._make_room(position, now, evicted):
                 evicted.append(Evicted(event, None))
                 continue
@@ -155,13 +156,31 @@ def weight(event: Event) -> int:
     if event.exception is not None:
         total += sys.getsizeof(event.exception.stacktrace) + sys.getsizeof(event.exception.message)
     for name, value in event.attributes.items():
-        total += sys.getsizeof(name) + _weight_of(value)
+        total += sys.getsizeof(name)
+        total += weight_of(value) if isinstance(value, (dict, list)) else sys.getsizeof(value)
     return total
 
 
-def _weight_of(value: JSON) -> int:
-    if isinstance(value, dict):
-        return 64 + sum(sys.getsizeof(name) + _weight_of(item) for name, item in value.items())
-    if isinstance(value, list):
-        return 56 + sum(map(_weight_of, value))
-    return sys.getsizeof(value)
+def weight_of(value: JSON) -> int:
+    """Bytes that *value* takes in memory.
+
+    Found without recursion; what lies beyond MAX_DEPTH levels or MAX_VALUES values weighs nothing.
+    """
+    total = seen = 0
+    level: list[JSON] = [value]
+    for _ in range(MAX_DEPTH):
+        deeper: list[JSON] = []
+        for one in level:
+            if isinstance(one, dict):
+                total += 64 + sum(map(sys.getsizeof, one))
+                deeper.extend(one.values())
+            elif isinstance(one, list):
+                total += 56
+                deeper.extend(one)
+            else:
+                total += sys.getsizeof(one)
+        seen += len(deeper)
+        if not deeper or seen > MAX_VALUES:
+            break
+        level = deeper
+    return total

@@ -100,5 +100,8 @@ def loss_record(loss: Loss) -> logging.LogRecord:
 
 
 def level_name(level: int) -> str:
-    """logging's name for *level*."""
-    return str(logging.getLevelName(level))
+    """logging's name for *level*; never raises, for a record may have any integer as its level."""
+    try:
+        return str(logging.getLevelName(level))
+    except Exception:  # an integer too long to be printed
+        return "Level out of range"

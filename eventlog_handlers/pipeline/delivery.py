@@ -1,19 +1,18 @@
-"""One destination: when it may be sent to, and what a request's answer means for each of its events.
+"""From the buffer to the service and back: leases events, sends them, and sees each to its end.
 
-Holds the destination's state (failing, held, resting) and carries out the decisions of ``batching`` and
-``retry``. Knows no thread: several workers' threads may be in ``deliver`` at once.
+Carries out what ``gates``, ``batching``, ``destination``, ``refusals`` and ``retry`` decide. Several of the
+worker's threads may be in ``deliver`` at once; what they share stands under one lock, which is held over no
+request.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime, timezone
-from typing import Any, NamedTuple
+from typing import Any
 
-from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.errors import (
-    MisconfiguredError,
     RefusedError,
     SinkError,
     ThrottledError,
@@ -23,46 +22,46 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.events import Batch, Disposition, Event, Lease, Outcome, Payload
 from eventlog_handlers.pipeline import retry
-from eventlog_handlers.pipeline.batching import batches, due_in, halves, useful_senders
-from eventlog_handlers.pipeline.budget import Budget, Spent
+from eventlog_handlers.pipeline.batching import batches, halves
 from eventlog_handlers.pipeline.counters import Loss
+from eventlog_handlers.pipeline.destination import LONG_AGO, Destination
+from eventlog_handlers.pipeline.gates import Idle, Situation, first_wait
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
+from eventlog_handlers.pipeline.refusals import Fate
+from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.fingerprint import chosen
 from eventlog_handlers.settings.values import PipelineSettings
 
-LONG_AGO = float("-inf")
 _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm must not breed another
-_REFUSED_AT_ONCE = 256  # events without a budget that are dropped in one turn, under the ledger's lock
-_WARNING = 30
-_STUCK_SECONDS = 0.5  # after which a request no longer holds up others, however quick they were before
-_LEARNING = 0.2  # how much of what is known a single observation replaces
 
 
-class Idle(NamedTuple):
-    """Nothing to send now. Look again in *seconds* (None: not before something comes in), or as soon as
-    *records* captures wait."""
+class InFlight:
+    """What one sender has in hand. It waits while the rate limit allows no further request of its."""
 
-    seconds: float | None
-    records: int
+    def __init__(self, leases: Sequence[Lease], began: float) -> None:
+        self.began = began
+        self.unsettled = {lease.key: lease for lease in leases}
+        self.todo: list[Batch] | None = None
+        """Requests still to be sent, the next one last; None before the events are encoded."""
+        self.shortened: set[int] = set()
+        self.refused: list[tuple[Lease, str, str]] = []
+        """Events that were refused, with code and detail; judged when the rest has been tried."""
+        self.has_delivered = False
 
-
-class Turn(NamedTuple):
-    """What one sender has in hand, and since when."""
-
-    leases: list[Lease]
-    started_at: float
+    def reasons(self) -> list[tuple[str, str]]:
+        """Id and code of each refused event."""
+        return [(lease.event.id, code) for lease, code, _ in self.refused]
 
 
 class Delivery:
-    """Leases events from the ledger's buffer and sees each to its end through the sink.
+    """Leases events from the ledger and sees each to its end through the sink.
 
-    *make_sink* is called before the first request. *report_loss* makes the event that tells what an outage or
+    *make_sink* is called before the first request. *own_event* makes the event that tells what an outage or
     a storm has cost, once the service takes events again. *cpu_clock* gives the processor seconds of the
-    thread that asks, or 0 where nobody knows them. *many* is how many captures may pile up while
-    nothing can be sent anyway.
+    thread that asks, or 0 where they are not known. *many* is how many captures may pile up while nothing can
+    be sent anyway.
     """
 
     def __init__(
@@ -77,7 +76,9 @@ class Delivery:
         wall_clock: Callable[[], float],
         rand: Callable[[], float],
         self_log: SelfLog,
-        report_loss: Callable[[Loss], Event],
+        notes: Notes,
+        reports: Reports,
+        own_event: Callable[[Loss], Event],
         many: int,
     ) -> None:
         self._make_sink = make_sink
@@ -90,29 +91,18 @@ class Delivery:
         self._wall_clock = wall_clock
         self._rand = rand
         self._self_log = self_log
-        self._report_loss = report_loss
+        self._notes = notes
+        self._reports = reports
+        self._own_event = own_event
         self._many = many
-        # The destination's state, under the ledger's lock.
-        self._under_way: list[float] = []  # since when, of each sender
-        self._useful_senders = float(settings.concurrency)
-        self._last_send = LONG_AGO
-        self._rest_until = LONG_AGO
-        self._failures = 0  # failed requests in a row
-        self._held = False  # misconfigured: one probe at a time, of one event
-        self._last_success: float | None = None
+        self._lock = threading.RLock()  # taken before the ledger's, never after it
+        self._destination = Destination(settings.concurrency)
+        self._suspended: deque[InFlight] = deque()
         self._loss_reported_at = LONG_AGO
-        self.last_error = ""
-        # The budget, under the same lock.
-        limits = [(settings.max_events_per_hour, "hour"), (settings.max_events_per_day, "day")]
-        given = [(limit, period) for limit, period in limits if limit is not None]
-        self._budget = Budget(given, settings.budget_reserve) if given else None
-        self._paid: set[int] = set()  # keys of those that wait again, and are not charged again
-        self._notices: deque[str] = deque(maxlen=8)  # ids of events that tell of a spent budget
-        self._told_spent: dict[str, float] = {}  # by period: until when
 
     @property
     def sink(self) -> Sink:
-        """The sink, made on first use; with the ledger's lock, or after ``plan`` has leased."""
+        """The sink, made on first use; under the lock, or after ``plan`` has leased."""
         if self._sink is None:
             self._sink = self._make_sink()
         return self._sink
@@ -122,319 +112,340 @@ class Delivery:
         if self._sink is not None:
             self._sink.close()
 
-    def plan(self) -> Turn | Idle:
+    # --- deciding ------------------------------------------------------------------------------------------
+
+    def plan(self) -> InFlight | Idle:
         """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
-        with self._ledger.lock:
-            buffer, settings, now = self._ledger.buffer, self._settings, self._clock()
-            ready_in = buffer.ready_in()
-            if ready_in is None or ready_in > 0:
-                return Idle(ready_in, 1)
-            if not self._may_send(now):
-                # A sender looks again when it is done, and somebody else in case it never is.
-                return Idle(_STUCK_SECONDS, self._many)
-            if self._rest_until > now:
-                return Idle(self._rest_until - now, self._many)
-            if self._budget is not None:
-                if self._drop_unaffordable(self._budget, now):
-                    return Idle(0.0, 1)
-                if not buffer.ready():
-                    return Idle(buffer.ready_in(), 1)
-            if not self._ledger.tickets:
-                waiting = buffer.ready()
-                wait = due_in(
-                    waiting=waiting,
-                    waiting_bytes=buffer.ready_bytes(),
-                    batch_size=settings.batch_size,
-                    request_bytes=self.sink.limits.request_bytes,
-                    since_last=now - self._last_send,
-                    interval=settings.flush_interval,
-                )
-                if wait > 0:
-                    return Idle(wait, max(1, settings.batch_size - waiting))
-            wait = self._pacer.try_take(now) if self._pacer is not None else 0.0
-            if wait > 0:
-                return Idle(wait, self._many)
-            leases = buffer.lease(1 if self._held else settings.batch_size)
-            if self._budget is not None:
-                leases = [lease for lease in leases if self._pays(self._budget, lease, now)]
-            self._under_way.append(now)
-            self._last_send = now
-            return Turn(leases, now)
+        with self._lock:
+            now = self._clock()
+            if self._destination.is_held() or self._destination.resting(now) > 0:
+                while self._suspended:  # all wait alike, and what is sent next may be a probe of one event
+                    self._nack(self._suspended.popleft())
+            idle = first_wait(self._situation(now))
+            return idle if idle is not None else self._in_flight(now)
 
-    def _drop_unaffordable(self, budget: Budget, now: float) -> bool:
-        """Drop what would go next until one may; True if that isn't done yet.
+    def _situation(self, now: float) -> Situation:
+        ready_in, waiting, waiting_bytes, is_flushed = self._ledger.waiting()
+        if self._suspended:
+            ready_in = 0.0
+        return Situation(
+            ready_in=ready_in,
+            waiting=waiting,
+            waiting_bytes=waiting_bytes,
+            waits_for_a_batch=not is_flushed and not self._suspended,
+            may_send=self._destination.may_send(now),
+            resting=self._destination.resting(now),
+            since_last=now - self._destination.last_send,
+            batch_size=self._settings.batch_size,
+            request_bytes=self.sink.limits.request_bytes if ready_in == 0 else 0,
+            flush_interval=self._settings.flush_interval,
+            pace=0.0 if self._pacer is None or ready_in != 0 else self._pacer.wait(now),
+            many=self._many,
+        )
 
-        Before a place in the pace is taken: what can't be sent must not cost one.
-        """
-        if budget.lacking(now, critical=False) is None:
-            return False
-        for _ in range(_REFUSED_AT_ONCE):
-            leases = self._ledger.buffer.lease(1)
+    def _in_flight(self, now: float) -> InFlight | Idle:
+        """Events in hand, and for them a place in the rate limit: what is past its age must not cost one."""
+        leases: list[Lease] = []
+        if not self._suspended:
+            count = 1 if self._destination.is_held() else self._settings.batch_size
+            leases = self._ledger.lease(count, max_age=self._settings.max_age)
             if not leases:
-                return False
-            if self._is_free(leases[0]) or budget.lacking(now, critical=_is_critical(leases[0])) is None:
-                self._ledger.give_back(leases[0], 0.0, spent=False)
-                return False
-            self._pays(budget, leases[0], now)
-        return True
-
-    def _pays(self, budget: Budget, lease: Lease, now: float) -> bool:
-        """Charge an event, once however often it is tried; False if it had to be dropped."""
-        if self._is_free(lease):
-            return True
-        spent = budget.lacking(now, critical=_is_critical(lease))
-        if spent is None:
-            budget.charge(now)
-            return True
-        self._ledger.drop(lease, "budget")
-        self._tell_spent(spent, now)
-        return False
-
-    def _is_free(self, lease: Lease) -> bool:
-        """Charged already, or telling of the budget itself, or about to be dropped as too old."""
-        return (
-            lease.key in self._paid or lease.event.id in self._notices or lease.age >= self._settings.max_age
-        )
-
-    def _tell_spent(self, spent: Spent, now: float) -> None:
-        """One event and one line on stderr, each time a budget is found spent."""
-        if self._told_spent.get(spent.period) == spent.until:
-            return
-        self._told_spent[spent.period] = spent.until
-        offset = self._wall_clock() - now
-        since, until = (_iso(moment + offset) for moment in (spent.since, spent.until))
-        text = (
-            f"budget spent: {spent.limit} events per {spent.period}; until {until} only what is critical is "
-            "sent, as far as its reserve goes, the rest is dropped and counted"
-        )
-        made = self._report_loss(Loss({_WARNING: 1}, {"budget": 1}, spent.since + offset, now + offset))
-        notice = made._replace(
-            message=text,
-            template=text,
-            fingerprint=chosen("eventlog_handlers budget spent"),
-            attributes={"limit": spent.limit, "per": spent.period, "since": since, "until": until},
-        )
-        self._notices.append(notice.id)
-        self._ledger.add(notice)
-        self._self_log.say(text)
-
-    def _give_back(self, lease: Lease, delay: float, *, spent: bool) -> None:
-        """To the buffer, and if it was charged, remember that. With the ledger's lock."""
-        if self._budget is not None:
-            if len(self._paid) > 2 * len(self._ledger.buffer):
-                self._paid &= self._ledger.buffer.keys()  # some were evicted meanwhile
-            self._paid.add(lease.key)
-        self._ledger.give_back(lease, delay, spent=spent)
+                return Idle(self._ledger.waiting().ready_in, 1)
+        wait = 1.0
+        try:
+            wait = 0.0 if self._pacer is None else self._pacer.try_take(now)
+        finally:
+            if wait > 0:
+                self._ledger.nack_all(leases)
+        if wait > 0:  # another handler with the same rate limit was quicker
+            return Idle(wait, self._many)
+        self._destination.begin(now)
+        if not self._suspended:
+            return InFlight(leases, now)
+        in_flight = self._suspended.popleft()
+        in_flight.began = now
+        return in_flight
 
     def wants_another_thread(self, *, alone: bool) -> bool:
         """Whether more than a batch still waits, and one more thread could send it now.
 
         Or, if the one that asks is *alone*, should be there in case that one gets stuck.
         """
-        with self._ledger.lock:
-            has_batch = self._ledger.buffer.ready() >= self._settings.batch_size
-            return has_batch and (alone or self._may_send(self._clock()))
+        with self._lock:
+            has_batch = self._ledger.waiting().events >= self._settings.batch_size
+            return has_batch and (alone or self._destination.may_send(self._clock()))
 
     def under_way(self) -> int:
         """How many senders have a request under way; without the lock."""
-        return len(self._under_way)
+        return self._destination.under_way()
 
     def hurry(self) -> None:
         """Try a destination that rests after a failure at once, for the process is about to end."""
-        with self._ledger.lock:
-            if not self._held:
-                self._rest_until = LONG_AGO
+        with self._lock:
+            self._destination.hurry()
 
-    def state(self) -> dict[str, Any]:
-        """The destination's part of ``stats()``."""
-        with self._ledger.lock:
-            return {
-                "state": "held" if self._held else "failing" if self._failures else "ok",
-                "last_success": self._last_success,
-                "last_error": self.last_error,
-            }
+    # --- sending -------------------------------------------------------------------------------------------
 
-    def deliver(self, turn: Turn, *, deadline: float | None = None) -> None:
-        """See leased events to acknowledgement, retry or a counted drop; all are settled or given back.
+    def deliver(self, in_flight: InFlight, *, deadline: float | None = None) -> None:
+        """See leased events to ack, nack or a counted drop; what must wait for the rate limit is kept.
 
-        More than one request goes out where the first is refused or too large. *deadline* (monotonic)
-        shortens each request's timeout.
+        More than one request goes where the first is refused or too large. *deadline* (monotonic) shortens
+        each request's timeout.
         """
         started, worked = self._clock(), self._cpu_clock()
-        leases = turn.leases
-        unsettled = {lease.key: lease for lease in leases}
-        shortened: set[int] = set()
+        is_suspended = False
         try:
-            todo = batches(*self._encode(self._unexpired(leases, unsettled), unsettled), self.sink.limits)[
-                ::-1
-            ]
-            first = True
-            while todo:
-                batch = todo.pop()
-                if not first and self._pacer is not None:
-                    self._pacer.take(self._clock())  # looking for one bad event can't wait; what follows pays
-                first = False
-                try:
-                    todo.extend(self._request(batch, deadline, shortened, unsettled))
-                except SinkError as error:
-                    self._rest_after(error, len(batch.leases))
-                    outcomes = [retry.outcome_of(error)] * len(batch.leases)
-                    self._settle(batch.leases, outcomes, unsettled, destination_rests=True)
-                    break
+            is_suspended = not self._send_all(in_flight, deadline)
         finally:
             # Must not fail: a lease neither settled nor given back would never be offered again.
-            with self._ledger.lock:
-                self._observe(self._clock() - started, self._cpu_clock() - worked)
-                self._under_way.remove(turn.started_at)
-                for lease in unsettled.values():
-                    self._give_back(lease, 0.0, spent=False)
+            with self._lock:
+                self._destination.end(
+                    in_flight.began,
+                    seconds=self._clock() - started,
+                    busy_seconds=self._cpu_clock() - worked,
+                )
+                if is_suspended:
+                    self._suspended.append(in_flight)
+                else:
+                    self._nack(in_flight)
         self._tell_losses()
 
-    def _may_send(self, now: float) -> bool:
-        """Whether one more may send; who seems to be stuck counts only for the setting."""
-        if len(self._under_way) >= (1 if self._failures else self._settings.concurrency):
-            return False
-        moving = [started for started in self._under_way if now - started < _STUCK_SECONDS]
-        return len(moving) < round(self._useful_senders)
+    def _send_all(self, in_flight: InFlight, deadline: float | None) -> bool:
+        """Send what is to be sent; False if the rate limit makes the rest wait."""
+        if in_flight.todo is None:
+            in_flight.todo = batches(*self._encoded(in_flight), self.sink.limits)[::-1]
+        is_first = True
+        while in_flight.todo:
+            if not is_first and self._pacer is not None and self._pacer.try_take(self._clock()) > 0:
+                return False
+            is_first = False
+            batch = in_flight.todo.pop()
+            try:
+                self._request(batch, in_flight, deadline)
+            except SinkError as error:
+                self._request_failed(error, batch, in_flight)
+                break
+            if not in_flight.has_delivered and self._shows_a_setting(in_flight):
+                break
+        self._judge_refused(in_flight)
+        return True
 
-    def _observe(self, seconds: float, busy_seconds: float) -> None:
-        if busy_seconds > 0:
-            useful = min(useful_senders(seconds, busy_seconds), self._settings.concurrency)
-            self._useful_senders += _LEARNING * (useful - self._useful_senders)
-
-    def _unexpired(self, leases: Sequence[Lease], unsettled: dict[int, Lease]) -> list[Lease]:
-        fresh = []
-        for lease in leases:
-            if lease.age < self._settings.max_age:
-                fresh.append(lease)
-            else:
-                self._ledger.drop(unsettled.pop(lease.key), "expired")
-        return fresh
-
-    def _encode(
-        self, leases: Sequence[Lease], unsettled: dict[int, Lease]
-    ) -> tuple[list[Lease], list[Payload]]:
+    def _encoded(self, in_flight: InFlight) -> tuple[list[Lease], list[Payload]]:
         encoded: list[Lease] = []
         payloads: list[Payload] = []
-        for lease in leases:
+        for key, lease in tuple(in_flight.unsettled.items()):
             try:
                 payloads.append(self.sink.encode(lease.event))
             except Exception as error:
                 # A fault of ours with this one event: its neighbours go on.
-                self._self_log.say_once("unencodable", f"an event can't be encoded: {described(error)}")
-                self._ledger.drop(unsettled.pop(lease.key), "unencodable")
+                self._notes.say_once("unencodable", f"an event can't be encoded: {described(error)}")
+                self._ledger.drop(lease, "unencodable")
+                del in_flight.unsettled[key]
             else:
                 encoded.append(lease)
         return encoded, payloads
 
-    def _request(
-        self, batch: Batch, deadline: float | None, shortened: set[int], unsettled: dict[int, Lease]
-    ) -> Sequence[Batch]:
-        """Send one request; returns the batches to send in its place, the last one first."""
+    def _request(self, batch: Batch, in_flight: InFlight, deadline: float | None) -> None:
+        """Send one request and settle its events, or put smaller ones in its place."""
         timeout = sum(self._settings.timeout)
         if deadline is not None:
             timeout = max(0.05, min(timeout, deadline - self._clock()))
-        with self._ledger.lock:
-            self._ledger.counters.requests += 1
-        outcomes: Sequence[Outcome]
+        self._ledger.count_request()
         try:
             outcomes = self.sink.send(batch.payloads, timeout=timeout)
             if len(outcomes) != len(batch.payloads):
                 raise TransientError("answer_length", ambiguous=True, attempts_allowed=5)
         except (RefusedError, TooLargeError) as error:
-            self._answered()
-            if len(batch.leases) > 1:
-                return halves(batch)[::-1]
-            key, payload = batch.leases[0].key, batch.payloads[0]
-            if isinstance(error, TooLargeError) and key not in shortened:
-                shortened.add(key)
-                return [Batch(batch.leases, (self.sink.encode(payload.event, payload.size // 2),))]
-            outcomes = [Outcome(Disposition.REJECTED, error.code, error.detail)]
+            self._refused(error, batch, in_flight)
         except SinkError:
             raise
         except Exception as error:
             # A fault of ours or of a library, not foreseen in the sink's table: keep the events.
             raise TransientError("unexpected", described(error), ambiguous=True) from error
         else:
-            self._answered(throttled=any(outcome.throttled for outcome in outcomes))
-        self._settle(batch.leases, outcomes, unsettled)
-        return ()
+            self._answered(outcomes)
+            self._settle(batch.leases, outcomes, in_flight)
 
-    def _answered(self, *, throttled: bool = False) -> None:
-        """The destination took a request, whatever it thinks of single events: *throttled*, too many."""
-        with self._ledger.lock:
-            self._failures = 0
-            self._held = False
-            self._ledger.reports.state("ok")
-            self._last_success = self._wall_clock()
+    def _refused(self, error: RefusedError | TooLargeError, batch: Batch, in_flight: InFlight) -> None:
+        """The request as a whole was refused: halve it until the event at fault stands alone."""
+        self._took_none(error.code, error.detail)
+        todo = in_flight.todo
+        assert todo is not None  # noqa: S101 - for the type checker
+        if len(batch.leases) > 1:
+            todo.extend(halves(batch)[::-1])
+            return
+        (lease,), (payload,) = batch
+        if isinstance(error, RefusedError):
+            in_flight.refused.append((lease, error.code, error.detail))
+        elif lease.key not in in_flight.shortened:
+            in_flight.shortened.add(lease.key)
+            todo.append(Batch((lease,), (self.sink.encode(payload.event, payload.size // 2),)))
+        else:
+            self._drop_refused(in_flight, lease, error.code, error.detail)
+
+    # --- answers -------------------------------------------------------------------------------------------
+
+    def _answered(self, outcomes: Sequence[Outcome]) -> None:
+        """Learn from an answer in the service's form."""
+        is_throttled = any(outcome.throttled for outcome in outcomes)
         if self._pacer is not None:
-            if throttled:
+            if is_throttled:
                 self._pacer.throttled()
             else:
                 self._pacer.taken()
-        if self._self_log.forget("down"):
-            self._self_log.say("delivering again")
+        if any(outcome.disposition is Disposition.DELIVERED for outcome in outcomes):
+            with self._lock:
+                self._destination.answered(self._wall_clock())
+                self._reports.state("ok")
+            if self._self_log.forget("down"):
+                self._self_log.say("delivering again")
+        elif outcomes:
+            self._took_none(outcomes[0].code, outcomes[0].detail)
 
-    def _tell_losses(self) -> None:
-        """Where the service takes events again, let one event say what was lost meanwhile."""
-        with self._ledger.lock:
-            now = self._clock()
-            is_due = now - self._loss_reported_at >= _LOSS_REPORT_SECONDS
-            if self._ledger.losses and is_due and not self._failures:
-                self._loss_reported_at = now
-                self._ledger.add(self._report_loss(self._ledger.losses.take()))
+    def _took_none(self, code: str, detail: str) -> None:
+        """A request of which no event was delivered is a failed request, whatever its status."""
+        self._ledger.count_failed_request()
+        with self._lock:
+            self._destination.took_none(f"{code}: {detail}")
+            self._reports.state(self._destination.word(), self._destination.last_error)
 
-    def _rest_after(self, error: SinkError, events: int) -> None:
+    def _request_failed(self, error: SinkError, batch: Batch, in_flight: InFlight) -> None:
+        """Nothing of the request arrived for certain; the destination rests, its events need no delay."""
         if self._pacer is not None and isinstance(error, ThrottledError):
             self._pacer.throttled(self._clock() + retry.at_least(0.0, error.retry_after))
-        with self._ledger.lock:
-            if isinstance(error, TransientError) and error.ambiguous:
-                self._ledger.counters.duplicates_possible += events
-            self._ledger.counters.failed_requests += 1
-            self._failures += 1
-            self._held = isinstance(error, MisconfiguredError)
-            self.last_error = str(error)
-            self._ledger.reports.state("held" if self._held else "failing", self.last_error)
-            self._rest_until = self._clock() + retry.rest(error, failures=self._failures, rand=self._rand())
+        is_ambiguous = isinstance(error, TransientError) and error.ambiguous
+        self._ledger.count_failed_request(perhaps_stored=len(batch.leases) if is_ambiguous else 0)
+        with self._lock:
+            self._destination.failed(error, self._clock(), self._rand())
+            self._reports.state(self._destination.word(), self._destination.last_error)
         self._self_log.say_once("down", f"not delivering, events are kept and tried again: {error}")
+        outcomes = [retry.outcome_of(error)] * len(batch.leases)
+        self._settle(batch.leases, outcomes, in_flight, destination_rests=True)
 
     def _settle(
         self,
         leases: Sequence[Lease],
         outcomes: Sequence[Outcome],
-        unsettled: dict[int, Lease],
+        in_flight: InFlight,
         *,
         destination_rests: bool = False,
     ) -> None:
         """Carry out what becomes of each event; where the destination rests, the event needs no delay."""
-        with self._ledger.lock:
-            rand = self._rand()  # one for all: entries of one answer that fail alike stay together
-            for lease, outcome in zip(leases, outcomes, strict=True):
-                decision = retry.decide(
-                    outcome, attempts=lease.attempts, age=lease.age, max_age=self._settings.max_age, rand=rand
-                )
-                del unsettled[lease.key]
-                if decision.action is retry.Action.ACKNOWLEDGE:
-                    self._ledger.acknowledge(lease)
-                elif decision.action is retry.Action.RETRY:
-                    self._ledger.counters.retried += 1
-                    self._ledger.reports.count("on_retry", outcome.code)
-                    delay = 0.0 if destination_rests else decision.delay
-                    self._give_back(lease, delay, spent=decision.spent)
-                else:
-                    self._ledger.drop(lease, decision.reason)
-                    self._report_drop(outcome, decision.reason)
+        rand = self._rand()  # one for all: entries of one answer that fail alike stay together
+        delivered: list[Lease] = []
+        for lease, outcome in zip(leases, outcomes, strict=True):
+            if outcome.disposition is Disposition.REJECTED:
+                in_flight.refused.append((lease, outcome.code, outcome.detail))
+                continue
+            decision = retry.decide(
+                outcome, attempts=lease.attempts, age=lease.age, max_age=self._settings.max_age, rand=rand
+            )
+            if decision.action is retry.Action.ACKNOWLEDGE:
+                delivered.append(lease)
+            elif decision.action is retry.Action.RETRY:
+                self._ledger.count_retry(outcome.code)
+                delay = 0.0 if destination_rests else decision.delay
+                self._wait(in_flight, lease, delay, spent=decision.spent)
+            else:
+                self._drop(in_flight, lease, decision.reason, outcome.code, outcome.detail)
+        if delivered:
+            in_flight.has_delivered = True
+            self._ledger.ack(delivered)
+            for lease in delivered:
+                del in_flight.unsettled[lease.key]
 
-    def _report_drop(self, outcome: Outcome, reason: str) -> None:
-        self.last_error = f"{outcome.code}: {outcome.detail}"
-        self._self_log.say_once(
-            f"drop {reason}", f"event dropped ({reason}): {outcome.detail or outcome.code}"
+    # --- refusals ------------------------------------------------------------------------------------------
+
+    def _shows_a_setting(self, in_flight: InFlight) -> bool:
+        return self._destination.refusals.show_a_setting(in_flight.reasons())
+
+    def _judge_refused(self, in_flight: InFlight) -> None:
+        """Say whose fault the refusals are; see ``refusals``."""
+        if not in_flight.refused:
+            return
+        reasons = in_flight.reasons()
+        others = in_flight.unsettled.keys() - {lease.key for lease, _, _ in in_flight.refused}
+        with self._lock:
+            fates = self._destination.refusals.judge(
+                reasons,
+                delivered=in_flight.has_delivered,
+                alone=len(reasons) == 1 and not others and not self._ledger.waiting().events,
+            )
+            delay = 0.0
+            if Fate.HOLD in fates:
+                delay = self._hold(*next(
+                    (code, detail)
+                    for (_, code, detail), fate in zip(in_flight.refused, fates, strict=True)
+                    if fate is Fate.HOLD
+                ))  # fmt: skip
+        for (lease, code, detail), fate in zip(tuple(in_flight.refused), fates, strict=True):
+            if fate is Fate.DROP:
+                self._drop_refused(in_flight, lease, code, detail)
+            else:
+                # Not before the others had their turn: those that were never refused make the better probe.
+                self._ledger.count_retry(code)
+                self._wait(in_flight, lease, delay + 1.0, spent=False)
+        in_flight.refused.clear()
+
+    def _hold(self, code: str, detail: str) -> float:
+        """Keep every event and probe; returns the seconds until the first probe."""
+        why = f"{code}: {detail}"
+        seconds = self._destination.refuses_all(why, self._clock(), self._rand())
+        self._reports.state(self._destination.word(), why)
+        self._notes.say_once(
+            "down",
+            "not delivering: the service refuses every event with the same code, so a setting (group, bus, "
+            f"region, permission) seems to be wrong; events are kept and tried again: {why}",
         )
+        return seconds
 
+    def _drop_refused(self, in_flight: InFlight, lease: Lease, code: str, detail: str) -> None:
+        self._drop(in_flight, lease, retry.rejected(code), code, detail)
 
-def _is_critical(lease: Lease) -> bool:
-    return class_of(lease.event.level) == 0
+    def _wait(self, in_flight: InFlight, lease: Lease, delay: float, *, spent: bool) -> None:
+        self._ledger.nack(lease, delay, spent=spent)
+        del in_flight.unsettled[lease.key]
 
+    def _drop(self, in_flight: InFlight, lease: Lease, reason: str, code: str, detail: str) -> None:
+        self._ledger.drop(lease, reason)
+        del in_flight.unsettled[lease.key]
+        with self._lock:
+            self._destination.last_error = f"{code}: {detail}"
+        self._notes.say_once(f"drop {reason}", f"event dropped ({reason}): {detail or code}")
 
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
+    def _nack(self, in_flight: InFlight) -> None:
+        self._ledger.nack_all(in_flight.unsettled.values())
+        in_flight.unsettled.clear()
+
+    # --- telling -------------------------------------------------------------------------------------------
+
+    def _tell_losses(self) -> None:
+        """Where the service takes events again, let one event say what was lost meanwhile."""
+        with self._lock:
+            now = self._clock()
+            is_due = now - self._loss_reported_at >= _LOSS_REPORT_SECONDS
+            if is_due and not self._destination.is_failing() and (loss := self._ledger.take_losses()):
+                self._loss_reported_at = now
+                self._ledger.add(self._own_event(loss))
+
+    @property
+    def last_error(self) -> str:
+        """What went wrong last; "" if nothing did."""
+        return self._destination.last_error
+
+    def is_in_use_here(self) -> bool:
+        """Whether this thread holds the lock, and so may have left a change half done."""
+        is_owned: Callable[[], bool] = getattr(self._lock, "_is_owned", lambda: False)
+        return is_owned()
+
+    def is_stuck(self) -> bool:
+        """Whether another thread holds the lock: at the very end it may hold it for ever."""
+        if not self._lock.acquire(blocking=False):
+            return True
+        self._lock.release()
+        return False
+
+    def state(self) -> dict[str, Any]:
+        """The destination's part of ``stats()``."""
+        with self._lock:
+            return self._destination.state()

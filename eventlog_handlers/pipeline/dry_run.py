@@ -57,7 +57,7 @@ class DryRunSink:
         self._sink.close()
 
 
-class Rehearsal:
+class DryRun:
     """Makes dry-run sinks out of a service's, and knows the present one: a forked child makes its own."""
 
     def __init__(self, make_sink: Callable[[SelfLog], Sink]) -> None:

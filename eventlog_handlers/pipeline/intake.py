@@ -1,53 +1,181 @@
-"""Where emit leaves its captures: the caller's side of the pipeline, without a lock.
+"""Where ``emit`` leaves its captures: the caller's side of the pipeline, without a lock.
 
-A signal handler, a ``__del__`` or a weakref callback may log at any instruction of another emit on the same
-thread. ``deque.append`` and ``popleft`` are the only operations that survive that on every version, so
-there is nothing else here. What must be counted is left as a level number for the worker to count.
+A signal handler, a ``__del__`` or a weakref callback may log at any instruction of another ``emit`` on the
+same thread, and Ctrl-C may end a log call between any two. ``deque.append``, ``popleft`` and ``remove`` are
+single operations that survive this on every version, so nothing else is used here. What must be counted is
+left as a level number for the worker to count.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
+from collections.abc import Callable, Iterator
+from operator import itemgetter
+from queue import SimpleQueue
+from typing import Any
 
+from eventlog_handlers.buffers.memory import weight_of
+from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.exceptions import Link
+from eventlog_handlers.record.fields import ARGS
+
+MEASURED = 8
+"""One capture in so many is measured, chosen by its random id, and counts for all of them."""
+_LONG_BYTES = 1_024  # shorter captures are bounded by their number alone
+_CANDIDATES = 32  # captures that are compared when one has to be dropped
+_CHUNK_BYTES = 1 << 20  # of long captures that are rendered at once
+_MAX_DROPS = 64  # for one newcomer
+
+_second: Callable[[Any], int] = itemgetter(1)
 
 
 class Intake:
-    """Captures waiting to be rendered. *policy* is the setting ``when_full``."""
+    """Captures that wait to be rendered.
 
-    def __init__(self, policy: str) -> None:
+    *policy* is the setting ``when_full``; *capacity* bounds their number, *capacity_bytes* the sum of the
+    bytes of those that are long (more than a KiB each), as estimated from one capture in MEASURED.
+    """
+
+    def __init__(self, policy: str, capacity: int, capacity_bytes: int) -> None:
         # Never rebound: an emit under way in a thread that forks must lose nothing.
         self.captures: deque[Capture] = deque()
-        self.shed: deque[int] = deque()
-        """Levels of captures that had to give way here, not yet counted."""
+        self.dropped: deque[int] = deque()
+        """Levels of captures that were dropped here, not yet counted."""
+        self.long_bytes = 0
+        """Of the long captures that wait. A rough sum, made without a lock; right again when none waits."""
+        self._long: dict[int, int] = {}  # by id(): what a capture adds to it
+        self._committing: dict[int, SimpleQueue[None]] = {}  # by id(): where a caller waits for its capture
         self._policy = policy
+        self._capacity = capacity
+        self._capacity_bytes = capacity_bytes
 
     def clear(self) -> None:
         """Forget everything: it is the parent's."""
-        self.captures.clear()
-        self.shed.clear()
+        for held in (self.captures, self.dropped, self._long, self._committing):
+            held.clear()
+        self.long_bytes = 0
 
-    def shed_one(self, newest: Capture) -> None:
-        """Storms may outrun the worker: the lesser of the oldest and the newest capture gives way."""
+    # --- the caller's side ---------------------------------------------------------------------------------
+
+    def bound(self, newest: Capture) -> None:
+        """Drop captures, *newest* perhaps among them, until all fits. To be called once *newest* waits.
+
+        The least severe goes first, of equals the oldest. Where very many wait, a sample of them is compared.
+        """
         captures = self.captures
+        if not newest.id_bits % MEASURED and (size := approximate_bytes(newest)) > _LONG_BYTES:
+            self._long[id(newest)] = size = MEASURED * size
+            self.long_bytes += size
+        if len(captures) > self._capacity:
+            self._drop(self._least_severe(newest))
+        if self.long_bytes > self._capacity_bytes:
+            for _ in range(_MAX_DROPS):
+                self._drop(self._least_severe(newest))
+                if self.long_bytes <= self._capacity_bytes or not captures:
+                    return
+            self._drop(newest)
+
+    def expect(self, captured: Capture) -> SimpleQueue[None]:
+        """Where *captured*, not yet here, is announced once it is in the buffer or dropped."""
+        done = self._committing[id(captured)] = SimpleQueue()
+        return done
+
+    def forget(self, captured: Capture) -> None:
+        """Announce *captured* no more."""
+        self._committing.pop(id(captured), None)
+
+    def _least_severe(self, newest: Capture) -> Capture:
+        if self._policy == "drop_newest":
+            return newest
+        victim = newest
+        for candidate in self._sample():
+            if candidate.level < victim.level or (candidate.level == victim.level and victim is newest):
+                victim = candidate
+        return victim
+
+    def _sample(self) -> Iterator[Capture]:
+        """The oldest captures, then some at even distances."""
+        captures = self.captures
+        count = len(captures)
+        half = _CANDIDATES // 2
+        step = max(1, (count - half) // half)
         try:
-            if self._policy == "drop_newest":
-                victim = captures.pop()
-            else:
-                victim = captures.popleft()
-                if victim.level > newest.level:
-                    captures.appendleft(victim)
-                    victim = captures.pop()
+            for place in (*range(min(half, count)), *range(half, count, step)):
+                yield captures[place]
         except IndexError:
-            return  # the worker emptied it meanwhile: there is room
-        self.shed.append(victim.level)
+            return  # the worker took some meanwhile
+
+    def _drop(self, victim: Capture) -> None:
+        try:
+            # One step, all of it in C: nothing can come between the removal and the note of it.
+            self.dropped.extend(
+                map(_second, zip(map(self.captures.remove, (victim,)), (victim.level,), strict=False))
+            )
+        except (ValueError, IndexError):
+            return  # the worker took it meanwhile, so there is room
+        self._gone(victim)
+        self.announce(victim)
+
+    def _gone(self, captured: Capture) -> int:
+        size = self._long.pop(id(captured), 0)
+        self.long_bytes -= size
+        return size
+
+    # --- the worker's side ---------------------------------------------------------------------------------
 
     def take(self, count: int) -> list[Capture]:
-        """Up to *count* captures, oldest first. Worker's side."""
+        """Up to *count* captures, oldest first; fewer where they are long."""
         chunk: list[Capture] = []
+        size = 0
         try:
-            while len(chunk) < count:
-                chunk.append(self.captures.popleft())
+            while len(chunk) < count and size < _CHUNK_BYTES:
+                captured = self.captures.popleft()
+                chunk.append(captured)
+                if self._long:
+                    size += self._gone(captured)
         except IndexError:
-            pass  # empty now; emit may append at any moment, so asking for the length first proves nothing
+            # Empty now. emit may append at any moment, so asking for the length first would prove nothing.
+            if not self._long:
+                self.long_bytes = 0
         return chunk
+
+    def put_back(self, chunk: list[Capture]) -> None:
+        """Captures that were taken and not rendered; they come first again."""
+        self.captures.extendleft(reversed(chunk))
+
+    def announce(self, captured: Capture) -> None:
+        """*captured* is in the buffer or dropped: wake the thread that waits for it, if one does."""
+        if self._committing:
+            done = self._committing.pop(id(captured), None)
+            if done is not None:
+                done.put(None)
+
+
+def approximate_bytes(captured: Capture) -> int:
+    """About what *captured* takes in memory: the size of its texts."""
+    _, _, fields, message, template, _, extras, exception, stack, *_ = captured
+    size = len(template) if message is None else sys.getsizeof(message)
+    args = fields[ARGS]
+    if type(args) is tuple:
+        for value in args:
+            if type(value) is str:
+                size += len(value)
+    if extras is not None:
+        size += weight_of(extras)
+    if exception is not None:
+        size += _exception_bytes(exception)
+    return size + len(stack)
+
+
+def _exception_bytes(exception: Link | ExceptionText) -> int:
+    if not isinstance(exception, Link):
+        return sys.getsizeof(exception.message) + sys.getsizeof(exception.stacktrace)
+    size, links = 0, exception.chain()
+    while links:
+        link = links.pop()
+        size += sys.getsizeof(link.message) + sum(map(sys.getsizeof, link.lines))
+        for member in link.members or ():
+            links += member.chain()
+    return size

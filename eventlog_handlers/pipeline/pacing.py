@@ -91,6 +91,11 @@ class Pacer:
         with self._lock:
             self._share = min(1.0, self._share + _SHARE_STEP)
 
+    def wait(self, now: float) -> float:
+        """Seconds until there is a place; takes none."""
+        with self._lock:
+            return max(0.0, self._wait(now))
+
     def try_take(self, now: float) -> float:
         """Take a place and return 0, or return the seconds after which to ask again."""
         with self._lock:
@@ -146,6 +151,10 @@ class Member:
         """The handler is closed: its limit binds no other handler until it sends again."""
         self.shared.leave(id(self))
         self._has_joined = False  # last: else a request in between would join, and then be taken out
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is a place; takes none, so it is no reason to join."""
+        return self.shared.wait(now)
 
     def try_take(self, now: float) -> float:
         """Take a place and return 0, or return the seconds after which to ask again."""

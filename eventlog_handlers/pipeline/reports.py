@@ -1,4 +1,4 @@
-"""Notes what an observer is to be told, and tells it later, without any lock."""
+"""What the user's observer and stderr are to be told: noted now, told later, without any lock."""
 
 from __future__ import annotations
 
@@ -10,8 +10,38 @@ from eventlog_handlers.observer import Observer, T
 from eventlog_handlers.process.self_log import SelfLog
 
 
+class Notes:
+    """Lines for stderr, noted now and written later: a full pipe blocks the thread that writes to it.
+
+    ``say`` and ``say_once`` may be called under any lock, ``tell`` under none; all by any thread.
+    """
+
+    def __init__(self, self_log: SelfLog) -> None:
+        self._self_log = self_log
+        # Appending and taking off are single operations: without a lock no line is lost or written twice.
+        self._lines: deque[tuple[str | None, str]] = deque()
+
+    def say(self, text: str) -> None:
+        """Have one line written."""
+        self._lines.append((None, text))
+
+    def say_once(self, key: str, text: str) -> None:
+        """Have one line written the first time *key* comes up."""
+        self._lines.append((key, text))
+
+    def tell(self) -> None:
+        """Write what was noted."""
+        if not self._lines:
+            return
+        for key, text in _taken(self._lines):
+            if key is None:
+                self._self_log.say(text)
+            else:
+                self._self_log.say_once(key, text)
+
+
 class Reports:
-    """Reports of one handler, noted now and told later: at the end of each of the worker's turns.
+    """Reports of one handler to its observer, noted now and told later: at the end of each turn.
 
     ``count`` and ``state`` may be called under any lock, ``tell`` under none; all by any thread. What waits
     is one small tuple per event of a turn. Without an observer all three do nothing.
@@ -21,7 +51,6 @@ class Reports:
         self._observer = observer
         self._handler = handler
         self._self_log = self_log
-        # Appending and taking off are single operations: without a lock no report is lost or told twice.
         self._counts: deque[tuple[str, ...]] = deque()
         self._states: deque[tuple[str, str]] = deque()
         self._last_state: tuple[str, str] | None = None
@@ -63,7 +92,9 @@ def notify(observer: Observer | None, self_log: SelfLog, method: str, *report: o
         tell: Callable[..., Any] | None = getattr(observer, method, None)
         if tell is not None:
             tell(*report)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise  # told in a thread of the application's, and the user wants to stop
+    except BaseException as error:  # CancelledError and SystemExit too: the observer is a hook like any other
         self_log.say_once(
             f"observer {method}",
             f"the observer's {method} raised {type(error).__name__}: reports may be missing",

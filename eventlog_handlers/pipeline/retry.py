@@ -16,6 +16,7 @@ THROTTLE_BASE_SECONDS = 2.0
 RETRY_CEILING_SECONDS = 60.0
 PROBE_BASE_SECONDS = 60.0
 PROBE_CEILING_SECONDS = 300.0
+REFUSED_BASE_SECONDS = 5.0
 HINT_CEILING_SECONDS = 300.0
 
 
@@ -49,7 +50,7 @@ def decide(outcome: Outcome, *, attempts: int, age: float, max_age: float, rand:
     if outcome.disposition is Disposition.DELIVERED:
         return ACKNOWLEDGE
     if outcome.disposition is Disposition.REJECTED:
-        return Decision(Action.DROP, reason=f"rejected: {outcome.code}" if outcome.code else "rejected")
+        return Decision(Action.DROP, reason=rejected(outcome.code))
     if age >= max_age:
         return Decision(Action.DROP, reason="expired")
     if outcome.throttled:
@@ -58,6 +59,11 @@ def decide(outcome: Outcome, *, attempts: int, age: float, max_age: float, rand:
     if outcome.attempts_allowed is not None and attempts >= outcome.attempts_allowed:
         return Decision(Action.DROP, reason=f"given up: {outcome.code}" if outcome.code else "given up")
     return Decision(Action.RETRY, delay=at_least(backoff(attempts, rand), outcome.retry_after))
+
+
+def rejected(code: str) -> str:
+    """The counter's name for an event that the service refused with *code*."""
+    return f"rejected: {code}" if code else "rejected"
 
 
 def outcome_of(error: SinkError) -> Outcome:
@@ -81,6 +87,14 @@ def rest(error: SinkError, *, failures: int, rand: float) -> float:
         return at_least(probe * (0.8 + 0.2 * rand), error.retry_after)
     base = THROTTLE_BASE_SECONDS if isinstance(error, ThrottledError) else RETRY_BASE_SECONDS
     return at_least(backoff(failures, rand, base=base), error.retry_after)
+
+
+def probe_after_refusal(*, probes: int, rand: float) -> float:
+    """Seconds until a destination that refuses every event is probed, *probes* from 1: 5 to 60.
+
+    Sooner than after a refused key, for it may be a few bad events that look like a bad setting.
+    """
+    return min(RETRY_CEILING_SECONDS, REFUSED_BASE_SECONDS * 2.0 ** min(probes - 1, 16)) * (0.8 + 0.2 * rand)
 
 
 def backoff(attempts: int, rand: float, *, base: float = RETRY_BASE_SECONDS) -> float:

@@ -1,11 +1,10 @@
-"""The only owner of threads: takes captures in, has them rendered and delivered, waits, flushes, stops.
+"""Takes captures in, has them rendered and delivered, flushes, parks.
 
 One event's way: ``submit`` (any thread, no lock) -> intake -> ``step`` [render, Buffer.put] -> lease -> batch
 -> Sink.send -> one Outcome per event -> ack, nack or drop.
 
-Which side may touch what. The caller's side, inside ``emit``, touches the intake, the folds, ``_wake``,
-``_wake_at`` and, without waiting, ``_starting``; it takes no lock that another thread may hold. Everything
-else is the worker's side and stands under the ledger's lock.
+Which side may touch what. The caller's side, inside ``emit``, touches the intake, the folds and the pool's
+``wake_at`` and ``rouse``; it takes no lock that another thread may hold. All else is the threads' side.
 """
 
 from __future__ import annotations
@@ -15,143 +14,66 @@ import os
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
-from typing import Any
+from typing import Any, TypeVar
 
 from eventlog_handlers.buffers import Buffer
-from eventlog_handlers.events import Event
-from eventlog_handlers.pipeline.counters import Loss
-from eventlog_handlers.pipeline.delivery import LONG_AGO, Delivery, Idle
+from eventlog_handlers.errors import described
 from eventlog_handlers.pipeline.fold import Folds
-from eventlog_handlers.pipeline.intake import Intake
-from eventlog_handlers.pipeline.ledger import Ledger, Ticket
-from eventlog_handlers.pipeline.pacing import Member, Pacer
-from eventlog_handlers.pipeline.reports import Reports
-from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.pipeline.gates import Idle
+from eventlog_handlers.pipeline.intake import MEASURED, Intake
+from eventlog_handlers.pipeline.ledger import Ticket
+from eventlog_handlers.pipeline.life import Life, Parts
+from eventlog_handlers.pipeline.rendering import render_some
 from eventlog_handlers.process import exit as lifecycle
-from eventlog_handlers.process import fork, own_traffic, start_thread
+from eventlog_handlers.process import own_traffic, start_thread
 from eventlog_handlers.process.randomness import random_bits, reseed
-from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.settings.values import PipelineSettings
 
-_CHUNK = 256  # captures rendered between two looks at the lock
-_HIGH_WATER = 1_000  # captures that may pile up before a second thread comes to render them
-_LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
-_RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refused
-_INLINE_SECONDS = 1.0  # how long a logging call sends by itself then, at most once between two attempts
+_INLINE_SECONDS = 1.0  # how long a logging call sends by itself where threads are refused
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
+_COMMIT_SECONDS = 5.0  # durability="commit": how long a logging call waits at most
+_COMMIT_LOOK_SECONDS = 0.5  # between two looks whether a thread is still there
 
-
-class _Flag(threading.local):
-    active = False
-
+T = TypeVar("T")
 
 _parents_buffers: list[Buffer] = []
-"""What a forked child inherited: not to be used, and not to be closed by being collected either."""
+"""Buffers inherited over a fork, kept from the garbage collector: it would close the parent's file."""
 
 
 class Worker:
     """Carries captures of one handler to its sink.
 
-    *make_sink* and *make_buffer* are called again in a forked child. *render* turns a capture into an event,
-    or into None where the user wants none of it, on the worker's thread. *start_thread(run, name)* starts a
-    daemon thread or raises RuntimeError; without threads, ``flush`` does the work in its caller, and now and
-    then a logging call does, for *inline_seconds* at most. *clock* gives monotonic, *wall_clock* epoch
-    seconds, *cpu_clock* the processor seconds of the thread that asks, *rand* a number from 0 to 1.
+    Where no thread can be had, ``flush`` does the work in its caller, and now and then a logging call does,
+    for *inline_seconds* at most.
     """
 
     def __init__(
-        self,
-        name: str,
-        settings: PipelineSettings,
-        *,
-        make_sink: Callable[[], Sink],
-        make_buffer: Callable[[], Buffer],
-        render: Callable[[Capture], Event | None],
-        pacer: Pacer | Member | None,
-        clock: Callable[[], float],
-        cpu_clock: Callable[[], float],
-        wall_clock: Callable[[], float],
-        rand: Callable[[], float],
-        start_thread: Callable[[Callable[[], None], str], None],
-        report_loss: Callable[[Loss], Event],
-        self_log: SelfLog | None = None,
-        inline_seconds: float = _INLINE_SECONDS,
+        self, name: str, settings: PipelineSettings, parts: Parts, *, inline_seconds: float = _INLINE_SECONDS
     ) -> None:
         self.name = name
-        self.settings = settings
         self.exit_timeout = settings.exit_timeout
-        self._make_sink = make_sink
-        self._make_buffer = make_buffer
-        self._render = render
-        self._pacer = pacer
-        self._clock = clock
-        self._cpu_clock = cpu_clock
-        self._wall_clock = wall_clock
-        self._rand = rand
-        self._start_thread = start_thread
-        self._report_loss = report_loss
-        self._self_log = self_log or SelfLog(name)
+        self.settings = settings
+        self._parts = parts
         self._inline_seconds = inline_seconds
-        # With a spool nothing waits for a batch on its way there: each record wakes a thread.
-        self._high_water = 1 if settings.spool else min(_HIGH_WATER, settings.capacity)
+        self._clock = parts.clock
+        self._capacity = settings.capacity
         self._blocks = settings.when_full == "block"
-        self._intake = Intake(settings.when_full)
-        seconds = settings.aggregate_seconds
-        self.folds = None if seconds is None else Folds(seconds, clock, random_bits, self._fold_opened)
-        """None where nothing is folded. Never rebound."""
+        self._intake = Intake(settings.when_full, settings.capacity, settings.capacity_bytes)
         self._captures = self._intake.captures
-        self._ledger: Ledger = None  # type: ignore[assignment]  # made by the next line, and again in a child
-        self._new_life()
+        seconds = settings.aggregate_seconds
+        self.folds = None if seconds is None else Folds(seconds, parts.clock, random_bits, self._fold_opened)
+        """None where nothing is folded. Never rebound."""
+        self._begin_life()
         lifecycle.join(self)
 
-    def _new_life(self) -> None:
-        """What a process, and again each forked child, starts with."""
-        self.pid = os.getpid()
+    def _begin_life(self) -> None:
+        self._life = Life(
+            self.name, self.settings, self._parts, intake=self._intake, folds=self.folds, work=self
+        )
+        self.pid = self._life.pid
         """Whose life this is."""
-        if self._ledger is not None:
-            _parents_buffers.append(self._ledger.buffer)
-        self._intake.clear()
-        if self.folds is not None:
-            self.folds.clear()
-        # Caller's side.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._wake_at = 1
-        self._committing = _Flag()
-        self._committed = 0  # since a thread was last woken for it; a rough count, made without a lock
-        self._starting = threading.Lock()  # only ever tried, never waited for
-        self._start_again_at = LONG_AGO
-        self._may_send_inline = False  # a thread was just refused
-        self.own_traffic = 0  # records refused as our own doing; a rough count, made without a lock
-        # Worker's side.
-        self._ledger = Ledger(
-            self._intake,
-            self.folds,
-            self._make_buffer(),
-            self._wall_clock,
-            Reports(self.settings.observer, self.name, self._self_log),
-        )
-        self._delivery = Delivery(
-            self._make_sink,
-            self._ledger,
-            self.settings,
-            pacer=self._pacer,
-            clock=self._clock,
-            cpu_clock=self._cpu_clock,
-            wall_clock=self._wall_clock,
-            rand=self._rand,
-            self_log=self._self_log,
-            report_loss=self._report_loss,
-            many=self._high_water,
-        )
-        self._threads = 0
-        self._waiting = False  # a thread sleeps until a token arrives; at most one does
-        self._parked = False
-        self._ending = False  # of the process: no thread of ours is to sleep any more
-        self._closed = False  # at least once: logging's shutdown won't come again
-        self._said_left = 0
-        self._restarts = 0
 
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns what was buffered, its threads and its connections.
@@ -160,9 +82,13 @@ class Worker:
         without the hooks.
         """
         reseed()
-        if self._pacer is not None:
-            self._pacer.after_fork_in_child()
-        self._new_life()
+        if self._parts.pacer is not None:
+            self._parts.pacer.after_fork_in_child()
+        _parents_buffers.append(self._life.buffer)
+        self._intake.clear()
+        if self.folds is not None:
+            self.folds.clear()
+        self._begin_life()
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
@@ -170,113 +96,89 @@ class Worker:
         """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
         if self._blocks:
             self._wait_for_room()
-        captures = self._captures
+        captures, life = self._captures, self._life
         captures.append(captured)
-        if self._closed and lifecycle.past_exit_hooks():
+        waiting = len(captures)
+        if life.is_closed and lifecycle.past_exit_hooks():
             self._flush_late()
-        elif len(captures) >= self._wake_at:
-            if not self._rouse():
-                self._send_without_thread()
-            if len(captures) > self.settings.capacity:
-                self._intake.shed_one(captured)
-
-    def _fold_opened(self) -> None:
-        """Some fold has its first repeat to tell of: there must be a thread that sees its window's end."""
-        if (self._closed and lifecycle.past_exit_hooks()) or (
-            (self._waiting or self._threads == 0)  # else a thread is about to look, or looks when it leaves
-            and not self._rouse()
-            and lifecycle.is_finalizing()
-        ):
-            self._flush_late()
+        elif waiting >= life.pool.wake_at and not life.pool.rouse():
+            self._go_on_without_threads()
+        if waiting > self._capacity or not captured.id_bits % MEASURED:
+            self._intake.bound(captured)
 
     def commit(self, captured: Capture) -> None:
-        """Take a capture in and have it in the buffer, rendered, before returning: ``durability="commit"``.
+        """Take a capture in and wait until it is in the buffer: ``durability="commit"``.
 
-        Waits for other threads that are at the buffer. What logs within a commit of this very thread (a
-        signal handler, a ``__del__``, the user's hook) takes the ordinary way.
+        A thread of the pool renders and writes it, so that Ctrl-C, or a signal handler that logs, breaks this
+        wait and no write. Never waits where that thread might wait for this one.
         """
-        is_late = self._closed and lifecycle.past_exit_hooks()
-        if is_late or self._ledger.is_in_use_here() or self._committing.active:
+        if self.is_over() or self._life.is_in_use_here() or start_thread.caller_owns_logging_lock():
             self.submit(captured)
             return
-        self._committing.active = True
+        done = self._intake.expect(captured)
         try:
-            self._ledger.accept(self._render(captured), captured.level)
+            self.submit(captured)
+            self._wait_for_commit(done)
         finally:
-            self._committing.active = False
-        self._committed += 1
-        if self._committed >= self._wake_at:
-            self._committed = 0
-            self._rouse()
+            self._intake.forget(captured)
 
-    def _rouse(self) -> bool:
-        """Have some thread look at the intake soon; False if there is none and none can be started."""
-        if lifecycle.is_finalizing():
-            return False  # the threads that are there never run again
-        if self._waiting:
-            self._wake_at = self._high_water  # before the token: whoever takes it sets the mark anew
-            self._wake.put(None)
-            return True
-        if self._threads > self.settings.concurrency:
-            return True  # as many as may send, and one that renders
-        return self._start() or self._threads > 0
+    def _wait_for_commit(self, done: SimpleQueue[None]) -> None:
+        deadline = self._clock() + _COMMIT_SECONDS
+        while True:
+            if done.empty() and not self._life.pool.rouse():
+                while done.empty() and self._inline(self._render_some):
+                    pass
+            try:
+                done.get(timeout=_COMMIT_LOOK_SECONDS)
+            except Empty:
+                if self._clock() < deadline:
+                    continue
+                self._life.notes.say_once(
+                    "commit", f"a log call waited {_COMMIT_SECONDS:g} s for its commit and goes on without it"
+                )
+            return
 
-    def _start(self) -> bool:
-        """Start a thread; True also if another caller is just starting one."""
-        if not self._starting.acquire(blocking=False):
-            return True
-        has_started = False
-        try:
-            now = self._clock()
-            if now >= self._start_again_at:
-                lifecycle.hook_process()
-                if self._closed and lifecycle.past_exit_hooks():
-                    raise RuntimeError("nobody would wait for a thread at the end of the process")
-                if fork.forks_unannounced():
-                    raise RuntimeError("no thread of ours may be alive when uWSGI forks")
-                self._start_thread(self._run, f"eventlog-{self.name}")
-                has_started = True  # _run releases _starting once it has been counted
-        except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
-            self._start_again_at = now if fork.forks_unannounced() else now + _RESTART_SECONDS
-            self._may_send_inline = not lifecycle.exiting()
-            lifecycle.hold(self)  # no thread does: the exit hook is its last chance
-        finally:
-            if not has_started:
-                self._done_starting()
-        return has_started
-
-    def _done_starting(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            # Ctrl-C or the recursion limit may break a start off whose thread runs all the same; then both
-            # its thread and its caller come here.
-            self._starting.release()
-
-    def _send_without_thread(self) -> None:
-        """A record came, and no thread can be had for it."""
-        if lifecycle.is_finalizing() or (self._closed and lifecycle.past_exit_hooks()):
+    def _fold_opened(self) -> None:
+        """A fold now has an unreported repeat: make sure a thread is alive when its window ends."""
+        if self.is_over() or (not self._life.pool.rouse_idle() and lifecycle.is_finalizing()):
             self._flush_late()
-        elif self._may_send_inline:
-            self._may_send_inline = False
+
+    def _go_on_without_threads(self) -> None:
+        if lifecycle.is_finalizing() or self.is_over():
+            self._flush_late()
+        elif self._life.pool.take_refusal():
             self._send_inline()
 
     def _send_inline(self) -> None:
         """Where no thread can be had the caller sends: events don't wait for the end of the process."""
-        if (
-            self._ledger.is_in_use_here()
-        ):  # a signal handler logs within stats() or flush() of this very thread
+        life = self._life
+        if life.is_in_use_here():  # a signal handler logs within stats() or flush() of this very thread
             return
         deadline = self._clock() + self._inline_seconds
-        ticket = self._ledger.open_ticket(sum_up=False)  # so that nothing waits for a full batch
+        ticket = life.ledger.open_ticket(sum_up=False)  # so that nothing waits for a full batch
         try:
-            with own_traffic.at_work():
-                while self._clock() < deadline and self.step(deadline=deadline) is None:
-                    pass
+            while self._clock() < deadline and self._step_inline(deadline) is None:
+                pass
         finally:
-            self._ledger.close_ticket(ticket)
+            life.ledger.close_ticket(ticket)
+
+    def _step_inline(self, deadline: float) -> Idle | None:
+        """One turn; what to wait for, or None if there was something to do."""
+        idle = self._inline(lambda: (self.step(deadline=deadline),))
+        return idle[0] if idle else Idle(None, 1)
+
+    def _inline(self, work: Callable[[], T]) -> T | None:
+        """Do *work* in a thread of the application's, which must not see what raises; None if it did."""
+        with own_traffic.at_work():
+            try:
+                return work()
+            except Exception as error:
+                self._parts.self_log.say_once("broke off", f"a turn broke off: {described(error)}")
+                return None
 
     def _flush_late(self) -> None:
         """No hook of ours comes any more: send in this thread, as long as the exit's budget lasts."""
-        if self._ledger.is_in_use_here():
+        if self._life.is_in_use_here():
             return
         if lifecycle.is_finalizing():
             self._keep_or_tell()
@@ -284,11 +186,10 @@ class Worker:
         started = self._clock()
         deadline = started + lifecycle.budget(self)
         ticket = self.start_drain()
-        with own_traffic.at_work():
-            while not ticket.finished and self._clock() < deadline and self.step(deadline=deadline) is None:
-                pass
+        while not ticket.finished and self._clock() < deadline and self._step_inline(deadline) is None:
+            pass
         # What is not settled by now rests after a failure, or another thread has it in hand.
-        self.finish_drain(ticket, deadline - self._clock() if self._threads else 0.0)
+        self.finish_drain(ticket, deadline - self._clock() if self._life.pool.threads else 0.0)
         lifecycle.spend(self._clock() - started)
         self.say_what_is_left()
 
@@ -296,30 +197,28 @@ class Worker:
         """The interpreter takes itself apart: put what came into the spool, and tell what is lost.
 
         Nothing can be sent: requests and urllib3 import in the midst of a request, and nothing can be
-        imported. Nor waited for: a thread that is still there stands still, perhaps with the lock.
+        imported. Nor waited for: a thread that is still there stands still, perhaps with a lock.
         """
-        if self._threads or not self._ledger.lock.acquire(blocking=False):
-            self._say_left(self._ledger.roughly_pending(), 0)
+        life = self._life
+        if life.is_frozen():
+            self._say_left(life.ledger.approximate_pending(), 0)
             return
-        try:
-            with contextlib.suppress(Exception):
-                while self._render_chunk():
-                    pass
-            self.say_what_is_left()
-        finally:
-            self._ledger.lock.release()
+        with contextlib.suppress(Exception):
+            while self._render_some():
+                pass
+        self.say_what_is_left()
 
     def _wait_for_room(self) -> None:
-        capacity = self.settings.capacity
-        if own_traffic.mark.active or self._ledger.roughly_held() < capacity or lifecycle.is_finalizing():
+        ledger = self._life.ledger
+        if own_traffic.mark.active or ledger.approximate_held() < self._capacity or lifecycle.is_finalizing():
             return
         deadline = self._clock() + _BLOCK_SECONDS
         never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
-        while self._ledger.roughly_held() >= capacity and self._clock() < deadline:
-            self._rouse()
+        while ledger.approximate_held() >= self._capacity and self._clock() < deadline:
+            self._life.pool.rouse()
             never.wait(_BLOCK_POLL_SECONDS)
 
-    # --- the worker's side ---------------------------------------------------------------------------------
+    # --- the threads' side ---------------------------------------------------------------------------------
 
     def step(self, *, deadline: float | None = None) -> Idle | None:
         """One turn, without thread or sleep: render what came in, then deliver at most one lease of events.
@@ -327,124 +226,55 @@ class Worker:
         Returns None if there was something to do, else what to wait for. *deadline* (monotonic) shortens the
         request's timeout.
         """
-        self._ledger.adopt()
-        rendered = self._render_chunk()
-        planned = self._delivery.plan()
-        if isinstance(planned, Idle):
-            self._ledger.reports.tell()
-            return None if rendered else self._until_folds(planned)
-        if self._threads and self._delivery.wants_another_thread(alone=self._threads == 1):
-            self._rouse()
-        self._delivery.deliver(planned, deadline=deadline)
-        self._ledger.reports.tell()
-        return None
+        life = self._life
+        try:
+            life.ledger.adopt()
+            rendered = self._render_some()
+            planned = life.delivery.plan()
+            if isinstance(planned, Idle):
+                return None if rendered else self._until_folds(planned)
+            try:
+                if life.pool.threads and life.delivery.wants_another_thread(alone=life.pool.threads == 1):
+                    life.pool.rouse()
+            finally:
+                life.delivery.deliver(planned, deadline=deadline)  # whatever was raised, for it has leases
+            return None
+        finally:
+            life.tell()
+
+    def _render_some(self) -> bool:
+        life = self._life
+        return render_some(life.ledger, self._intake, self._parts.render, life.charging, life.notes)
 
     def _until_folds(self, idle: Idle) -> Idle:
         """*idle*, but not past the end of a window that has something to tell."""
-        seconds = self._ledger.wait_for_folds()
+        seconds = self._life.ledger.wait_for_folds()
         if seconds is None or (idle.seconds is not None and idle.seconds <= seconds):
             return idle
         return Idle(seconds, idle.records)
 
-    def _render_chunk(self) -> bool:
-        chunk = self._ledger.take(_CHUNK)
-        if not chunk:
-            return False
-        events: list[Event] = []
-        dropped: list[tuple[int, str]] = []
-        done = 0
-        try:
-            for captured in chunk:
-                event = self._render(captured)
-                done += 1
-                if event is None:
-                    dropped.append((captured.level, "before_send"))
-                else:
-                    events.append(event)
-        finally:
-            # Must not fail: else this chunk would be in none of the law's sums.
-            dropped.extend((captured.level, "worker_died") for captured in chunk[done:])
-            self._ledger.put(events, dropped=dropped)
-        return True
+    def waiting(self) -> int:
+        """How many captures wait to be rendered, roughly."""
+        return len(self._captures)
 
-    def _run(self) -> None:
-        """A thread's life."""
-        is_counted = has_left = False
-        try:
-            try:
-                own_traffic.mark.active = True
-                with self._ledger.lock:
-                    self._threads += 1
-                    is_counted = True
-                    self._parked = False
-            finally:
-                self._done_starting()  # whatever was thrown into the thread: else none could start again
-            while not self._turn_until_idle():
-                pass
-            has_left = True
-        finally:
-            if not has_left:  # even the handler of the last resort was broken off
-                lifecycle.hold(self)
-                if is_counted:
-                    self._leave()
-        if self._threads == 0:
-            self._delivery.close()
-            self._ledger.rest()
-            # A record or the first repeat of one came between the last look and leaving.
-            if self._captures or (self.folds is not None and self.folds.roughly_open()):
-                self._rouse()
+    def has_news(self) -> bool:
+        """Whether something came in that no thread has looked at."""
+        return bool(self._captures or (self.folds is not None and self.folds.roughly_open()))
 
-    def _turn_until_idle(self) -> bool:
-        """Take turns until this thread is no longer needed; False if something broke them off."""
-        try:
-            while (idle := self.step()) is None or self._sleep(idle):
-                pass
-        except BaseException as error:
-            # Nothing foreseen gets here: a fault of ours, no memory, an exception thrown into the thread from
-            # outside. The events in hand were given back or counted; the thread goes on, but not in a rush.
-            self._restarts += 1
-            self._self_log.say_once(
-                "broke off", f"worker broke off and goes on: {type(error).__name__}: {error}"
-            )
-            threading.Event().wait(_RESTART_SECONDS)
-            return False
-        return True
+    def pending(self) -> int:
+        """How many events are not settled."""
+        return self._life.ledger.pending()
 
-    def _sleep(self, idle: Idle) -> bool:
-        """Wait for a record, a flush or the time; False if this thread is to end. One sleeper is enough."""
-        with self._ledger.lock:
-            if self._waiting or self._ending or (self._parked and not self._ledger.pending()):
-                if self._waiting and idle.seconds is not None:
-                    self._wake.put(
-                        None
-                    )  # who sleeps may have begun to while this thread's request was under way
-                self._leave()
-                return False
-            self._waiting = True
-            self._wake_at = min(idle.records, self._high_water)
-        woken = True
-        try:
-            if len(self._captures) < self._wake_at:  # else one came before the mark was set
-                self._wake.get(timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001))
-        except Empty:
-            woken = False
-        finally:
-            with self._ledger.lock:
-                self._waiting = False
-                self._wake_at = self._high_water
-        with self._ledger.lock:
-            if not woken and idle.seconds is None and not self._ledger.pending():
-                self._leave()
-                return False
-        return True
+    def rest(self) -> None:
+        """Let go of connections and files: the last thread leaves."""
+        self._life.delivery.close()
+        self._life.ledger.rest()
 
-    def _leave(self) -> None:
-        with self._ledger.lock:
-            self._threads -= 1
-            if self._threads == 0:
-                self._wake_at = 1
+    def keep_alive(self) -> None:
+        """Stay in memory to the end of the process."""
+        lifecycle.hold(self)
 
-    # --- anybody's side ------------------------------------------------------------------------------------
+    # --- any side ------------------------------------------------------------------------------------------
 
     def flush(self, timeout: float | None = None) -> bool:
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
@@ -460,9 +290,9 @@ class Worker:
         None on a thread that must not wait: one at work for us, or the owner of logging's lock.
         """
         if own_traffic.mark.active or start_thread.caller_owns_logging_lock():
-            if self._ledger.roughly_pending():
-                self._ledger.hurry_folds()
-                self._rouse()
+            if self._life.ledger.approximate_pending():
+                self._life.ledger.hurry_folds()
+                self._life.pool.rouse()
             return None
         if lifecycle.is_finalizing():
             self._flush_late()
@@ -472,7 +302,7 @@ class Worker:
     def end_flush(self, ticket: Ticket | None, timeout: float | None) -> bool:
         """Wait for *ticket*; see ``flush``."""
         if ticket is None:
-            return not self._ledger.roughly_pending()
+            return not self._life.ledger.approximate_pending()
         if timeout is not None:
             return self.finish_drain(ticket, timeout)
         started = self._clock()
@@ -488,26 +318,26 @@ class Worker:
         """
         if self.pid != os.getpid():
             self.after_fork_in_child()
-        ticket = self._ledger.open_ticket()
+        ticket = self._life.ledger.open_ticket()
         if not ticket.finished:
             if urgent:
-                self._delivery.hurry()
-            self._rouse()
+                self._life.delivery.hurry()
+            self._life.pool.rouse()
         return ticket
 
     def finish_drain(self, ticket: Ticket, timeout: float) -> bool:
         """Wait until what *ticket* stands for is settled; does the work itself where no thread can be had."""
         deadline = self._clock() + timeout
+        pool = self._life.pool
         try:
             while not ticket.finished and (left := deadline - self._clock()) > 0:
                 idle: Idle | None = Idle(None, 1)
-                if self._threads == 0 and not self._rouse():
-                    with own_traffic.at_work():
-                        idle = self.step(deadline=deadline)
+                if not pool.has_threads() and not pool.rouse():
+                    idle = self._step_inline(deadline)
                 if idle is not None:
                     self._wait_for(ticket, left if idle.seconds is None else min(left, idle.seconds))
         finally:  # also where Ctrl-C ends the wait
-            self._ledger.close_ticket(ticket)
+            self._life.ledger.close_ticket(ticket)
         return ticket.finished
 
     def _wait_for(self, ticket: Ticket, seconds: float) -> None:
@@ -519,9 +349,8 @@ class Worker:
     def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
         settled = self.flush(timeout)
-        self._parked = self._closed = True
-        if self._waiting:
-            self._wake.put(None)
+        self._life.is_closed = True
+        self._life.pool.park()
         if lifecycle.exiting() and not lifecycle.is_finalizing():
             self.say_what_is_left()
             lifecycle.end_threads_of([self])
@@ -529,42 +358,52 @@ class Worker:
 
     def end_threads(self) -> None:
         """Have the threads end now, whatever is pending: the process ends. Does not wait."""
-        self._ending = True
-        if self._waiting:
-            self._wake.put(None)
+        self._life.pool.end()
 
     def has_threads_to_end(self) -> bool:
         """Whether a thread that is not stuck in a request is still there."""
-        return self._threads > self._delivery.under_way()
+        return self._life.pool.threads > self._life.delivery.under_way()
+
+    def is_over(self) -> bool:
+        """Whether no exit hook of ours comes any more."""
+        return self._life.is_closed and lifecycle.past_exit_hooks()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr what the end of the process leaves or loses; once for the same number."""
-        pending = self._ledger.pending()
-        self._ledger.rest()
-        self._say_left(pending, min(pending, self._ledger.buffer.state().get("in_file", 0)))
+        life = self._life
+        pending = life.ledger.pending()
+        life.ledger.rest()
+        life.notes.tell()
+        self._say_left(pending, min(pending, life.ledger.spool_state().get("in_file", 0)))
 
     def _say_left(self, pending: int, kept: int) -> None:
         """*pending* events are left, *kept* of them in the spool."""
-        if not pending or pending == self._said_left:
+        life, say = self._life, self._parts.self_log.say
+        if not pending or pending == life.said_left:
             return
-        self._said_left = pending
-        why = f" (last error: {self._delivery.last_error})" if self._delivery.last_error else ""
+        life.said_left = pending
+        why = f" (last error: {life.delivery.last_error})" if life.delivery.last_error else ""
         if kept:
-            self._self_log.say(f"{kept} event(s) stay in the spool for the next process{why}")
+            say(f"{kept} event(s) stay in the spool for the next process{why}")
         if pending > kept:
-            self._self_log.say(f"{pending - kept} event(s) not delivered when the process ended{why}")
+            say(f"{pending - kept} event(s) not delivered when the process ended{why}")
 
-    def roughly_pending(self) -> int:
+    def approximate_pending(self) -> int:
         """How many events wait, without a lock: the garbage collector may call in the midst of anything."""
-        return self._ledger.roughly_pending()
+        return self._life.ledger.approximate_pending()
+
+    def count_own_traffic(self) -> None:
+        """A record was refused as our own doing."""
+        self._life.own_traffic += 1
 
     def stats(self) -> dict[str, Any]:
         """A snapshot of the law's sums and of the destination's state; see the README for each."""
+        life = self._life
         return {
-            **self._ledger.sums(),
-            **self._delivery.state(),
-            "spool": self._ledger.buffer.state(),
-            "own_traffic": self.own_traffic,
-            "threads": self._threads,
-            "restarts": self._restarts,
+            **life.ledger.sums(),
+            **life.delivery.state(),
+            "spool": life.ledger.spool_state(),
+            "own_traffic": life.own_traffic,
+            "threads": life.pool.threads,
+            "restarts": life.pool.restarts,
         }

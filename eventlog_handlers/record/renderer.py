@@ -51,7 +51,9 @@ class Renderer:
                 why = f"before_send returned an Event with an impossible {', '.join(misfits)}"
             else:
                 return _plain(changed)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise  # the hook runs in a thread of the application's, and the user wants to stop
+        except BaseException as error:  # CancelledError and SystemExit too: the neighbours go on
             why = f"before_send raised {type(error).__name__}"
         self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
         return redactor().withheld(event, why)

@@ -89,9 +89,8 @@ OPTIONS = (
     ),
     Option(
         "max_events_per_hour", "int | None", None, checks.optional(checks.whole(1, 10**9)),
-        "budget of this handler and process, in fixed windows from the first event on; the rest is "
-        "dropped and "
-        "counted as `budget`",
+        "budget of this handler and process, in fixed windows from the first event on; an event is "
+        "charged once, as it comes in; the rest is dropped and counted as `budget`",
     ),
     Option(
         "max_events_per_day", "int | None", None, checks.optional(checks.whole(1, 10**9)),

@@ -72,8 +72,8 @@ class CommonOptions(TypedDict, total=False):
     share: int
     """This process is one of N: rate limit, burst, window and budgets are divided by N. Default: 1."""
     max_events_per_hour: int | None
-    """Budget of this handler and process, in fixed windows from the first event on; the rest is dropped and
-    counted as `budget`. Default: None.
+    """Budget of this handler and process, in fixed windows from the first event on; an event is charged once,
+    as it comes in; the rest is dropped and counted as `budget`. Default: None.
     """
     max_events_per_day: int | None
     """The same for 24 hours. Default: None."""

@@ -944,7 +944,7 @@ def test_p25_a_handler_gives_its_spool_the_clock_that_counts_sleep(tmp_path):
     """CLOCK_BOOTTIME where the system has it."""
     handler = GuanceHandler(api_key="x", spool=str(tmp_path))
 
-    assert handler._worker._ledger.buffer._clock is boot_time
+    assert handler._worker._life.ledger.buffer._clock is boot_time
     assert boot_time() >= monotonic() - 1.0
 
 

@@ -40,7 +40,7 @@ from faults import (
 from faultserver import FaultServer, Reply
 
 from eventlog_handlers.pipeline import retry
-from eventlog_handlers.pipeline.delivery import Idle
+from eventlog_handlers.pipeline.gates import Idle
 
 HTTP_VARIABLES = (
     "HTTP_PROXY",
@@ -150,14 +150,15 @@ def test_b01_the_thread_that_failed_leaves_its_rest_to_the_one_that_sleeps() -> 
     """That one went to sleep while the request was under way, when there was no time yet to wait for."""
     with by_hand(CLOUDWATCH, url_of(free_port())) as stepped:
         worker = stepped.worker
-        worker._threads, worker._waiting = 2, True
+        pool = worker._life.pool
+        pool.threads, pool._is_sleeping = 2, True
 
-        stays = worker._sleep(Idle(0.5, 1))
+        stays = pool.sleep(Idle(0.5, 1))
 
         assert not stays
-        assert worker._threads == 1
-        assert worker._wake.get(timeout=1) is None
-        worker._threads, worker._waiting = 0, False
+        assert pool.threads == 1
+        assert pool._tokens.get(timeout=1) is None
+        pool.threads, pool._is_sleeping = 0, False
 
 
 # --- B2: names ---------------------------------------------------------------------------------------------
@@ -684,7 +685,7 @@ def test_b06_another_botocore_keeps_its_own_timeouts(monkeypatch: pytest.MonkeyP
         stepped.settle()
 
         assert_arrived(stepped.handler, backend, names(3))
-        assert stepped.worker._delivery.sink._clients.current(1.0).http is None
+        assert stepped.worker._life.delivery.sink._clients.current(1.0).http is None
     assert all("amz-sdk-request" in request.headers for request in backend.requests)
 
 

@@ -127,7 +127,8 @@ def test_b10_one_bad_event_costs_itself_and_no_neighbour(service: Service, answe
         assert_arrived(stepped.handler, backend, messages, lost={"poison"})
     assert list(stats["dropped"].values()) == [1]
     assert next(iter(stats["dropped"])).startswith("rejected: ")
-    assert stats["failed_requests"] == 0
+    assert stats["failed_requests"] >= 1  # those in which every event was refused, to find the one at fault
+    assert stats["state"] == "ok"
 
 
 def test_b10_under_v3_a_bad_event_is_not_taken_for_an_unread_body() -> None:

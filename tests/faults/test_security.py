@@ -115,7 +115,7 @@ def test_s01_the_key_is_in_no_exception_of_a_sink(service: Service, turn: str) -
         Backend(service, TURNS[turn](service)) as backend,
         by_hand(service, backend.url, **with_canary(service)) as stepped,
     ):
-        sink = stepped.worker._delivery.sink
+        sink = stepped.worker._life.delivery.sink
         caught: list[BaseException] = []
         outcomes: list[object] = []
         try:

@@ -490,13 +490,13 @@ def test_threads_lose_no_count_while_windows_close() -> None:
         turns += 1
         till.clock.advance((0.0005, 0.002, 5.0)[turns % 3])
         if turns % 5 == 0:
-            till.worker._ledger.open_ticket()
+            till.worker._life.ledger.open_ticket()
         if turns % 11 == 0:  # every fold leaves the table while emits have it in hand
-            with till.worker._ledger.lock:
+            with till.worker._life.ledger._lock:
                 for fold in list(till.folds._folds.values()):
                     told: list[Any] = []
                     till.folds._retire(fold, told)
-                    till.worker._ledger._summed_up(told)
+                    till.worker._life.ledger._sum_up(told)
     is_over.set()
     for thread in threads:
         thread.join(10)

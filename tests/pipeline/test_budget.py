@@ -172,10 +172,14 @@ def test_a_spent_budget_costs_no_place_in_the_pace():
     """A thousand events without a budget are gone at once; a critical one then waits for nobody."""
     sink, clock = ScriptedSink(max_events=1), ManualClock()
     worker = make_worker(
-        sink, clock, flush_interval=0, max_events_per_hour=5, max_events_per_day=100, budget_reserve=0.5
+        sink,
+        clock,
+        pacer=Pacer(20 / 60, burst=5, window=(20, 61.0)),
+        flush_interval=0,
+        max_events_per_hour=5,
+        max_events_per_day=100,
+        budget_reserve=0.5,
     )
-    worker._pacer = Pacer(20 / 60, burst=5, window=(20, 61.0))
-    worker._new_life()
     for number in range(1_000):
         submit(worker, f"error {number}")
     settle(worker, clock)
@@ -222,7 +226,6 @@ def test_an_event_is_charged_once_however_often_it_is_tried(buffer, failures):
     assert_law(stats)
     assert (stats["delivered"], stats["dropped"]) == (11, {"budget": 1})
     assert len(budget_notices(sink)) == 1
-    assert len(worker._delivery._paid) <= 64
 
 
 def test_paid_events_waiting_for_another_try_do_not_let_others_through():

@@ -85,10 +85,8 @@ def test_two_handlers_of_one_destination_obey_one_hint():
     """The second would find out by being throttled too."""
     clock, pacer = ManualClock(), Pacer(10.0, burst=5)
     sinks = ScriptedSink(ThrottledError("Throttling", retry_after=20)), ScriptedSink()
-    workers = [make_worker(sink, clock, flush_interval=0) for sink in sinks]
+    workers = [make_worker(sink, clock, flush_interval=0, pacer=pacer) for sink in sinks]
     for worker in workers:
-        worker._pacer = pacer
-        worker._new_life()
         submit(worker, "boom")
     workers[0].step()
     workers[1].step()
@@ -105,9 +103,7 @@ def test_entries_throttled_within_an_answer_slow_the_pace_too():
     """A service that takes a part of a request has still found us too fast."""
     clock, pacer = ManualClock(), Pacer(1.0)
     sink = ScriptedSink(Outcome(Disposition.RETRY, "ThrottlingException", throttled=True))
-    worker = make_worker(sink, clock, flush_interval=0)
-    worker._pacer = pacer
-    worker._new_life()
+    worker = make_worker(sink, clock, flush_interval=0, pacer=pacer)
     submit(worker, "boom")
 
     worker.step()
@@ -149,7 +145,7 @@ class StandIn:
     def __init__(self, service, stepped: Stepped) -> None:
         self.service, self.clock = service, stepped.clock
         self.accepted, self.refused = [], []
-        stepped.worker._delivery.sink._http = self
+        stepped.worker._life.delivery.sink._http = self
 
     def post(self, url, *, headers, body, timeout):
         parts = urlsplit(url)
@@ -246,8 +242,8 @@ def test_throttled_by_others_the_pace_gives_way_and_comes_back(monkeypatch):
 def test_cloudwatch_keeps_a_pace_if_it_is_given_one():
     """It has none of its own; with one, requests are that far apart."""
     with by_hand(CLOUDWATCH, "http://127.0.0.1:1", requests_per_minute=12, burst=1) as stepped:
-        assert stepped.worker._pacer is not None
-        stepped.worker._delivery._sink = sink = ScriptedSink()
+        assert stepped.worker._parts.pacer is not None
+        stepped.worker._life.delivery._sink = sink = ScriptedSink()
         stepped.log(*(str(number) for number in range(30)))
         started = stepped.clock()
         stats = stepped.settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -18,7 +19,8 @@ from eventlog_handlers.errors import (
 from eventlog_handlers.events import DELIVERED, Disposition, Event, Outcome
 from eventlog_handlers.process import clock
 from eventlog_handlers.record.capture import Capture, capture
-from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
+from eventlog_handlers.record.fields import ARGS
+from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker, settle
 
 RETRY = Outcome(Disposition.RETRY, "InternalFailure")
 REJECTED = Outcome(Disposition.REJECTED, "MalformedDetail", "Detail is malformed.")
@@ -271,7 +273,7 @@ def test_a_full_buffer_sheds_by_policy_and_counts(policy, kept):
 
     for name, level in names:
         worker.submit(captured(name, level))
-        worker._render_chunk()
+        worker._render_some()
     settle(worker, clock)
 
     assert sorted(messages(sink.delivered[:3])) == sorted(kept)
@@ -351,18 +353,47 @@ def test_render_to_none_is_a_counted_drop():
     assert_law(worker.stats())
 
 
-def test_a_render_that_dies_leaves_no_capture_uncounted():
-    """Even what a dying thread had in hand stands in a sum."""
+@pytest.mark.parametrize("error", [MemoryError, ZeroDivisionError, asyncio.CancelledError])
+def test_an_event_that_can_not_be_made_costs_itself_alone(error):
+    """A moment without memory or a fault of ours: counted as unencodable, the neighbours are delivered."""
 
-    def die(captured: Capture) -> Event:
-        raise MemoryError
+    def fail(capture: Capture) -> Event:
+        if capture.fields[ARGS] == ("bad",):
+            raise error
+        return make_event(capture.fields[ARGS][0])
 
-    worker = make_worker(ScriptedSink(), ManualClock(), render_capture=die)
-    worker.submit(captured())
+    sink = ScriptedSink()
+    worker = make_worker(sink, ManualClock(), render_capture=fail)
+    for message in ("before", "bad", "after"):
+        worker.submit(captured(message))
 
-    with pytest.raises(MemoryError):
+    worker.step()
+
+    assert messages(sink.delivered) == ["before", "after"]
+    assert worker.stats()["dropped"] == {"unencodable": 1}
+    assert_law(worker.stats())
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_what_stops_a_program_in_a_render_costs_one_event(error):
+    """The one it came in is counted; those not looked at wait again, in order."""
+    sink, errors = ScriptedSink(), [error]
+
+    def stop(capture: Capture) -> Event:
+        if capture.fields[ARGS] == ("second",) and errors:
+            raise errors.pop()
+        return make_event(capture.fields[ARGS][0])
+
+    worker = make_worker(sink, ManualClock(), render_capture=stop)
+    for message in ("first", "second", "third", "fourth"):
+        worker.submit(captured(message))
+
+    with pytest.raises(error):
         worker.step()
+    assert_law(worker.stats())
+    worker.step()
 
+    assert messages(sink.delivered) == ["first", "third", "fourth"]
     assert worker.stats()["dropped"] == {"worker_died": 1}
     assert_law(worker.stats())
 
@@ -421,7 +452,7 @@ def test_p17_a_worker_thread_that_is_broken_off_goes_on(error, monkeypatch):
     """Whatever is thrown into it: what it had in hand is given back or counted, and the rest arrives."""
     import threading
 
-    from eventlog_handlers.pipeline import worker as module
+    from eventlog_handlers.pipeline import thread_pool as module
     from eventlog_handlers.process.clock import monotonic
 
     monkeypatch.setattr(module, "_RESTART_SECONDS", 0.01)
@@ -457,7 +488,7 @@ def test_another_sender_comes_only_where_the_service_is_waited_for(wait, another
 
     class Working(ScriptedSink):
         def send(self, payloads, *, timeout):
-            wanted.append(worker._delivery.wants_another_thread(alone=False))
+            wanted.append(worker._life.delivery.wants_another_thread(alone=False))
             clock.advance(0.001 + wait)
             worked.advance(0.001)
             return super().send(payloads, timeout=timeout)

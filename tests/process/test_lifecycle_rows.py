@@ -293,8 +293,8 @@ def test_c06_handlers_of_one_destination_share_one_pace():
     one, two = (eventlog_handlers.GuanceHandler(api_key="key-a", **options) for _ in range(2))
     other = eventlog_handlers.GuanceHandler(api_key="key-b", **options)
 
-    assert one._worker._pacer.shared is two._worker._pacer.shared
-    assert other._worker._pacer.shared is not one._worker._pacer.shared
+    assert one._worker._parts.pacer.shared is two._worker._parts.pacer.shared
+    assert other._worker._parts.pacer.shared is not one._worker._parts.pacer.shared
 
     paces = len(handlers_module._pacers)
     for handler in (one, two, other):
@@ -326,10 +326,10 @@ def test_c06_a_second_dictconfig_with_a_faster_limit_gets_it():
     """The first handler is closed: its one request a minute binds the second one no longer."""
     first = dict_configure(requests_per_minute=1)
     second = dict_configure(requests_per_minute=6_000)
-    pacer = second._worker._pacer
+    pacer = second._worker._parts.pacer
 
     assert first is not second
-    assert pacer.shared is first._worker._pacer.shared
+    assert pacer.shared is first._worker._parts.pacer.shared
     assert [pacer.try_take(now) for now in (0.0, 1.0, 2.0)] == [0, 0, 0]
 
 
@@ -338,15 +338,15 @@ def test_c06_a_slow_handler_that_lives_still_binds_a_fast_one():
     options = {"api_key": "key", "endpoint": "https://twice.example"}
     slow = eventlog_handlers.GuanceHandler(requests_per_minute=1, **options)
     fast = eventlog_handlers.GuanceHandler(requests_per_minute=6_000, **options)
-    assert fast._worker._pacer.try_take(0.0) == 0
-    while_both_live = fast._worker._pacer.try_take(1.0)
+    assert fast._worker._parts.pacer.try_take(0.0) == 0
+    while_both_live = fast._worker._parts.pacer.try_take(1.0)
 
     slow.close()
-    assert fast._worker._pacer.try_take(100.0) == 0
-    slow._worker._pacer.take(100.0)
+    assert fast._worker._parts.pacer.try_take(100.0) == 0
+    slow._worker._parts.pacer.take(100.0)
 
     assert while_both_live == pytest.approx(60.0)
-    assert fast._worker._pacer.try_take(101.0) > 50
+    assert fast._worker._parts.pacer.try_take(101.0) > 50
     for handler in (slow, fast):
         handler.close()
 
@@ -369,7 +369,7 @@ def test_c06_handlers_made_by_several_threads_at_once_share_one_pacer(round_numb
         thread.join(30)
 
     assert len(made) == 8
-    assert len({id(handler._worker._pacer.shared) for handler in made}) == 1
+    assert len({id(handler._worker._parts.pacer.shared) for handler in made}) == 1
     for handler in made:
         handler.close()
 
@@ -407,7 +407,7 @@ def test_c06_each_flush_waits_for_its_own_only():
         assert not ill.handler.flush(0.05)
 
         ill.sink.answers.clear()
-        ill.handler._worker._delivery.hurry()
+        ill.handler._worker._life.delivery.hurry()
         assert [event.message for event in ill.events()] == ["waits"]
 
 

@@ -480,7 +480,7 @@ class MortalBuffer(MemoryBuffer):
 @pytest.mark.parametrize("place", ["render", "encode", "send", "lease", "ready_in"])
 def test_p17_whatever_kills_the_worker_the_rest_is_delivered_and_the_law_holds(place, error, monkeypatch):
     """Once, at each place where foreign code or much memory is involved, on a real thread."""
-    monkeypatch.setattr("eventlog_handlers.pipeline.worker._RESTART_SECONDS", 0.01)
+    monkeypatch.setattr("eventlog_handlers.pipeline.thread_pool._RESTART_SECONDS", 0.01)
     sink = ScriptedSink()
     died: list[str] = []
 
@@ -504,7 +504,7 @@ def test_p17_whatever_kills_the_worker_the_rest_is_delivered_and_the_law_holds(p
         **options,
     )
     if place == "render":
-        worker._render = once(worker._render)
+        worker._parts = worker._parts._replace(render=once(worker._parts.render))
     elif place in ("encode", "send"):
         setattr(sink, place, once(getattr(sink, place)))
 
@@ -515,7 +515,7 @@ def test_p17_whatever_kills_the_worker_the_rest_is_delivered_and_the_law_holds(p
     assert_law(stats)
     assert stats["pending"] == 0
     lost = sum(stats["dropped"].values())
-    assert lost <= (20 if place == "render" else 1 if place == "encode" else 0), stats
+    assert lost <= (1 if place in ("render", "encode") else 0), stats
     delivered = [event.id for event in sink.delivered]
     assert len(set(delivered)) == len(delivered) == stats["delivered"]
     assert len(accepted & set(delivered)) == 20 - lost
@@ -631,13 +631,13 @@ def test_p23_flush_on_the_workers_own_thread_says_no_at_once():
         flush_interval=0.0,
         start_thread=lambda run, name: threading.Thread(target=run, name=name, daemon=True).start(),
     )
-    render = worker._render
+    render = worker._parts.render
 
     def render_and_flush(captured):
         answers.append(worker.flush(60))
         return render(captured)
 
-    worker._render = render_and_flush
+    worker._parts = worker._parts._replace(render=render_and_flush)
     submit(worker, "one")
 
     assert worker.flush(20)

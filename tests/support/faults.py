@@ -313,17 +313,22 @@ def by_hand(service: Service, url: str, *, rand: float = 0.5, **options: Any) ->
     """
     handler = service.handler(url, **{**CALM, "flush_interval": 0.0, "concurrency": 1, **options})
     worker, clock = handler._worker, ManualClock()
-    worker._clock = worker._wall_clock = clock
-    worker._rand = lambda: rand
-    worker._start_thread = _refuse
+    settings = worker.settings
+    worker._clock = clock
     worker._inline_seconds = 0.0
-    worker._make_buffer = lambda: MemoryBuffer(
-        capacity=worker.settings.capacity,
-        capacity_bytes=worker.settings.capacity_bytes,
-        policy=worker.settings.when_full,
+    worker._parts = worker._parts._replace(
         clock=clock,
+        wall_clock=clock,
+        rand=lambda: rand,
+        start_thread=_refuse,
+        make_buffer=lambda report: MemoryBuffer(
+            capacity=settings.capacity,
+            capacity_bytes=settings.capacity_bytes,
+            policy=settings.when_full,
+            clock=clock,
+        ),
     )
-    worker._new_life()
+    worker._begin_life()
     try:
         yield Stepped(handler, worker, clock)
     finally:
@@ -337,9 +342,10 @@ def _refuse(run: Callable[[], None], name: str) -> None:
 def _abandon(handler: EventHandler) -> None:
     """Have nothing of *handler* wait, or be sent, at the end of the tests."""
     worker = handler._worker
-    if worker._delivery._sink is not None:
-        worker._delivery._sink.close()
-    worker._delivery._sink = _Gone()  # the port may become another test's
+    delivery = worker._life.delivery
+    if delivery._sink is not None:
+        delivery._sink.close()
+    delivery._sink = _Gone()  # the port may become another test's
     lifecycle._held.discard(worker)
     lifecycle._participants.pop(id(worker), None)
     logging._handlerList[:] = [known for known in logging._handlerList if known() is not handler]

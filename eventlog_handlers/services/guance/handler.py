@@ -62,7 +62,7 @@ class GuanceHandler(EventHandler):
         it, 1 to 5
     share = 1: this process is one of N: rate limit, burst, window and budgets are divided by N
     max_events_per_hour = None: budget of this handler and process, in fixed windows from the first event on;
-        the rest is dropped and counted as budget
+        an event is charged once, as it comes in; the rest is dropped and counted as budget
     max_events_per_day = None: the same for 24 hours
     budget_reserve = 0.1: share of each budget (0 to 0.9) that only events of level 50 and above may use
     level_map = None: status by level where it is to differ: {"WARNING": "error"}

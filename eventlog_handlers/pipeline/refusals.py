@@ -1,0 +1,83 @@
+"""Whose fault a refusal is: the one event's, or a setting's that makes the service refuse every event. Pure.
+
+A service says "refused" in both cases. What tells them apart is the other events: one that the service took
+shows that the settings are right, a second one refused with the same code, and none taken since, shows that
+they are wrong. So a poison event is dropped and costs its neighbours nothing, and a wrong setting costs one
+event at most.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+_MAX_MARKS = 4_096  # refused events that are remembered; the oldest is forgotten first
+_MAX_CODES = 50
+OTHER = "other"
+"""Stands for every code past the first 50."""
+
+
+class Fate(enum.Enum):
+    """What becomes of a refused event."""
+
+    DROP = "drop"
+    """It is at fault."""
+    TRY_OTHERS = "try others"
+    """It may be at fault: it waits until another event has been tried."""
+    HOLD = "hold"
+    """A setting is at fault: nothing is dropped, and the destination is probed."""
+
+
+class Refusals:
+    """What was refused since the service last took an event."""
+
+    def __init__(self) -> None:
+        self._deliveries = 0
+        self._refused: dict[str, set[str]] = {}  # by code: ids, two at most, since the last delivery
+        self._marks: dict[str, int] = {}  # by id: how many deliveries there had been when it was refused
+
+    def delivered(self) -> None:
+        """The service took an event."""
+        self._deliveries += 1
+        self._refused.clear()
+
+    def judge(self, refused: Sequence[tuple[str, str]], *, delivered: bool, alone: bool) -> list[Fate]:
+        """Say for each ``(id, code)`` of one turn what becomes of it.
+
+        *delivered*: the service took another event of the same turn. *alone*: no other event waits.
+        """
+        for event_id, code in refused:
+            if not self._is_convicted(event_id, delivered=delivered):
+                self._note(event_id, code)
+        return [self._fate(event_id, code, delivered=delivered, alone=alone) for event_id, code in refused]
+
+    def show_a_setting(self, refused: Sequence[tuple[str, str]]) -> bool:
+        """Whether *refused*, two of them at least, are reason enough to try no more of the same turn."""
+        codes = {code for _, code in refused}
+        return len(codes) == 1 and len({event_id for event_id, _ in refused}) > 1
+
+    def _fate(self, event_id: str, code: str, *, delivered: bool, alone: bool) -> Fate:
+        if self._is_convicted(event_id, delivered=delivered):
+            fate = Fate.DROP
+        elif len(self._refused.get(self._known(code), ())) > 1:
+            return Fate.HOLD
+        else:
+            fate = Fate.DROP if alone else Fate.TRY_OTHERS
+        if fate is Fate.DROP:
+            self._marks.pop(event_id, None)
+        return fate
+
+    def _is_convicted(self, event_id: str, *, delivered: bool) -> bool:
+        """Whether the service took another event beside it, or after it refused this one before."""
+        return delivered or self._marks.get(event_id, self._deliveries) < self._deliveries
+
+    def _note(self, event_id: str, code: str) -> None:
+        self._marks.setdefault(event_id, self._deliveries)
+        if len(self._marks) > _MAX_MARKS:
+            del self._marks[next(iter(self._marks))]
+        ids = self._refused.setdefault(self._known(code), set())
+        if len(ids) < 2:
+            ids.add(event_id)
+
+    def _known(self, code: str) -> str:
+        return code if code in self._refused or len(self._refused) < _MAX_CODES else OTHER

@@ -1,0 +1,240 @@
+"""The threads of one worker: how many there are, which of them sleeps, what wakes it, who may start one.
+
+Knows nothing of events. ``wake_at`` and ``rouse`` belong to the caller's side, inside ``emit``, and take no
+lock that another thread may hold; everything else stands under the pool's own lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
+from typing import Protocol
+
+from eventlog_handlers.pipeline.destination import LONG_AGO
+from eventlog_handlers.pipeline.gates import Idle
+from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import fork, own_traffic
+from eventlog_handlers.process.self_log import SelfLog
+
+_LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
+_RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refused
+
+
+class Work(Protocol):
+    """What the threads do: the worker."""
+
+    def step(self) -> Idle | None:
+        """One turn; None if there was something to do, else what to wait for."""
+
+    def waiting(self) -> int:
+        """How many captures wait to be rendered, roughly."""
+
+    def has_news(self) -> bool:
+        """Whether something came in that no thread has looked at."""
+
+    def pending(self) -> int:
+        """How many events are not settled."""
+
+    def is_over(self) -> bool:
+        """Whether the process has come to its end, so that nothing would wait for a thread."""
+
+    def rest(self) -> None:
+        """Let go of connections and files: the last thread leaves."""
+
+    def keep_alive(self) -> None:
+        """Stay in memory to the end of the process: no thread refers to it, and it has events."""
+
+
+class ThreadPool:
+    """Threads named *name* that take turns at *work* until it is idle.
+
+    *senders* is how many of them may be busy sending; one more may render. A thread sleeps until
+    *high_water* captures wait, or fewer where what it waits for says so. *start_thread(run, name)* starts a
+    daemon thread or raises RuntimeError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        *,
+        senders: int,
+        high_water: int,
+        start_thread: Callable[[Callable[[], None], str], None],
+        clock: Callable[[], float],
+        self_log: SelfLog,
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._senders = senders
+        self._high_water = high_water
+        self._start_thread = start_thread
+        self._clock = clock
+        self._self_log = self_log
+        # Caller's side.
+        self.wake_at = 1
+        """With so many captures waiting, ``rouse`` is to be called."""
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._starting = threading.Lock()  # only ever tried, never waited for
+        self._start_again_at = LONG_AGO
+        self._was_refused = False
+        # The threads' side.
+        self._lock = threading.RLock()
+        self.threads = 0
+        self.restarts = 0
+        """How often a thread was broken off and went on."""
+        self._is_sleeping = False  # a thread sleeps until a token arrives; at most one does
+        self._is_parked = False
+        self._is_ending = False  # the process: no thread is to sleep any more
+
+    # --- the caller's side ---------------------------------------------------------------------------------
+
+    def rouse(self) -> bool:
+        """Have some thread look at the intake soon; False if there is none and none can be started."""
+        if (
+            lifecycle.is_finalizing()
+        ):  # what thread there is stands still for ever, and no other would ever run
+            return False
+        if self._is_sleeping:
+            self.wake_at = self._high_water  # before the token: the thread that takes it sets the mark anew
+            self._tokens.put(None)
+            return True
+        if self.threads > self._senders:
+            return True  # as many as may send, and one that renders
+        return self._start() or self.threads > 0
+
+    def rouse_idle(self) -> bool:
+        """The same, where a thread that is busy looks anyway before it sleeps or leaves."""
+        return self.rouse() if self._is_sleeping or self.threads == 0 else True
+
+    def has_threads(self) -> bool:
+        """Whether a thread is there that can run."""
+        return self.threads > 0 and not lifecycle.is_finalizing()
+
+    def take_refusal(self) -> bool:
+        """Whether a thread was refused since this was last asked: at most once between two attempts."""
+        was_refused, self._was_refused = self._was_refused, False
+        return was_refused
+
+    def park(self) -> None:
+        """Let the threads leave once nothing is pending; the next one that is started unparks."""
+        self._is_parked = True
+        if self._is_sleeping:
+            self._tokens.put(None)
+
+    def end(self) -> None:
+        """Let the threads leave now, whatever is pending: the process ends. Does not wait."""
+        self._is_ending = True
+        if self._is_sleeping:
+            self._tokens.put(None)
+
+    def _start(self) -> bool:
+        """Start a thread; True also if another caller is just starting one."""
+        if not self._starting.acquire(blocking=False):
+            return True
+        has_started = False
+        try:
+            now = self._clock()
+            if now >= self._start_again_at:
+                lifecycle.hook_process()
+                if self._work.is_over():
+                    raise RuntimeError("nobody would wait for a thread at the end of the process")
+                if fork.forks_unannounced():
+                    raise RuntimeError("no thread of ours may be alive when uWSGI forks")
+                self._start_thread(self._run, self._name)
+                has_started = True  # _run releases _starting once it has been counted
+        except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
+            self._start_again_at = now if fork.forks_unannounced() else now + _RESTART_SECONDS
+            self._was_refused = not lifecycle.exiting()
+            self._work.keep_alive()  # the exit hook is its last chance
+        finally:
+            if not has_started:
+                self._done_starting()
+        return has_started
+
+    def _done_starting(self) -> None:
+        with contextlib.suppress(RuntimeError):
+            # Ctrl-C or the recursion limit may break a start off whose thread runs all the same; then both
+            # its thread and its caller come here.
+            self._starting.release()
+
+    # --- a thread's side -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """A thread's life."""
+        is_counted = has_left = False
+        try:
+            try:
+                own_traffic.mark.active = True
+                with self._lock:
+                    self.threads += 1
+                    is_counted = True
+                    self._is_parked = False
+            finally:
+                self._done_starting()  # whatever was thrown into the thread: else none could start again
+            while not self._turn_until_idle():
+                pass
+            has_left = True
+        finally:
+            if not has_left:  # even the handler of the last resort was broken off
+                self._work.keep_alive()
+                if is_counted:
+                    self.leave()
+        if self.threads == 0:
+            self._work.rest()
+            if self._work.has_news():  # between the last look and leaving
+                self.rouse()
+
+    def _turn_until_idle(self) -> bool:
+        """Take turns until this thread is no longer needed; False if something broke them off."""
+        try:
+            while (idle := self._work.step()) is None or self.sleep(idle):
+                pass
+        except BaseException as error:
+            # Nothing foreseen gets here: a fault of ours, no memory, an exception thrown into the thread from
+            # outside. The events in hand were given back or counted; the thread goes on, but not in a rush.
+            self.restarts += 1
+            self._self_log.say_once(
+                "broke off", f"worker broke off and goes on: {type(error).__name__}: {error}"
+            )
+            threading.Event().wait(_RESTART_SECONDS)
+            return False
+        return True
+
+    def sleep(self, idle: Idle) -> bool:
+        """Wait for a record, a flush or the time; False if this thread has left. One sleeper is enough."""
+        with self._lock:
+            if self._is_sleeping or self._is_ending or (self._is_parked and not self._work.pending()):
+                if self._is_sleeping and idle.seconds is not None:
+                    # The sleeper may have begun to sleep while this thread's request was under way.
+                    self._tokens.put(None)
+                self.leave()
+                return False
+            self._is_sleeping = True
+            self.wake_at = min(idle.records, self._high_water)
+        woken = True
+        try:
+            if self._work.waiting() < self.wake_at:  # else one came before the mark was set
+                self._tokens.get(
+                    timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001)
+                )
+        except Empty:
+            woken = False
+        finally:
+            with self._lock:
+                self._is_sleeping = False
+                self.wake_at = self._high_water
+        with self._lock:
+            if not woken and idle.seconds is None and not self._work.pending():
+                self.leave()
+                return False
+        return True
+
+    def leave(self) -> None:
+        """This thread takes no more turns."""
+        with self._lock:
+            self.threads -= 1
+            if self.threads == 0:
+                self.wake_at = 1

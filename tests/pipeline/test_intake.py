@@ -1,0 +1,184 @@
+"""The intake: bounded by number and by bytes, without a lock, the least severe dropped first."""
+
+from __future__ import annotations
+
+import logging
+import random
+import sys
+import threading
+import tracemalloc
+
+import pytest
+from law import assert_law
+
+from eventlog_handlers.pipeline.intake import MEASURED, Intake, approximate_bytes
+from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker
+
+MiB = 1 << 20
+_numbers = random.Random(5)
+
+
+def captured(message="boom", level=logging.ERROR, *args, exc_info=None, **extras) -> Capture:
+    record = logging.LogRecord("shop", level, "shop.py", 1, message, args, exc_info)
+    record.__dict__.update(extras)
+    return capture(record, id_bits=_numbers.getrandbits(128))
+
+
+def put(intake: Intake, one: Capture) -> None:
+    intake.captures.append(one)
+    intake.bound(one)
+
+
+def levels(intake: Intake) -> list[int]:
+    return [one.level for one in intake.captures]
+
+
+@pytest.mark.parametrize(
+    ("waiting", "newest", "dropped"),
+    [
+        ([50, *[20] * 9], 50, 20),  # the first CRITICAL stays while INFO waits
+        ([50, *[20] * 9], 20, 20),
+        ([40] * 10, 40, 40),
+        ([40] * 10, 20, 20),
+        ([10, 20, 30, 40], 50, 10),
+        ([50] * 10, 40, 40),
+    ],
+)
+def test_a_full_intake_drops_the_least_severe(waiting, newest, dropped):
+    """Whatever stands at its ends; of equals the oldest."""
+    intake = Intake("drop_lowest", len(waiting), 64 * MiB)
+    for level in waiting:
+        put(intake, captured(level=level))
+    put(intake, captured(level=newest))
+
+    assert list(intake.dropped) == [dropped]
+    rest = [*waiting, newest]
+    rest.remove(dropped)
+    assert sorted(levels(intake)) == sorted(rest)
+
+
+def test_among_very_many_a_sample_is_compared():
+    """Thirty criticals at the old end hide ten thousand others from nobody."""
+    intake = Intake("drop_lowest", 10_030, 64 * MiB)
+    for level in [50] * 30 + [20] * 10_000:
+        put(intake, captured(level=level))
+
+    put(intake, captured(level=50))
+
+    assert list(intake.dropped) == [20]
+
+
+def test_drop_newest_drops_the_newcomer():
+    """However severe it is."""
+    intake = Intake("drop_newest", 3, 64 * MiB)
+    for level in (20, 20, 20, 50):
+        put(intake, captured(level=level))
+
+    assert levels(intake) == [20, 20, 20]
+    assert list(intake.dropped) == [50]
+
+
+LONG = "x" * 100_000
+
+
+def exception_of(text):
+    try:
+        raise ValueError(text)
+    except ValueError:
+        return sys.exc_info()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: captured(LONG),
+        lambda: captured("%s", 40, LONG[:16_000]),
+        lambda: captured("short", body=LONG[:16_000]),
+        lambda: captured("short", **{f"extra_{number}": "y" * 10_000 for number in range(20)}),
+        lambda: captured("short", nested={"list": [{"text": "z" * 10_000}] * 5}),
+        lambda: captured("short", exc_info=exception_of("x" * 60_000)),
+    ],
+    ids=["message", "argument", "extra", "many extras", "nested extra", "exception"],
+)
+def test_whatever_is_long_counts(make):
+    """The size of the texts that a capture holds."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    made = [make() for _ in range(20)]
+    grown = (tracemalloc.get_traced_memory()[0] - before) / len(made)
+    tracemalloc.stop()
+
+    estimated = approximate_bytes(made[0])
+    assert estimated >= 10_000
+    assert grown < 2 * estimated + 4_096
+
+
+@pytest.mark.parametrize("size", [250_000, 12_000])
+def test_capacity_bytes_holds_at_the_intake(size):
+    """Four hundred megabytes are logged while no thread comes: sixteen are kept, the rest is counted."""
+    sink, clock = ScriptedSink(), ManualClock()
+    worker = make_worker(sink, clock, capacity_bytes=16 * MiB)
+    worker._life.pool.rouse = lambda: True
+    count = 400_000_000 // size // 4
+    for number in range(count):
+        worker.submit(captured(f"{number} " + "x" * size, _numbers.choice((20, 40))))
+
+    waiting = list(worker._captures)
+    held = sum(map(approximate_bytes, waiting))
+    assert 4 * MiB < held < 40 * MiB
+    stats = worker.stats()
+    assert stats["dropped"] == {"overflow": count - len(waiting)}
+    assert stats["dropped_by_level"]["INFO"] > count / 3
+    assert_law(stats)
+
+
+def test_the_rough_sum_is_right_again_when_nothing_waits():
+    """It never drifts away for good."""
+    intake = Intake("drop_lowest", 100, 64 * MiB)
+    for _ in range(60):
+        put(intake, captured("x" * 20_000))
+    assert intake.long_bytes > 0
+    while intake.take(256):
+        pass
+    intake.long_bytes += 12_345  # what a lost update would leave
+
+    intake.take(256)
+
+    assert intake.long_bytes == 0
+    assert intake._long == {}
+
+
+def test_long_captures_are_rendered_a_few_at_a_time():
+    """A chunk in hand is in no buffer yet, so it must not be large either."""
+    intake = Intake("drop_lowest", 10_000, 1024 * MiB)
+    for _ in range(256):
+        put(intake, captured("x" * 250_000))
+
+    assert len(intake.take(256)) < 10 * MEASURED
+
+
+def test_threads_that_overfill_it_lose_no_count():
+    """What is dropped, taken and left is what was put."""
+    intake, taken = Intake("drop_lowest", 50, MiB), []
+    is_over = threading.Event()
+
+    def storm(index):
+        for number in range(2_000):
+            put(intake, captured("x" * (number % 5_000), 20 + 10 * (number % 3)))
+
+    def drain():
+        while not is_over.is_set():
+            taken.extend(intake.take(7))
+
+    threads = [threading.Thread(target=storm, args=(index,)) for index in range(4)]
+    drainer = threading.Thread(target=drain)
+    for thread in [*threads, drainer]:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    is_over.set()
+    drainer.join(60)
+
+    assert len(taken) + len(intake.dropped) + len(intake.captures) == 8_000
+    assert len(intake.captures) <= 50

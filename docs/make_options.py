@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import re
 import sys
 import textwrap
@@ -16,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from eventlog_handlers.services.described import default_of, literal, plain
 from eventlog_handlers.services.registry import SERVICES, Service
 from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
@@ -26,28 +26,6 @@ _WHOLE_WORDS: Mapping[str, Any] = {"break_long_words": False, "break_on_hyphens"
 
 
 # --- one option ---------------------------------------------------------------------------------------------
-
-
-def literal(value: Any) -> str:
-    """*value* as it is written in Python, and as the docs write it."""
-    if isinstance(value, str):
-        return json.dumps(value)
-    return (
-        f"{value:_}"
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 10_000
-        else repr(value)
-    )
-
-
-def default_of(option: Option, services: Iterable[Service]) -> str:
-    """The default, in Markdown, with the services that have another one."""
-    usual = f"`{literal(option.default)}`"
-    others = [
-        f"{service.title} `{literal(service.defaults()[option.name])}`"
-        for service in services
-        if option.name in service.defaults()
-    ]
-    return f"{', '.join(others)}, else {usual}" if others else usual
 
 
 def table(options: Iterable[Option], services: Iterable[Service] = ()) -> str:
@@ -201,7 +179,7 @@ def handler_source(service: Service, source: str) -> str:
     defaults = service.defaults()
     for option in (*service.options(), *COMMON_OPTIONS):
         default = literal(defaults.get(option.name, option.default))
-        text = f"{option.name} = {default}: {option.meaning}".replace("`", "")
+        text = plain(f"{option.name} = {default}: {option.meaning}")
         lines += textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent=" " * 8, **_WHOLE_WORDS)
     made = "\n".join(lines)
     pattern = r"^    Options of its own, .*?(?=\n    \"\"\"\n)"

@@ -19,7 +19,9 @@ import requests
 from eventlog_handlers import __version__
 from eventlog_handlers.cli import main
 from eventlog_handlers.console import demo
+from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings.local_console import CONSOLE_GUANCE_KEY
+from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
 
 def command(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -240,3 +242,25 @@ def test_the_demo_fails_if_an_event_is_missing(
 
     assert code == 1
     assert "Not everything arrived" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("service", list(SERVICES))
+def test_the_options_of_a_service_are_listed_with_defaults_and_meaning(capsys, service):
+    """From the same rows as the docs: its own, then every handler's, and none of another service."""
+    assert main(["options", service]) == 0
+
+    printed = capsys.readouterr().out
+    listed = re.findall(r"^  (\w+) = ", printed, re.MULTILINE)
+    assert listed == [row.name for row in (*SERVICES[service].options(), *COMMON_OPTIONS)]
+    assert "capacity = 10_000\n      events held at most, waiting and in flight\n" in printed
+    assert ("requests_per_second = CMS 10, else None" in printed) is (service == "cms")
+
+
+def test_the_options_of_all_services_are_listed_as_json_too(capsys):
+    """For programs: handler, name, type, default, meaning."""
+    assert main(["options", "--json"]) == 0
+
+    rows = json.loads(capsys.readouterr().out)
+    site = next(row for row in rows if row["name"] == "site")
+    assert (site["handler"], site["type"], site["default"]) == ("GuanceHandler", "str", '"cn1"')
+    assert {row["handler"] for row in rows} == {service.handler for service in SERVICES.values()}

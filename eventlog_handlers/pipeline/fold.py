@@ -26,6 +26,7 @@ accepted and settled (ledger.py), waking a thread (worker.py).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 from collections import deque
@@ -334,7 +335,9 @@ class Folds:
             self._folds.pop(fold.identity, None)
             if fold.window > self._window:
                 if len(self._remembered) >= MAX_FOLDS:
-                    self._remembered.pop(next(iter(self._remembered)), None)
+                    # Callers take entries out meanwhile: one more or less is kept.
+                    with contextlib.suppress(RuntimeError, StopIteration):
+                        self._remembered.pop(next(iter(self._remembered)), None)
                 self._remembered[fold.identity] = fold.window, fold.due
         self._tell(fold, summaries)
 

@@ -53,10 +53,6 @@ class Participant(Protocol):
 _participants: dict[int, weakref.ref[Participant]] = {}
 _held: set[Participant] = set()
 _hooked_pid: int | None = None
-_IMPORT_SECONDS = (
-    5.0  # a fork waits no longer than that: whoever imports may be waiting for the forking thread
-)
-_fork_waited = False
 _ENDING_SECONDS = 0.25  # how long the end of the process waits for idle threads of ours to be gone
 _ENDING_POLL_SECONDS = 0.001
 _exiting = False
@@ -179,8 +175,8 @@ def _register(register: Callable[[Callable[[], None]], object] | None, hook: Cal
     try:
         if register is not None:
             register(hook)
-    except RuntimeError:
-        return  # the interpreter is past that layer; the next one still comes
+    except Exception:
+        return  # the interpreter is past that layer, or no longer has it; the next one still comes
 
 
 def _at_threading_exit() -> None:

@@ -8,6 +8,7 @@ quoting; this is for what may hold anything: extras, tags, rows of the spool.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable
 from json import JSONEncoder
 from json.encoder import encode_basestring
@@ -25,11 +26,18 @@ _encode = JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False,
 
 
 def use_orjson() -> None:
-    """Write with orjson from now on, if it is installed. The import takes 6 ms: once there are events."""
+    """Write with orjson from now on, if it is installed. The import takes 6 ms: once there are events.
+
+    Not where this process runs without the GIL: the import would switch it on for the whole program.
+    """
     global _orjson
-    if _orjson is None:
+    if _orjson is None and getattr(sys, "_is_gil_enabled", _yes)():
         with contextlib.suppress(ImportError):
             from orjson import dumps as _orjson
+
+
+def _yes() -> bool:
+    return True
 
 
 def compact(value: object) -> str:

@@ -134,6 +134,31 @@ def test_without_a_locks_owner_everything_is_delivered(monkeypatch: pytest.Monke
     assert_law(worker.stats())
 
 
+@without("sys._is_gil_enabled")
+@pytest.mark.parametrize("answer", ["absent", "True", "False"])
+def test_orjson_is_imported_unless_the_process_runs_without_the_gil(answer: str) -> None:
+    """A CPython that does not know the question has the GIL."""
+    pytest.importorskip("orjson", reason="orjson is not installed")
+    patch = "vars(sys).pop('_is_gil_enabled', None)"
+    if answer != "absent":
+        patch = f"sys._is_gil_enabled = lambda: {answer}"
+
+    said = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"import sys\n{patch}\nfrom eventlog_handlers.text.json_text import use_orjson\n"
+            "use_orjson()\nprint('orjson' in sys.modules)",
+        ],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+    assert said == str(answer != "False")
+
+
 @without("_blake2.blake2b")
 def test_without_the_module_below_hashlib_fingerprints_are_the_same() -> None:
     """hashlib's function is the same one."""

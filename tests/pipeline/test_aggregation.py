@@ -464,7 +464,7 @@ def _restless_threads() -> Iterator[None]:
 def test_threads_lose_no_count_while_windows_close() -> None:
     """Eight threads log while a ninth tells, evicts, forgets quiet folds and asks for the sums."""
     till = Till(seconds=0.001)
-    till.worker._start_thread = lambda run, name: None  # nobody but this test takes turns
+    till.worker._life.pool._start_thread = lambda run, name: None  # nobody but this test takes turns
     logged = [0] * 8
     is_over = threading.Event()
 

@@ -70,7 +70,7 @@ export class List {
     let list = this.element.querySelector(":scope > ul");
     if (!list || list.dataset.view !== this.view) {
       list = h("ul", { class: "rows", "data-view": this.view });
-      this.element.replaceChildren(list, h("div", { class: "foot" }));
+      this.element.replaceChildren(...(this.view === "problems" ? [h("div", { class: "heads", "aria-hidden": "true" })] : []), list, h("div", { class: "foot" }));
     }
     const shown = this.rows.map((row) => ({ ...row, key: kind.key(row), print: JSON.stringify(row) + here().view }));
     reconcile(list, shown, (row, isNew) => {
@@ -79,6 +79,8 @@ export class List {
       return h("li", {}, made);
     });
     this.markOpen();
+    this.element.querySelector(":scope > .heads")?.replaceChildren(h("span", {}, "Problem"),
+      h("span", { class: "side" }, h("span", { class: "bars" }, `Bars of ${span(this.bucket)}`), h("span", { class: "count" }, "Times"), h("span", { class: "last" }, "Last")));
     this.element.querySelector(":scope > .foot").replaceChildren(...this.foot());
   }
 
@@ -95,9 +97,8 @@ export class List {
   foot() {
     const place = here();
     const kind = KINDS[this.view];
-    const scale = this.view === "problems" ? ` · each bar ${span(this.bucket)}` : "";
     const total = this.total === null ? `${count(this.rows.length)} ${kind.name}` : `${count(this.total)} events`;
-    const title = this.before ? `${total}, an older page` : `${total}${scale}`;
+    const title = this.before ? `${total}, an older page` : total;
     return [
       h("span", { class: "number" }, title),
       h("span", { class: "chips" },

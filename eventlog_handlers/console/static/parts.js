@@ -87,12 +87,24 @@ export function refusalRow(refusal) {
 
 export const rows = (items, make) => h("ul", { class: "rows" }, items.map((item) => h("li", {}, make(item))));
 
-// A value as nested tables; from some depth on as JSON, since nobody reads a table of a thousand levels.
-export function fields(value, depth = 0) {
-  const entries = value !== null && typeof value === "object" ? Object.entries(value) : [];
-  if (entries.length === 0 || depth === DEEPEST) return document.createTextNode(plain(value));
-  return h("table", {}, h("tbody", {}, entries.map(([name, part]) =>
-    h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, fields(part, depth + 1))))));
+// A value as a table: what is nested has its path for a name. From some depth on it is JSON, since nobody reads a path
+// of a thousand names; so are lists.
+export function fields(value) {
+  const lines = [...pathsOf(value, "", 0)];
+  return h("table", {}, h("tbody", {}, lines.map(([name, part]) =>
+    h("tr", {}, h("th", { scope: "row" }, breakable(name)), h("td", {}, plain(part))))));
+}
+
+// A name may break behind its dots and underscores; one that is endless breaks anywhere.
+const breakable = (name) => (name.length > 100 ? name : name.split(/(?<=[._])/).flatMap((part) => [h("wbr"), part]));
+
+function* pathsOf(value, path, depth) {
+  const isObject = value !== null && typeof value === "object" && !Array.isArray(value);
+  if (!isObject || depth === DEEPEST || Object.keys(value).length === 0) {
+    yield [path, value];
+    return;
+  }
+  for (const [name, part] of Object.entries(value)) yield* pathsOf(part, path ? `${path}.${name}` : name, depth + 1);
 }
 
 export function plain(value) {

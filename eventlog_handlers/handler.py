@@ -110,6 +110,8 @@ class EventHandler(Handler):
             from eventlog_handlers.process import sigterm
 
             sigterm.install()
+        if pipeline.start_notice is not None:
+            self_log.say(pipeline.start_notice)
         self._is_disabled = pipeline.is_disabled
         if pipeline.is_disabled:
             not_taken = functools.partial(notices.not_taken, self_log, pipeline.notice)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.settings import checks
+from eventlog_handlers.settings import checks, places
 from eventlog_handlers.settings.options import OPTIONS
 from eventlog_handlers.settings.switches import is_disabled, notice
 from eventlog_handlers.settings.values import PipelineSettings
@@ -36,8 +36,10 @@ def pipeline_settings(
     if made["dry_run"] or fields["is_disabled"]:
         # Delivering to nobody, it would empty a spool of what others still have to send.
         fields.update(spool=None, durability="staged")
-    if fields["spool"] is not None and "max_age" not in given:
-        fields["max_age"] = SPOOL_MAX_AGE_SECONDS
+    if fields["spool"] is not None:
+        fields["start_notice"] = places.relative_notice("spool", given["spool"], fields["spool"])
+        if "max_age" not in given:
+            fields["max_age"] = SPOOL_MAX_AGE_SECONDS
     if per_minute is not None:
         per_second = per_minute / 60
     burst = made["burst"]

@@ -61,6 +61,14 @@ def directory(name: str, value: object) -> str | None:
         ) from None
 
 
+def relative_notice(name: str, given: Any, absolute: str) -> str | None:
+    """Where a relative path leads, in a sentence; None where *given* is absolute or the user's home."""
+    path = os.fspath(given)
+    if os.path.isabs(path) or path.startswith("~"):  # noqa: PTH117 - as above
+        return None
+    return f"the relative {name} {checks.short(path)} is {absolute}, also after a later change of directory"
+
+
 def endpoint(name: str, value: object, *, allow_insecure: bool, path: bool) -> str:
     """A URL to send to, without a slash at its end; plain http to this machine alone, unless allowed."""
     from urllib.parse import urlsplit  # no default address needs it

@@ -95,6 +95,9 @@ class PipelineSettings(Frozen):
     notice: str | None = None
     """Said on stderr at the first event: why it does not go to the service."""
 
+    start_notice: str | None = None
+    """Said on stderr when the handler is made."""
+
     @property
     def needs_credentials(self) -> bool:
         """Whether anything is to be sent."""

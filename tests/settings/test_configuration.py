@@ -560,6 +560,17 @@ logging.error("it broke again")
     assert after.count(f"EVENTLOG_CONSOLE is set: {where}\n") == after.count("eventlog_handlers: ") == 1
 
 
+def test_a_relative_spool_says_where_it_is(eventlog_console, tmp_path, monkeypatch, capfd):
+    """At construction, for the working directory is the one of that moment."""
+    monkeypatch.chdir(tmp_path)
+
+    handler = configure(GUANCE, spool="events")
+
+    said = f"the relative spool 'events' is {tmp_path}/events, also after a later change of directory"
+    assert capfd.readouterr().err == f"eventlog_handlers: GuanceHandler: {said}\n"
+    assert handler.flush(10)
+
+
 # --- commit ------------------------------------------------------------------------------------------------
 
 

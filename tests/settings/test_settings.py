@@ -457,6 +457,8 @@ def test_a_relative_spool_is_that_of_the_moment_of_construction(monkeypatch, giv
     _, pipeline = make("guance", {"spool": given})
 
     assert pipeline.spool == expected
+    is_relative = not str(given).startswith(("/", "~"))
+    assert (expected in (pipeline.start_notice or "")) is is_relative
 
 
 def test_a_relative_spool_in_a_working_directory_that_is_gone_is_refused(tmp_path):

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from eventlog_handlers.estimate.records import LINKS, TRACEBACK, Record
+from eventlog_handlers.estimate.records import LINKS, Record
 from eventlog_handlers.record import fingerprint
+from eventlog_handlers.record.traceback_text import TRACEBACK
 
 _FRAME = re.compile(r'^[\s|+]*File "(?P<file>[^"]*)", line \d+(?:, in (?P<function>.*)|\s*)$')
 _STANDARD_LIBRARY = re.compile(

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
+from eventlog_handlers.record.finished_text import TRACEBACK_KEYS, printed_traceback, traceback_at
+from eventlog_handlers.record.traceback_text import TRACEBACK
 from eventlog_handlers.text.fit import encodable
 
 MAX_CHARACTERS = 262_144
 """Of one record; what follows is left out."""
 
-TRACEBACK = "Traceback (most recent call last):"
 LINKS = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
@@ -115,16 +116,11 @@ class _Draft:
 
     def record(self) -> Record:
         text = "\n".join(self.lines)[:MAX_CHARACTERS].strip("\n")
-        at = _traceback_at(text)
+        at = traceback_at(text)
         if at is None:
             return Record(self.time, self.level, self.logger, text, "")
         message, trace = text[:at].strip(), text[at:]
         return Record(self.time, self.level, self.logger, message, trace)
-
-
-def _traceback_at(text: str) -> int | None:
-    at = text.find(TRACEBACK)
-    return None if at < 0 else text.rfind("\n", 0, at) + 1 if text[:at].endswith(("  + ", "  | ")) else at
 
 
 class Reader:
@@ -236,10 +232,7 @@ _TIME_KEYS = ("timestamp", "@timestamp", "time", "asctime", "ts", "datetime", "c
 _LEVEL_KEYS = ("levelname", "level", "severity", "log.level", "level_name", "loglevel", "lvl", "levelno")
 _LOGGER_KEYS = ("logger", "name", "logger_name", "log.logger", "loggerName")
 _MESSAGE_KEYS = ("message", "msg", "event", "textPayload")
-_TRACEBACK_KEYS = (
-    "exc_info", "exception", "exc_text", "traceback", "stack_trace", "stacktrace", "error.stack_trace",
-    "error.stack", "stack",
-)  # fmt: skip
+_TRACEBACK_KEYS = (*TRACEBACK_KEYS, "stack")
 
 
 def _json_record(line: str, outer: float | None) -> Record | None:
@@ -256,11 +249,11 @@ def _json_record(line: str, outer: float | None) -> Record | None:
             fields = {**{f"{name}.{key}": value for key, value in fields[name].items()}, **fields}
     message = _first(fields, _MESSAGE_KEYS)
     level = _level_of(_first(fields, _LEVEL_KEYS))
-    trace = next((text for key in _TRACEBACK_KEYS if (text := _traceback_text(fields.get(key)))), "")
+    trace = next((text for key in _TRACEBACK_KEYS if (text := printed_traceback(fields.get(key)))), "")
     if message is None and level is None and not trace:
         return None
     text = _text(message)[:MAX_CHARACTERS]
-    at = _traceback_at(text)
+    at = traceback_at(text)
     if at is not None:  # Google's error reporting wants it in the message
         text, trace = text[:at].strip(), trace or text[at:]
     time = _time_of(_first(fields, _TIME_KEYS))
@@ -304,30 +297,6 @@ def _level_of(value: Any) -> int | None:
     if isinstance(value, (int, float)):
         return int(value) if 0 <= value <= 1_000 else None
     return _LEVELS.get(value.strip().upper()) if isinstance(value, str) else None
-
-
-def _traceback_text(value: Any) -> str:
-    """A traceback as text: printed, or as structlog's ``dict_tracebacks`` has it."""
-    if isinstance(value, str):
-        at = _traceback_at(value)
-        return "" if at is None else value[at:]
-    if isinstance(value, dict):
-        value = [value]
-    if not isinstance(value, list):
-        return ""
-    parts = []
-    for link in reversed(value):  # the root goes first in print
-        if not isinstance(link, dict) or "exc_type" not in link:
-            return ""
-        frames = link.get("frames")
-        printed = "".join(
-            f'  File "{_text(frame.get("filename"))}", line {_text(frame.get("lineno"))},'
-            f" in {_text(frame.get('name'))}\n"
-            for frame in (frames if isinstance(frames, list) else ())
-            if isinstance(frame, dict)
-        )
-        parts.append(f"{TRACEBACK}\n{printed}{_text(link['exc_type'])}: {_text(link.get('exc_value'))}")
-    return "\n\nDuring handling of the above exception, another exception occurred:\n\n".join(parts)
 
 
 def _time_of(value: Any) -> float | None:

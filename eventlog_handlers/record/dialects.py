@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from eventlog_handlers.listening import django
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS, Plain
+from eventlog_handlers.record.traceback_text import TRACEBACK
 
 OTEL_API = "opentelemetry.trace"
 OTEL_FIELDS = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
@@ -24,7 +25,6 @@ NEEDS_READING = frozenset({"extra", "otelTraceID", "request"})
 _STRUCTLOG_FIELDS = ("_logger", "_name", "_record", "_from_structlog")
 _MESSAGE_KEYS = ("event", "message", "msg")
 _TRACEBACK_KEYS = ("exc_info", "exception", "stack_info", "stack")
-_TRACEBACK_MARK = "Traceback (most recent call last):"
 
 
 class ParsedCall(NamedTuple):
@@ -69,7 +69,7 @@ def read(msg: Any, args: Any, extras: dict[Any, Any], *, exc_info: Any, exc_text
         ):  # loguru's way to keep formatters from printing it again
             exc_text = None
             if exc_info is not None and type(msg) is str:
-                msg, _, _ = msg.partition("\n" + _TRACEBACK_MARK)
+                msg, _, _ = msg.partition("\n" + TRACEBACK)
                 is_foreign = True
     return ParsedCall(msg, args, None, False, extras, exc_info, exc_text, None, is_foreign, False)
 
@@ -92,7 +92,7 @@ def _structured(
     stack = rest.pop("stack", None) or rest.get("stack_info")
     if type(rest.get("stack_info")) in (bool, str):
         del rest["stack_info"]
-    if type(rest.get("exception")) is str and _TRACEBACK_MARK in rest["exception"]:
+    if type(rest.get("exception")) is str and TRACEBACK in rest["exception"]:
         printed = rest.pop("exception")
         exc_text = printed if exc_text is None else exc_text
     for name, value in extras.items():

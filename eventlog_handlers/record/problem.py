@@ -12,6 +12,7 @@ from eventlog_handlers.events import JSON
 from eventlog_handlers.record import dialects, exceptions, fingerprint
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.fields import FIELDS, FUNCTION, NAME, STEERING, text_field
+from eventlog_handlers.record.finished_text import unpacked
 from eventlog_handlers.record.message import MAX_TEMPLATE
 from eventlog_handlers.record.plain import Plain, note, type_name
 
@@ -22,6 +23,7 @@ def problem_of(captured: Capture) -> tuple[Any, ...]:
     For the thread that logs; takes tens of microseconds. Never raises.
     """
     defects: list[str] = []
+    captured = unpacked(captured)
     extras = captured.extras or {}
     logger = text_field(captured.fields[NAME], "root", "logger", defects)
     function = text_field(captured.fields[FUNCTION], "", "function", defects)

@@ -20,6 +20,7 @@ from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.record import exceptions, traceback_text
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, text_field
+from eventlog_handlers.record.finished_text import unpacked, without_ansi
 from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message
 from eventlog_handlers.record.plain import Plain, note, plain_attributes, safe_text, type_name
 from eventlog_handlers.record.problem import fingerprint_of
@@ -55,6 +56,7 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
 
 
 def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
+    captured = unpacked(captured)
     defects = list(captured.defects)
     (
         name, level_name, file, module, line, function_name,
@@ -95,7 +97,7 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         level_name=text_field(level_name, f"Level {level}", "level name", defects),
         status=_status(level, level_map, steering.get("event_status"), defects),
         logger=logger,
-        message=encodable(shorten(message, MAX_MESSAGE)),
+        message=encodable(shorten(without_ansi(message), MAX_MESSAGE)),
         template=encodable(shorten(captured.template, MAX_TEMPLATE)),
         fingerprint=fingerprint_of(captured, steering.get("fingerprint"), logger, function, defects),
         exception=exception,

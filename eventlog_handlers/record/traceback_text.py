@@ -19,6 +19,8 @@ from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
 
 MAX_STACKTRACE_BYTES = 262_144
+TRACEBACK = "Traceback (most recent call last):"
+"""The first line of every printed traceback."""
 
 
 _REPEATED = 3  # frames printed before "[Previous line repeated …]"; traceback._RECURSIVE_CUTOFF

@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.cli import main
 from eventlog_handlers.estimate.problems import problem_of, read_traceback
-from eventlog_handlers.estimate.records import TRACEBACK, Reader, Record
+from eventlog_handlers.estimate.records import Reader, Record
 from eventlog_handlers.estimate.report import Estimate, run, text
 from eventlog_handlers.estimate.windows import Folding, Sent, next_window, window_after_quiet
 from eventlog_handlers.pipeline import fold
 from eventlog_handlers.record import problem
 from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.traceback_text import TRACEBACK
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.testing import ManualClock
 

@@ -47,6 +47,8 @@ def all_patterns() -> dict[str, re.Pattern[str]]:
     for package in (eventlog_handlers.record, eventlog_handlers.text, eventlog_handlers.estimate):
         for module in pkgutil.iter_modules(package.__path__):
             place = f"{package.__name__}.{module.name}"
+            if place == lazy_patterns.__name__:
+                continue  # its list has the patterns of all packages
             for name, value in vars(importlib.import_module(place)).items():
                 for number, pattern in enumerate(patterns_of(value)):
                     if pattern not in found.values():

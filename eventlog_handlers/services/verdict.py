@@ -208,7 +208,7 @@ def verdict(row: Rule, code: str, detail: str, *, status: int, retry_after: floa
         printable(code, CODE_CHARACTERS) or f"http_{status}",
         f"{row.advice}{detail}".removesuffix("; "),
         retry_after if row.kind in (Kind.THROTTLED, Kind.TRANSIENT, Kind.MISCONFIGURED) else None,
-        # 503 is said before the work; after another 5xx, or a 2xx without proof, nobody knows
+        # 503 is said before the work; after another 5xx, or a 2xx without proof, it is not known
         row.kind is Kind.TRANSIENT and (200 <= status < 300 or (status >= 500 and status != 503)),
         row.attempts_allowed,
         row.mend,

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+import acs_signatures
 import pytest
 from faults import (
     CLOUDWATCH,
@@ -44,7 +45,6 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.pipeline import retry
 from eventlog_handlers.pipeline.pacing import Pacer
-from eventlog_handlers.services.cms import signing
 
 HTML = b"<html><body>welcome to this network</body></html>"
 
@@ -878,10 +878,10 @@ def cms_gateway(ahead: float, *, tells_time: bool = True) -> Callable[[Backend, 
         form = parse_qsl(request.body.decode(), strict_parsing=True)
         if "x-acs-date" in request.headers:
             said = request.headers["x-acs-date"]
-            is_signed = signing.verify_v3("POST", "/", (), request.headers, request.body, SECRET)
+            is_signed = acs_signatures.verify_v3("POST", "/", (), request.headers, request.body, SECRET)
         else:
             said = dict(form)["Timestamp"]
-            is_signed = signing.verify_v1("POST", form, SECRET)
+            is_signed = acs_signatures.verify_v1("POST", form, SECRET)
         moment = datetime.strptime(said, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc).timestamp()
         if not is_signed:
             return CMS_.failure("SignatureDoesNotMatch")

@@ -20,6 +20,7 @@ from cloudwatch_events import event
 from faultserver import FaultServer, Reply, Request
 from hypothesis import given
 from hypothesis import strategies as st
+from unwatched import unwatched
 
 from eventlog_handlers.errors import MisconfiguredError
 from eventlog_handlers.events import DELIVERED
@@ -47,7 +48,7 @@ def _no_aws_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> N
 
 
 def session(token: str | None = None) -> boto3.Session:
-    return boto3.Session(KEY_ID, SECRET, token, region_name="eu-west-1")
+    return unwatched(KEY_ID, SECRET, token, region_name="eu-west-1")
 
 
 def sink(url: str, with_session: boto3.Session, **changes: Any) -> CloudWatchEventsSink:

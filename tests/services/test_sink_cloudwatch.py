@@ -16,6 +16,7 @@ import boto3
 import pytest
 from cloudwatch_events import event
 from faultserver import FaultServer, Reply
+from unwatched import unwatched
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import (
@@ -34,7 +35,7 @@ from eventlog_handlers.settings.secret import Secret
 SECRET = "wJalrXUtnFEMI-SECRET"
 OVER_THE_LIMIT = "Total size of the entries in the request is over the limit."
 STS_REFUSAL = b"<ErrorResponse><Error><Code>ValidationError</Code></Error></ErrorResponse>"
-SESSION = boto3.Session()
+SESSION = unwatched()
 """One for all sinks with explicit keys: a session costs twenty times what a client does."""
 
 

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+import acs_signatures
 import pytest
 from faultserver import FaultServer, Reply
 
+from eventlog_handlers.console import acs
 from eventlog_handlers.errors import (
     MisconfiguredError,
     RefusedError,
@@ -26,7 +28,6 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.events import DELIVERED, Code, Event
 from eventlog_handlers.services.cms import credentials as alibaba
-from eventlog_handlers.services.cms import signing
 from eventlog_handlers.services.cms.options import CMSSettings
 from eventlog_handlers.services.cms.sink import CardinalityGuard, CMSSink
 from eventlog_handlers.settings.secret import Secret
@@ -122,14 +123,14 @@ def _seen(target: str, headers: dict[str, str], body: bytes) -> Seen:
     path, _, query_text = target.partition("?")
     query = parse_qsl(query_text, keep_blank_values=True)
     form = parse_qsl(body.decode(), keep_blank_values=True, strict_parsing=True)
-    authorization = signing.parse_authorization_v3(headers.get("authorization", ""))
+    authorization = acs.parsed(headers.get("authorization", ""))
     assert not query, "a URL is no place for a signature or a token"
     if authorization is None:
         common = dict(form)
         secret = SECRETS.get(common["AccessKeyId"], "")
         return Seen(
             "v1",
-            signing.verify_v1("POST", query + form, secret),
+            acs_signatures.verify_v1("POST", query + form, secret),
             common["AccessKeyId"],
             common["SignatureNonce"],
             common["Timestamp"],
@@ -137,11 +138,11 @@ def _seen(target: str, headers: dict[str, str], body: bytes) -> Seen:
             {name: value for name, value in form if name.startswith("EventInfo.")},
             headers,
         )
-    secret = SECRETS.get(authorization.access_key_id, "")
+    secret = SECRETS.get(authorization.key_id, "")
     return Seen(
         "v3",
-        signing.verify_v3("POST", path, query, headers, body, secret),
-        authorization.access_key_id,
+        acs_signatures.verify_v3("POST", path, query, headers, body, secret),
+        authorization.key_id,
         headers["x-acs-signature-nonce"],
         headers["x-acs-date"],
         headers.get("x-acs-security-token"),

@@ -1,7 +1,7 @@
 """``Detail``: what an event of CloudWatch Events carries, as JSON, and how it is made to fit. Pure.
 
 Here: the keys and their order, the numbers and characters the service takes, the cutting. Not here: the entry
-around it and its size (``cloudwatch.py``). The keys are described in ``schemas/detail-1.json``; keep in step.
+around it and its size (``entry``). The keys are described in ``schemas/detail-1.json``; keep in step.
 
 Sources, read 2026-11-20: PutEventsRequestEntry, "Detail" (a JSON object, nested 1000 levels at most, integers
 of signed 64 bits) and opentelemetry.io/docs/specs/semconv for the names.

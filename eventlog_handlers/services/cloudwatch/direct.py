@@ -3,7 +3,7 @@
 botocore serializes, runs some twenty hooks, parses and keeps a history for each call: most of its price.
 A client's first request goes through all of it. From that request ``learned`` reads the URL, the headers, the
 region and the name to sign for, and makes its signature once more; only if that is byte for byte botocore's,
-and nobody but botocore listens to the client's events, later calls go directly. Whatever is not as expected
+and only botocore listens to the client's events, later calls go directly. Whatever is not as expected
 (a header that is not known here, another kind of signature, a botocore made otherwise, a test's stub) leaves
 all calls to the client.
 """
@@ -110,7 +110,7 @@ def learned(url: str, headers: Mapping[str, str], body: bytes, keys: Keys) -> Di
 
 
 def has_foreign_hooks(client: Any) -> bool:
-    """Whether somebody else than botocore listens to the events of *client*'s PutEvents, or may do so."""
+    """Whether code other than botocore's listens to the events of *client*'s PutEvents, or may do so."""
     try:
         emitter = client.meta.events._emitter
         alias = client.meta.service_model.service_id.hyphenize()

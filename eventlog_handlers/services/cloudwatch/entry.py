@@ -1,7 +1,7 @@
-"""An event as an entry of ``PutEvents`` (CloudWatch Events, EventBridge); the service's answers as verdicts.
+"""An event as an entry of ``PutEvents`` (CloudWatch Events, EventBridge). Pure.
 
-Here: the entry, its size by the service's count, the tables of error codes. Not here: ``Detail``'s content
-(``cloudwatch_detail.py``), boto3, its exceptions, credentials (``sinks/cloudwatch.py``). Pure.
+Here: the entry, and its size by the service's count. Not here: the content of ``Detail`` (``detail``), what
+an answer means (``answers``), boto3 (``clients``).
 
 Sources, read 2026-11-20: PutEventsRequestEntry and PutEventsResultEntry
 (docs.aws.amazon.com/AmazonCloudWatchEvents/latest/APIReference), CalculatePutEventsEntrySize
@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from eventlog_handlers.events import Event, Payload
-from eventlog_handlers.services.cloudwatch import detail as cloudwatch_detail
+from eventlog_handlers.services.cloudwatch.detail import make, sendable, shortened, utc
 from eventlog_handlers.text.fit import ellipsis, one_line, utf8_size
 from eventlog_handlers.text.template import expand
 
@@ -46,17 +46,17 @@ def encode(
     1 KiB only the keys an event can't do without are kept, and under about 400 bytes nothing fits: the
     smallest form is returned, larger than asked.
     """
-    moment = cloudwatch_detail.utc(event.time)
+    moment = utc(event.time)
     defects = list(event.defects)
     share = max_bytes // 8  # for each of the three beside Detail, so that at any cap most of it is Detail's
     source_text = _source(expand(source, event)[: 2 * _MAX_SOURCE], share)
     detail_type_text = _detail_type(event, detail_type, share)
     kept = _resources(resources if event.resources is None else event.resources, share, defects)
     around = _TIME_BYTES + utf8_size(source_text) + utf8_size(detail_type_text) + sum(map(utf8_size, kept))
-    text = cloudwatch_detail.make(event, moment, defects)
+    text = make(event, moment, defects)
     size = utf8_size(text)
     if around + size > max_bytes:
-        text = cloudwatch_detail.shortened(text, max_bytes - around)
+        text = shortened(text, max_bytes - around)
         size = utf8_size(text)
     entry: dict[str, Any] = {
         "Time": moment,  # an aware datetime costs boto3 half of what a string does
@@ -118,7 +118,7 @@ def _resources(resources: Iterable[str], most_bytes: int, defects: list[str]) ->
 
 
 def _name(text: str) -> str:
-    return one_line(cloudwatch_detail.sendable(text)).strip()
+    return one_line(sendable(text)).strip()
 
 
 def _limited(text: str, most_characters: int, most_bytes: int) -> str:

@@ -1,7 +1,7 @@
 """Alibaba Cloud credentials: the value, and how it is read out of what a user hands in.
 
-Everything here is a function of its arguments, the user's own callable included; who asks when, and which
-environment is read, is the sink's affair. No message formed here holds a value of a credential.
+Everything here is a function of its arguments, the user's own callable included. The sink decides when to ask
+and which environment is read. No message formed here holds a value of a credential.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``PutCustomEvent`` of Alibaba Cloud CMS, version 2019-01-01: event -> parameters -> signed request. Pure.
 
-How an event reads as text is in ``cms_content``, what answers mean in ``cms_answers``, how a signature is
-made in ``signing``. Sending, second tries and whatever is remembered between calls is the sink's.
+How an event reads as text stands in ``content``, what answers mean in ``answers``, how a signature is made in
+``signing``. Sending, second tries and whatever is remembered between calls is the sink's.
 
 Source, read 2026-11-20: https://www.alibabacloud.com/help/en/cms/developer-reference/api-putcustomevent
 and the requests of the official clients, kept in tests/data/cms. The events travel in a form body, as the
@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from eventlog_handlers.events import Event, Limits, Payload
 from eventlog_handlers.services.cms import signing
-from eventlog_handlers.services.cms.answers import decode
 from eventlog_handlers.services.cms.content import clock_text, encoded_size, json_content, text_content
 from eventlog_handlers.services.cms.signing import percent
 from eventlog_handlers.text.fit import cut, ellipsis, plain_line
@@ -26,8 +25,6 @@ from eventlog_handlers.text.template import expand
 
 if TYPE_CHECKING:
     from eventlog_handlers.services.cms.credentials import Credentials
-
-__all__ = ["LIMITS", "Scheme", "SignedRequest", "decode", "encode", "name_of", "sign"]
 
 Scheme: TypeAlias = Literal["v1", "v3"]
 
@@ -38,7 +35,7 @@ https://www.alibabacloud.com/help/doc-detail/60196.htm (read 2026-11-20)."""
 _ACTION, _VERSION = "PutCustomEvent", "2019-01-01"
 _FORM = "application/x-www-form-urlencoded"
 _FIELD_OVERHEAD = len("&EventInfo.50.")
-_NAME_CHARACTERS = 128  # no limit is documented; alert rules match whole names, so long ones serve nobody
+_NAME_CHARACTERS = 128  # no limit is documented; alert rules match whole names, so long ones are of no use
 _GROUP_ID_DIGITS = 20
 _LEAST_CONTENT_BYTES = 96
 _EPOCH = datetime(1970, 1, 1)

@@ -14,20 +14,19 @@ from urllib.parse import urlsplit
 from eventlog_handlers.errors import TransientError
 from eventlog_handlers.events import Event, Limits, Outcome, Payload
 from eventlog_handlers.process.fork import fork_gate
-from eventlog_handlers.services.cms import credentials as alibaba
-from eventlog_handlers.services.cms import request as cms
 from eventlog_handlers.services.cms.answers import verdict
+from eventlog_handlers.services.cms.credentials import Credentials, checked, from_environment, from_source
+from eventlog_handlers.services.cms.request import LIMITS, Scheme, encode, name_of, sign
 from eventlog_handlers.services.cms.signing import percent
 from eventlog_handlers.services.http_answers import server_time
 from eventlog_handlers.services.verdict import Codes, Mend
 from eventlog_handlers.transport.client import Answer, HttpClient
 
 if TYPE_CHECKING:
-    from eventlog_handlers.services.cms.credentials import Credentials
     from eventlog_handlers.services.cms.options import CMSSettings
 
 MAX_NAMES = 200
-"""Distinct EventNames of one sink: alert rules match on them, so they are a list that somebody keeps."""
+"""Distinct EventNames of one sink: alert rules match on them, so users keep a list of them."""
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -68,7 +67,7 @@ class CMSSink:
     nothing was lost. Nothing is opened or imported before the first ``send``.
     """
 
-    limits: Limits = cms.LIMITS
+    limits: Limits = LIMITS
 
     def __init__(
         self,
@@ -87,7 +86,7 @@ class CMSSink:
         self._names = CardinalityGuard(MAX_NAMES, warn)
         self._codes = Codes()
         self._host = _host(settings.endpoint)
-        self._scheme: cms.Scheme = settings.signature
+        self._scheme: Scheme = settings.signature
         self._clock_offset = 0.0  # seconds the service is ahead of wall_clock; one word, so no lock
         self._http = HttpClient(
             connect_timeout=settings.timeout[0],
@@ -100,8 +99,8 @@ class CMSSink:
     def encode(self, event: Event, max_bytes: int | None = None) -> Payload:
         """One event in the form of ``PutCustomEvent``; see ``request.encode``."""
         settings = self._settings
-        name = self._names.admit(cms.name_of(event, settings.event_name), event.logger)
-        return cms.encode(
+        name = self._names.admit(name_of(event, settings.event_name), event.logger)
+        return encode(
             event,
             event_name=name,
             group_id=settings.group_id,
@@ -125,7 +124,7 @@ class CMSSink:
         while True:
             scheme = self._scheme
             with fork_gate.no_fork():
-                request = cms.sign(
+                request = sign(
                     scheme,
                     payloads,
                     credentials=credentials,
@@ -177,15 +176,15 @@ class CMSSink:
         """Asked anew for every call, so that a rotation takes effect; raises a SinkError if there is none."""
         settings = self._settings
         if settings.access_key_id is not None:
-            return alibaba.checked(
+            return checked(
                 settings.access_key_id,
                 settings.access_key_secret,
                 settings.security_token,
                 origin="the handler's options",
             )
         if settings.credentials is not None:
-            return alibaba.from_source(settings.credentials)
-        return alibaba.from_environment(os.environ)
+            return from_source(settings.credentials)
+        return from_environment(os.environ)
 
 
 def _host(endpoint: str) -> str:

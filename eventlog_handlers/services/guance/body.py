@@ -1,4 +1,4 @@
-"""Guance's form of an event, and what its answers mean. Pure: no I/O, no key, no clock.
+"""Guance's form of an event: the body of the one call that makes it. Pure: no I/O, no key, no clock.
 
 One call makes one event: ``POST /api/v1/events/create``, JSON. Sources, read 2026-11-20: the pages
 open-api/keyevent/create (the six fields), open-api/error-definition (codes), open-api/api-limit (20 calls a
@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from eventlog_handlers.events import JSON, Event, Limits, Payload
-from eventlog_handlers.services.guance.message import _as_text, _json_size, _message, _sections, _utc
+from eventlog_handlers.services.guance.message import as_text, json_size, message_of, sections_of, utc
 from eventlog_handlers.services.moment import milliseconds
 from eventlog_handlers.text.fit import cut, ellipsis, plain_line, utf8_size
 from eventlog_handlers.text.json_text import quoted
@@ -56,13 +56,13 @@ def encode(
     left out where there is nothing to say, because the service refuses null.
     """
     limit = min(LIMITS.request_bytes, LIMITS.request_bytes if max_bytes is None else max_bytes)
-    sections = _sections(event)
+    sections = sections_of(event)
     wanted = min(max_message_bytes, 1024, 256 + sum(map(len, sections.values())))
     for frame in _frames(event, origin, title):
         room = limit - utf8_size(frame) - len(',"message":""}')
         if room >= wanted:
             break
-    message = _message(event, sections, min(max_message_bytes, room))
+    message = message_of(event, sections, min(max_message_bytes, room))
     body = f'{frame},"message":{quoted(message)}}}' if message else f"{frame}}}"
     encoded = body.encode()
     return Payload(event, encoded, len(encoded))
@@ -80,7 +80,7 @@ def _frames(event: Event, origin: str, title: str) -> Iterator[str]:
     yield f'{named},"customTags":{_tags(event, event.attributes)}'
     yield f'{named},"customTags":{_tags(event, {})}'
     yield f'{named},"customTags":{smallest}'
-    yield f'{required},"title":{quoted(cut(title_text, 64, size=_json_size))},"customTags":{smallest}'
+    yield f'{required},"title":{quoted(cut(title_text, 64, size=json_size))},"customTags":{smallest}'
 
 
 def _title(template: str, event: Event) -> str:
@@ -89,7 +89,10 @@ def _title(template: str, event: Event) -> str:
     room = TITLE_CHARACTERS
     repeated = ""
     if event.count > 1:
-        first, last = _utc(event.time if event.first_time is None else event.first_time), _utc(event.time)
+        first, last = (
+            utc(event.time if event.first_time is None else event.first_time),
+            utc(event.time),
+        )
         repeated = f" ({event.count} times, {first} to {last})"
         room -= len(repeated)
     return (ellipsis(text, room) + repeated)[:TITLE_CHARACTERS]
@@ -117,7 +120,7 @@ def _tags(event: Event, attributes: Mapping[str, JSON]) -> str:
     if event.count > 1:
         members += _members({"repeat_count": event.count})
     if event.first_time is not None:
-        members += _members({"first_time": _utc(event.first_time), "last_time": _utc(event.time)})
+        members += _members({"first_time": utc(event.first_time), "last_time": utc(event.time)})
     taken: set[str] = set()
     for name, value in (*_flattened(event.tags), *_flattened(attributes)):
         if len(members) == TAG_COUNT:
@@ -157,7 +160,7 @@ def _legal_name(name: str) -> str:
 
 
 def _unused(legal: str, taken: Set[str]) -> str:
-    """*legal*, cut, or with the first number that makes it one that nobody has yet."""
+    """*legal*, cut, or with the first number that makes it one that is not taken yet."""
     free, number = legal[:TAG_NAME_BYTES], 1
     while free in taken:
         number += 1
@@ -169,5 +172,5 @@ def _tag_value(value: JSON) -> str:
     """One line; "" for what has no value."""
     if value is None:
         return ""
-    text = plain_line(_as_text(value))
+    text = plain_line(as_text(value))
     return text if len(text) <= TAG_VALUE_BYTES // 4 else cut(text, TAG_VALUE_BYTES)

@@ -26,7 +26,7 @@ _BACKTICKS = re.compile("`+")
 _TOO_MANY_BACKTICKS = re.compile("`{65,}")
 
 
-def _json_size(text: str) -> int:
+def json_size(text: str) -> int:
     """Bytes of *text* inside a JSON string."""
     return utf8_size(quoted(text)) - 2
 
@@ -34,7 +34,7 @@ def _json_size(text: str) -> int:
 _dump_for_readers = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
-def _as_text(value: JSON) -> str:
+def as_text(value: JSON) -> str:
     if isinstance(value, str):
         return value
     return scalar(value) or _dump_for_readers(value)
@@ -55,11 +55,11 @@ _LEAST_BYTES = 160
 """A section that would get less is left out."""
 
 
-def _sections(event: Event) -> dict[str, str]:
+def sections_of(event: Event) -> dict[str, str]:
     """The fenced parts by name, in the order they are shown; only those with something in them."""
     attributes = "\n".join(
         [
-            f"{one_line(name)}: {cut(_as_text(value), ATTRIBUTE_BYTES)}"
+            f"{one_line(name)}: {cut(as_text(value), ATTRIBUTE_BYTES)}"
             for name, value in event.attributes.items()
         ]
     )
@@ -74,7 +74,7 @@ def _sections(event: Event) -> dict[str, str]:
     return {name: _tamed(clean(text)) for name, text in sections.items() if text}
 
 
-def _message(event: Event, sections: Mapping[str, str], room: int) -> str:
+def message_of(event: Event, sections: Mapping[str, str], room: int) -> str:
     """Summary, fenced sections, place and id, in at most *room* bytes of JSON.
 
     Text of the application stands only in code spans and fences: outside of them ``<module>`` would vanish
@@ -85,26 +85,26 @@ def _message(event: Event, sections: Mapping[str, str], room: int) -> str:
     summary = f"{_NOT_A_WORD.sub(' ', event.level_name)} {_span(first_line, _SUMMARY_BYTES)}".strip()
     footer = _place(event.logger, event.code)
     if event.count > 1:
-        footer += f", {event.count} times" + (f" since {_utc(event.first_time)}" if event.first_time else "")
+        footer += f", {event.count} times" + (f" since {utc(event.first_time)}" if event.first_time else "")
     footer += f"\n\nid {event.id}"
     whole = _joined(summary, map(_fenced, sections.values()), footer)
-    if len(whole) * _MOST_JSON_BYTES <= room or _json_size(whole) <= room:
+    if len(whole) * _MOST_JSON_BYTES <= room or json_size(whole) <= room:
         return whole
 
     for kept in range(len(sections), 0, -1):  # the order is also that of importance
         names = list(sections)[:kept]
         note = _left_out(list(sections)[kept:])
         empty = _joined(summary, (_fenced(sections[name]) for name in names), note + footer)
-        sizes = [_json_size(sections[name]) for name in names]
-        shares = fair_shares(sizes, room - _json_size(empty) + sum(sizes))
+        sizes = [json_size(sections[name]) for name in names]
+        shares = fair_shares(sizes, room - json_size(empty) + sum(sizes))
         if all(share >= min(size, _LEAST_BYTES) for share, size in zip(shares, sizes, strict=True)):
             cuts = (
-                cut(sections[name], share, size=_json_size, tail=_TAIL[name])
+                cut(sections[name], share, size=json_size, tail=_TAIL[name])
                 for name, share in zip(names, shares, strict=True)
             )
             return _joined(summary, map(_fenced, cuts), note + footer)
     bare = _joined(summary, (), _left_out(list(sections)) + footer)
-    return bare if _json_size(bare) <= room else cut(f"id {event.id}", max(room, 0), size=_json_size)
+    return bare if json_size(bare) <= room else cut(f"id {event.id}", max(room, 0), size=json_size)
 
 
 @lru_cache(maxsize=512)
@@ -145,6 +145,6 @@ def _span(text: str, max_bytes: int) -> str:
     return f"`{line}`" if run == 0 else f"{'`' * (run + 1)} {line} {'`' * (run + 1)}"
 
 
-def _utc(seconds: float) -> str:
+def utc(seconds: float) -> str:
     moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=seconds)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -366,12 +366,19 @@ class Delivery:
         reasons = in_flight.reasons()
         others = in_flight.unsettled.keys() - {lease.key for lease, _, _ in in_flight.refused}
         with self._lock:
-            fates = self._destination.refusals.judge(
+            refusals = self._destination.refusals
+            is_events_fault = all(
+                refusals.is_convicted(event_id, delivered=in_flight.has_delivered) for event_id, _ in reasons
+            )
+            fates = refusals.judge(
                 reasons,
                 delivered=in_flight.has_delivered,
                 alone=len(reasons) == 1 and not others and not self._ledger.waiting().events,
             )
             delay = 0.0
+            if is_events_fault:
+                self._destination.blames_events()
+                self._reports.state(self._destination.word())
             if Fate.HOLD in fates:
                 delay = self._hold(*next(
                     (code, detail)

@@ -90,6 +90,10 @@ class Destination:
         self._took_none = True
         self.last_error = why
 
+    def blames_events(self) -> None:
+        """What it refused last was those events' fault: it took others, so all is well with it."""
+        self._took_none = False
+
     def refuses_all(self, why: str, now: float, rand: float) -> float:
         """It refuses every event, so a setting is wrong; returns the seconds until it is probed with one."""
         self._probes += 1

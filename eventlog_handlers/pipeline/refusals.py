@@ -47,7 +47,7 @@ class Refusals:
         *delivered*: the service took another event of the same turn. *alone*: no other event waits.
         """
         for event_id, code in refused:
-            if not self._is_convicted(event_id, delivered=delivered):
+            if not self.is_convicted(event_id, delivered=delivered):
                 self._note(event_id, code)
         return [self._fate(event_id, code, delivered=delivered, alone=alone) for event_id, code in refused]
 
@@ -57,7 +57,7 @@ class Refusals:
         return len(codes) == 1 and len({event_id for event_id, _ in refused}) > 1
 
     def _fate(self, event_id: str, code: str, *, delivered: bool, alone: bool) -> Fate:
-        if self._is_convicted(event_id, delivered=delivered):
+        if self.is_convicted(event_id, delivered=delivered):
             fate = Fate.DROP
         elif len(self._refused.get(self._known(code), ())) > 1:
             return Fate.HOLD
@@ -67,7 +67,7 @@ class Refusals:
             self._marks.pop(event_id, None)
         return fate
 
-    def _is_convicted(self, event_id: str, *, delivered: bool) -> bool:
+    def is_convicted(self, event_id: str, *, delivered: bool) -> bool:
         """Whether the service took another event beside it, or after it refused this one before."""
         return delivered or self._marks.get(event_id, self._deliveries) < self._deliveries
 

@@ -131,6 +131,52 @@ def test_b10_one_bad_event_costs_itself_and_no_neighbour(service: Service, answe
     assert stats["state"] == "ok"
 
 
+@rows(REFUSALS)
+def test_b11_what_every_event_meets_is_a_setting(service: Service, answer: Reply) -> None:
+    """The same refusals, of all events: none is dropped, the state says so, and it goes on by itself."""
+
+    def turn(backend: Backend, request: Request) -> Reply:
+        return deliver(backend, request) if stepped.clock() >= mended_at else answer
+
+    with Backend(service, turn, ends_well=False) as backend, by_hand(service, backend.url) as stepped:
+        mended_at = stepped.clock() + 1_500
+        stepped.log(*names(25))
+        stepped.run(1_400)
+        assert_held(stepped.handler, backend, 25)
+        stats = stepped.handler.stats()
+        stepped.log(*names(5, 25))
+        stepped.settle()
+
+        assert_arrived(stepped.handler, backend, names(30))
+    assert stats["state"] == "held"
+    assert stats["failed_requests"] == stats["requests"]
+    assert len(backend.requests) < 100
+
+
+def test_b11_what_every_entry_meets_is_a_setting() -> None:
+    """The same inside a 200: sources that the bus does not take from us."""
+
+    def turn(backend: Backend, request: Request) -> Reply:
+        if stepped.clock() >= mended_at:
+            return deliver(backend, request)
+        refused = {"ErrorCode": "NotAuthorizedForSourceException", "ErrorMessage": "not this source"}
+        return ok(Entries=[refused] * len(CLOUDWATCH.events(request)), FailedEntryCount=10)
+
+    with (
+        Backend(CLOUDWATCH, turn, ends_well=False) as backend,
+        by_hand(CLOUDWATCH, backend.url) as stepped,
+    ):
+        mended_at = stepped.clock() + 1_500
+        stepped.log(*names(25))
+        stepped.run(1_400)
+        assert_held(stepped.handler, backend, 25)
+        state = stepped.handler.stats()["state"]
+        stepped.settle()
+
+        assert_arrived(stepped.handler, backend, names(25))
+    assert state == "held"
+
+
 def test_b10_under_v3_a_bad_event_is_not_taken_for_an_unread_body() -> None:
     """A field missing from one event says nothing about the layout: the signature stays V3."""
 

@@ -204,3 +204,16 @@ def test_what_is_remembered_of_refusals_is_bounded():
     assert len(refusals._marks) <= 4_096
     assert len(refusals._refused) <= 51
     assert all(len(ids) <= 2 for ids in refusals._refused.values())
+
+
+def test_what_refused_events_that_are_at_fault_is_well():
+    """It took others beside them; a wrong setting is another matter."""
+    destination = Destination(4)
+    destination.took_none("Bad: x")
+
+    destination.blames_events()
+
+    assert destination.word() == "ok"
+    destination.refuses_all("Bad: x", 0.0, 0.5)
+    destination.blames_events()
+    assert destination.word() == "held"

@@ -28,10 +28,11 @@ from eventlog_handlers.console.queries import (
     with_id,
 )
 from eventlog_handlers.console.reading import facts_of
-from eventlog_handlers.console.records import StoredEvent, StoredRefusal
+from eventlog_handlers.console.records import SERVICES, StoredEvent, StoredRefusal
 from eventlog_handlers.console.rules import RuleError, cms, eventbridge, guance
 from eventlog_handlers.console.views import Filters, Mark
 from eventlog_handlers.console.why import rule_behind
+from eventlog_handlers.services import registry
 
 if TYPE_CHECKING:
     from eventlog_handlers.console.app import Console
@@ -101,7 +102,8 @@ class Api:
         return answer(self._console.stats())
 
     def _facets(self, query: QueryParams, request: Request) -> Response:
-        return answer(views.facets(self._store))
+        titles = {name: registry.SERVICES[name].title for name in SERVICES}
+        return answer(views.facets(self._store) | {"services": titles})
 
     def _events(self, query: QueryParams, request: Request) -> Response:
         wanted = filters_of(query)

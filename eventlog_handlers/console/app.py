@@ -20,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 from eventlog_handlers.console.admission import COOKIE, Doors, denied, token_in_address
 from eventlog_handlers.console.api import Api
 from eventlog_handlers.console.api import answer as answer_json
-from eventlog_handlers.console.cloudwatch import CloudWatch, Verdict
+from eventlog_handlers.console.cloudwatch import CloudWatch
+from eventlog_handlers.console.cloudwatch_entries import Verdict
 from eventlog_handlers.console.cms import CMS
 from eventlog_handlers.console.exchange import Answer, Refused, Request, Service
 from eventlog_handlers.console.faults import Fault, checked, step_of

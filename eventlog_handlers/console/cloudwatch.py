@@ -9,43 +9,40 @@ over 128 characters; InvalidArgument stands for it. No HTTP library, no storage.
 from __future__ import annotations
 
 import hmac
-import math
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple, TypeAlias
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
 
 from eventlog_handlers.console import clues, sigv4
+from eventlog_handlers.console.cloudwatch_entries import (
+    InvalidEntryError,
+    Verdict,
+    accepted,
+    check_constraints,
+    check_types,
+    entry_size,
+    judge,
+    violated,
+)
 from eventlog_handlers.console.exchange import (
     Accepted,
     Answer,
     Refused,
     Request,
     Signing,
-    has_half_pair,
     json_bytes,
-    rfc3339,
     timestamp,
 )
 from eventlog_handlers.console.json_text import strict_json
-from eventlog_handlers.events import STATUSES
 from eventlog_handlers.settings.local_console import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY
 
 TARGET = "AWSEvents.PutEvents"
-ACCOUNT = "000000000000"
-MAX_ENTRIES, MAX_DETAIL_TYPE, MAX_DEPTH = 10, 128, 1000
+MAX_ENTRIES = 10
 
-Verdict: TypeAlias = tuple[str, str]
-"""Error code and message of one entry."""
-
-_BUS = re.compile(
-    r"(arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus/)?[.\-_A-Za-z0-9]+", re.ASCII
-)
 _ENDPOINT_ID = re.compile(r"[A-Za-z0-9\-]+\.[A-Za-z0-9\-]+")
-_TEXTS = ("Source", "DetailType", "Detail", "EventBusName", "TraceHeader")
-_REQUIRED = ("Source", "DetailType", "Detail")
 
 
 class Credentials(NamedTuple):
@@ -59,14 +56,6 @@ class _RefusedError(Exception):
     def __init__(self, code: str, message: str, status: int = 400, signing: Signing | None = None) -> None:
         self.refusal = (status, code, message)
         self.signing = signing
-
-
-def _violated(member: str, constraint: str) -> _RefusedError:
-    return _RefusedError(
-        "ValidationException",
-        f"1 validation error detected: Value at '{member}' failed to satisfy constraint: "
-        f"Member must {constraint}",
-    )
 
 
 @dataclass(kw_only=True)
@@ -101,6 +90,8 @@ class CloudWatch:
             entries = self._entries(request)
         except _RefusedError as error:
             return self._refusal(*error.refusal, signing=error.signing)
+        except InvalidEntryError as error:
+            return self._refusal(*error.refusal)
         return self._answer_each(entries, region, now)
 
     def throttled(self, now: float) -> Answer:
@@ -169,21 +160,21 @@ class CloudWatch:
             raise _RefusedError("SerializationException", "")
         entries: list[Mapping[str, Any]] | None = sent.get("Entries")
         if entries is None:
-            raise _violated("entries", "not be null")
+            raise violated("entries", "not be null")
         for entry in entries:
-            _check_types(entry)
+            check_types(entry)
         if not 1 <= len(entries) <= MAX_ENTRIES:
             relation = "less than or equal to 10" if entries else "greater than or equal to 1"
-            raise _violated("entries", f"have length {relation}")
+            raise violated("entries", f"have length {relation}")
         endpoint_id = sent.get("EndpointId", "abc.def")
         if (
             not isinstance(endpoint_id, str)
             or len(endpoint_id) > 50
             or not _ENDPOINT_ID.fullmatch(endpoint_id)
         ):
-            raise _violated("endpointId", "satisfy regular expression pattern")
+            raise violated("endpointId", "satisfy regular expression pattern")
         for number, entry in enumerate(entries, 1):
-            _check_constraints(number, entry)
+            check_constraints(number, entry)
         if sum(map(entry_size, entries)) > self.max_request_bytes:
             message = "Total size of the entries in the request is over the limit."
             raise _RefusedError("ValidationException", message)
@@ -191,10 +182,10 @@ class CloudWatch:
 
     def _answer_each(self, entries: Sequence[Mapping[str, Any]], region: str, now: float) -> Answer:
         results: list[dict[str, str]] = []
-        accepted: list[Accepted] = []
+        taken: list[Accepted] = []
         refused: list[Refused] = []
         for entry in entries:
-            verdict = _judge(entry) or (self.fail_entry(entry) if self.fail_entry else None)
+            verdict = judge(entry) or (self.fail_entry(entry) if self.fail_entry else None)
             if verdict is not None:
                 results.append({"ErrorCode": verdict[0], "ErrorMessage": verdict[1]})
                 refused.append(Refused(*verdict, body=entry))
@@ -203,12 +194,12 @@ class CloudWatch:
             results.append({"EventId": event_id})
             bus = entry.get("EventBusName", "default").rpartition("/")[2]
             if self.buses is None or bus in self.buses:
-                accepted.append(_accepted(entry, event_id, region, now))
+                taken.append(accepted(entry, event_id, region, now))
             else:
                 refused.append(Refused("NoSuchBus", f"answered with an id and dropped: no bus {bus}", entry))
         failed = sum("ErrorCode" in result for result in results)
         body = json_bytes({"FailedEntryCount": failed, "Entries": results})
-        return Answer(200, _headers(), body, tuple(accepted), tuple(refused))
+        return Answer(200, _headers(), body, tuple(taken), tuple(refused))
 
 
 _BAD_SIGNATURE = "InvalidSignatureException"
@@ -217,16 +208,6 @@ _BAD_SIGNATURE = "InvalidSignatureException"
 def is_call(request: Request) -> bool:
     """Whether *request* speaks the JSON protocol of AWS at all."""
     return request.path == "/" and request.header("x-amz-target") is not None
-
-
-def entry_size(entry: Mapping[str, Any]) -> int:
-    """Bytes of one entry as PutEvents counts them: Time 14, and the UTF-8 of four fields.
-
-    Source: docs.aws.amazon.com/AmazonCloudWatch/latest/events/CalculatePutEventsEntrySize.html
-    """
-    texts = [entry.get(name) or "" for name in _REQUIRED] + list(entry.get("Resources") or ())
-    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
-    return size + (14 if entry.get("Time") is not None else 0)
 
 
 # --- the signature ---------------------------------------------------------------------------------------
@@ -252,125 +233,6 @@ def _verify(request: Request, claim: sigv4.Claim, secret: str, stamp: str) -> No
         message = "A signed header is missing from the request."
     signing = clues.signing_v4(request, claim, secret, stamp)
     raise _RefusedError(_BAD_SIGNATURE, message, signing=signing)
-
-
-# --- the entries -----------------------------------------------------------------------------------------
-
-
-def _check_types(entry: Any) -> None:
-    """Refuse what the service's JSON reader could not put into its types at all."""
-    if not isinstance(entry, dict):
-        raise _RefusedError("SerializationException", "")
-    texts = [entry[name] for name in _TEXTS if entry.get(name) is not None]
-    resources = entry.get("Resources")
-    if resources is not None:
-        if not isinstance(resources, list):
-            raise _RefusedError("SerializationException", "")
-        texts += resources
-    if not all(isinstance(text, str) for text in texts):
-        raise _RefusedError("SerializationException", "")
-    if entry.get("Time") is not None and _seconds(entry["Time"]) is None:
-        raise _RefusedError("SerializationException", "")
-
-
-def _check_constraints(number: int, entry: Mapping[str, Any]) -> None:
-    """Refuse what botocore's model of the service limits: these fail the whole request."""
-    member = f"entries.{number}.member"
-    bus = entry.get("EventBusName")
-    if bus is not None and not (1 <= len(bus) <= 1600 and _BUS.fullmatch(bus)):
-        raise _violated(f"{member}.eventBusName", "satisfy regular expression pattern: " + _BUS.pattern)
-    trace = entry.get("TraceHeader")
-    if trace is not None and not 1 <= len(trace) <= 500:
-        raise _violated(f"{member}.traceHeader", "have length between 1 and 500")
-    for index, resource in enumerate(entry.get("Resources") or (), 1):
-        if len(resource) > 2048:
-            raise _violated(f"{member}.resources.{index}.member", "have length less than or equal to 2048")
-
-
-def _judge(entry: Mapping[str, Any]) -> Verdict | None:
-    """What is wrong with this entry alone, or None."""
-    for name in _REQUIRED:
-        if not entry.get(name):
-            return (
-                "InvalidArgument",
-                f"Parameter {name} is not valid. Reason: {name} is a required argument.",
-            )
-    if entry["Source"].startswith("aws."):
-        return "NotAuthorizedForSourceException", "Not authorized for the source."
-    if len(entry["DetailType"]) > MAX_DETAIL_TYPE:
-        reason = f"DetailType is longer than {MAX_DETAIL_TYPE} characters."
-        return "InvalidArgument", f"Parameter DetailType is not valid. Reason: {reason}"
-    try:
-        detail = strict_json(entry["Detail"])
-    except ValueError:
-        detail = None
-    if not isinstance(detail, dict) or not _within_limits(detail):
-        return "MalformedDetail", "Detail is malformed."
-    return None
-
-
-def _within_limits(detail: Any) -> bool:
-    """At most 1000 levels of objects and lists, and no integer past 64 bits."""
-    level = [detail]
-    for _ in range(MAX_DEPTH + 1):
-        if not level:
-            return True
-        if any(type(value) is int and not -(2**63) <= value < 2**63 for value in level):
-            return False
-        level = [child for value in level for child in _children(value)]
-    return not level
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-def _accepted(entry: Mapping[str, Any], event_id: str, region: str, now: float) -> Accepted:
-    time = now if entry.get("Time") is None else _seconds(entry["Time"])
-    detail = strict_json(entry["Detail"])
-    status = detail.get("status")
-    return Accepted(
-        title=entry["DetailType"],
-        status=status if status in STATUSES else "",
-        time=time,
-        body=entry,
-        stored={
-            "version": "0",
-            "id": event_id,
-            "detail-type": entry["DetailType"],
-            "source": entry["Source"],
-            "account": ACCOUNT,
-            "time": _whole_seconds(now if time is None else time),
-            "region": region,
-            "resources": entry.get("Resources") or [],
-            "detail": detail,
-        },
-        flags=("half_pair",) if has_half_pair(entry["Detail"]) else (),
-    )
-
-
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""Of the years 1 and 9999, which a calendar date can be written for."""
-
-
-def _seconds(time: Any) -> float | None:
-    """Epoch seconds or RFC 3339 text as epoch seconds, before 1970 too; None if *time* is neither."""
-    if isinstance(time, str):
-        return rfc3339(time)
-    if isinstance(time, bool) or not isinstance(time, (int, float)):
-        return None
-    return float(time) if _FIRST_SECOND <= time < _LAST_SECOND + 1 else None
-
-
-def _whole_seconds(time: float) -> str:
-    """*time* as the envelope has it, in whole seconds."""
-    moment = _EPOCH + timedelta(seconds=math.floor(time))
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}".rjust(20, "0")  # a year before 1000 has four digits too
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def _basic(now: float) -> str:

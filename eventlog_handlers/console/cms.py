@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from eventlog_handlers.console import acs, clues
+from eventlog_handlers.console import acs, clues, cms_events
+from eventlog_handlers.console.cms_events import InvalidEventsError
 from eventlog_handlers.console.exchange import (
-    Accepted,
     Answer,
     RateWindow,
     Refused,
@@ -27,18 +27,10 @@ from eventlog_handlers.console.exchange import (
     json_bytes,
     timestamp,
 )
-from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.settings.local_console import CONSOLE_ACCESS_KEY_ID, CONSOLE_ACCESS_KEY_SECRET
 
 ACTION, VERSION = "PutCustomEvent", "2019-01-01"
-FIELDS = ("Content", "EventName", "GroupId", "Time")
 _NONCE_SECONDS = 15 * 60
-ITEM = re.compile(r"EventInfo\.([1-9][0-9]*)\.([A-Za-z]+)")
-_TIME = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{3}[+-][0-9]{4}")
-_MILLISECONDS = re.compile(r"[0-9]{13}")
-_STATUS_LINE = re.compile(r"^(status): (\w+)$", re.MULTILINE)
-_FIRST_WORD = re.compile(r"\W*(\w*).*", re.DOTALL)
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _V1_PARAMETERS = (
     "AccessKeyId",
@@ -55,17 +47,6 @@ _V3_HEADERS = (
     "x-acs-content-sha256",
     "authorization",
 )
-_STATUS_OF_WORD = {
-    "critical": "critical",
-    "fatal": "critical",
-    "error": "error",
-    "warning": "warning",
-    "warn": "warning",
-    "info": "info",
-    "debug": "info",
-    "ok": "ok",
-    "nodata": "nodata",
-}
 
 
 class Credentials(NamedTuple):
@@ -126,8 +107,8 @@ class CMS:
             call = self._authenticated(request, now)
             if not self._calls.admit(now, limit=self.calls_per_second, seconds=1.0):
                 return self._error(as_json, *_THROTTLED)
-            accepted = [_accepted(event) for event in _events(call.parameters)]
-        except _RefusedError as error:
+            accepted = [cms_events.accepted(event) for event in cms_events.events_of(call.parameters)]
+        except (_RefusedError, InvalidEventsError) as error:
             return self._error(as_json, *error.refusal)
         content = {"Code": "200", "Message": "success", "RequestId": _request_id()}
         headers, body = _rendered(as_json, "PutCustomEventResponse", content)
@@ -322,80 +303,6 @@ def form_of(request: Request) -> tuple[tuple[str, str], ...]:
 def _pairs(encoded: str) -> tuple[tuple[str, str], ...]:
     """Decoded pairs; what is not UTF-8 becomes U+FFFD, and so fails the signature."""
     return tuple(parse_qsl(encoded, keep_blank_values=True, errors="replace"))
-
-
-# --- the event list --------------------------------------------------------------------------------------
-
-
-def _events(parameters: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
-    """The events in order; raises for a list that isn't 1 to 50 events numbered without a gap."""
-    by_number: dict[int, dict[str, str]] = {}
-    for name, value in parameters:
-        if not name.startswith("EventInfo"):
-            continue
-        match = ITEM.fullmatch(name)
-        if match is None or match[2] not in FIELDS:
-            raise _invalid(f"The specified parameter {name} is not valid.")
-        event = by_number.setdefault(int(match[1]), {})
-        if match[2] in event:
-            raise _invalid(f"The specified parameter {name} is given twice.")
-        event[match[2]] = value
-    if not by_number:
-        raise _invalid("EventInfo is mandatory for this action.", code="MissingEventInfo")
-    if len(by_number) > 50:
-        raise _invalid(f"EventInfo has {len(by_number)} items: 1 to 50 are valid.")
-    if sorted(by_number) != list(range(1, len(by_number) + 1)):
-        raise _invalid("EventInfo is not numbered from 1 without a gap.")
-    return [_checked(number, by_number[number]) for number in sorted(by_number)]
-
-
-def _checked(number: int, event: dict[str, str]) -> dict[str, str]:
-    for name in ("Content", "EventName"):
-        if not event.get(name):
-            message = f"EventInfo.{number}.{name} is mandatory for this action."
-            raise _invalid(message, event, code=f"Missing{name}")
-    group_id = event.get("GroupId", "0")
-    if not (group_id.isascii() and group_id.isdigit()):
-        raise _invalid(f"The specified parameter EventInfo.{number}.GroupId is not valid.", event)
-    if "Time" in event and _seconds(event["Time"]) is None:
-        raise _invalid(f"The specified parameter EventInfo.{number}.Time is not valid.", event)
-    return event
-
-
-def _seconds(text: str) -> float | None:
-    """Time in either documented form, in seconds since the epoch; None if it has neither."""
-    if _MILLISECONDS.fullmatch(text):
-        return int(text) / 1000
-    return timestamp(text, "%Y%m%dT%H%M%S.%f%z") if _TIME.fullmatch(text) else None
-
-
-def _accepted(event: Mapping[str, str]) -> Accepted:
-    time = _seconds(event["Time"]) if "Time" in event else None
-    content = event["Content"]
-    return Accepted(
-        title=event["EventName"],
-        status=_status(content),
-        time=time,
-        body=event,
-        stored={
-            "Name": event["EventName"],
-            "Content": content,
-            "GroupId": event.get("GroupId", "0"),
-            "Time": None if time is None else round(time * 1000),
-        },
-        flags=tuple(f"control_character:{name}" for name in FIELDS if _CONTROL.search(event.get(name, ""))),
-    )
-
-
-def _status(content: str) -> str:
-    """The severity a reader would see in *content*, for the page: the service has no field for it."""
-    try:
-        fields = strict_json(content)
-    except ValueError:
-        fields = dict(_STATUS_LINE.findall(content)) or {"level": _FIRST_WORD.sub(r"\1", content)}
-    if not isinstance(fields, dict):
-        return ""
-    return _STATUS_OF_WORD.get(str(fields.get("status") or fields.get("level") or "").lower(), "")
 
 
 # --- shapes ----------------------------------------------------------------------------------------------

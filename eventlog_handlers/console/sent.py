@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eventlog_handlers.console import cms
+from eventlog_handlers.console import cms, cms_events
 from eventlog_handlers.console.exchange import Answer, Request
 from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.console.reading import facts_of
@@ -44,7 +44,7 @@ def events_in(service: str, request: Request) -> list[Mapping[str, Any]]:
 def _event_infos(request: Request) -> list[Mapping[str, Any]]:
     by_number: dict[int, dict[str, str]] = {}
     for name, value in (*cms.query_of(request), *cms.form_of(request)):
-        match = cms.ITEM.fullmatch(name)
+        match = cms_events.ITEM.fullmatch(name)
         if match and len(match[1]) < 6:
             by_number.setdefault(int(match[1]), {})[match[2]] = value
     return [by_number[number] for number in sorted(by_number)]

@@ -146,7 +146,11 @@ def test_problems_and_events_are_filtered_alike(console: LocalConsole, http: req
     assert counted(q="TARDY") == (1, 3)
     assert counted(since=0) == (3, 7)
     assert counted(until=0) == (0, 0)
-    assert get(http, console, "facets") == {"logger": ["shop.api"], "exception": ["KeyError"]}
+    assert get(http, console, "facets") == {
+        "logger": ["shop.api"],
+        "exception": ["KeyError"],
+        "services": {"cms": "CMS", "guance": "Guance", "cloudwatch": "CloudWatch Events"},
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError
 from freezegun import freeze_time
 
-from eventlog_handlers.console.cloudwatch import CloudWatch, Credentials, entry_size
+from eventlog_handlers.console.cloudwatch import CloudWatch, Credentials
+from eventlog_handlers.console.cloudwatch_entries import entry_size
 from eventlog_handlers.console.exchange import Answer, Request
 from eventlog_handlers.console.server import LocalConsole
 from eventlog_handlers.settings.local_console import CONSOLE_AWS_ACCESS_KEY_ID, CONSOLE_AWS_SECRET_ACCESS_KEY

@@ -52,8 +52,8 @@ def test_an_unknown_code_has_none() -> None:
 @pytest.mark.parametrize("service", ["cms", "cloudwatch"])
 def test_every_code_of_the_stand_ins_is_in_the_table(service: str) -> None:
     """Read out of their sources: a new refusal comes with its rule."""
-    source = (SOURCES / f"{service}.py").read_text("utf-8")
-    raised = r'(?:RefusedError|Refused)\(\s*(?:\d{3}, )?"([A-Z]\w*(?:\.\w+)*)"'
+    source = "".join(path.read_text("utf-8") for path in SOURCES.glob(f"{service}*.py"))
+    raised = r'(?:RefusedError|Refused|EntryError)\(\s*(?:\d{3}, )?"([A-Z]\w*(?:\.\w+)*)"'
     pattern = rf'{raised}|code="([A-Z][\w.]+)"|^\s+"([A-Z]\w+Exception)",'
     codes = {next(filter(None, groups)) for groups in re.findall(pattern, source, re.MULTILINE)}
 

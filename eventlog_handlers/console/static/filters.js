@@ -56,6 +56,11 @@ export class FilterLine {
   async renew() {
     const facets = await get("/api/facets").catch(() => null);
     if (!facets) return;
+    for (const [service, title] of Object.entries(facets.services)) {
+      if (service in NAMES) continue;
+      NAMES[service] = title;
+      this.selects.service.append(h("option", { value: service }, title));
+    }
     for (const name of ["logger", "exception"]) {
       const chosen = here().filters[name];
       const values = [...new Set([...facets[name], chosen].filter(Boolean))].sort();

@@ -1,5 +1,6 @@
 // Numbers, times and names as they are read. No element, no request.
 
+// Short names; a service that is not among them gets its title from the console.
 export const NAMES = { cms: "CMS", guance: "Guance", cloudwatch: "CloudWatch" };
 export const STATUSES = ["critical", "error", "warning", "info", "ok", "nodata"];
 

@@ -222,5 +222,5 @@ setInterval(() => { if (!document.hidden) renewTimes(); }, TIMES_MS);
 
 try { useTheme(localStorage.getItem("theme") ?? ""); } catch { /* a private window */ }
 drawTotals();
-filters.renew();
+await filters.renew();
 render();

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eventlog_handlers.context_fields import context as context
     from eventlog_handlers.incidents import incident as incident
     from eventlog_handlers.incidents import resolve as resolve
+    from eventlog_handlers.listening.hearing import attached as attached
     from eventlog_handlers.metrics import health as health
     from eventlog_handlers.metrics import metrics_text as metrics_text
     from eventlog_handlers.services.cloudwatch.handler import (
@@ -35,6 +36,7 @@ _HOME = {
     "CMSHandler": "services.cms.handler",
     "GuanceHandler": "services.guance.handler",
     "CloudWatchEventsHandler": "services.cloudwatch.handler",
+    "attached": "listening.hearing",
     "configure": "configuration",
     "context": "context_fields",
     "flush": "configuration",
@@ -50,6 +52,7 @@ __all__ = [
     "CloudWatchEventsHandler",
     "GuanceHandler",
     "Handler",
+    "attached",
     "configure",
     "context",
     "flush",

@@ -118,6 +118,7 @@ class EventHandler(Handler):
             vars(self).update(handle=not_taken, emit=not_taken)
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
         _handlers[next(_numbers)] = self
+        self.destination = destination
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
 
     def handle(self, record: logging.LogRecord) -> bool:

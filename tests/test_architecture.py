@@ -225,7 +225,7 @@ def test_the_public_names_are_these() -> None:
     import eventlog_handlers
 
     assert sorted(eventlog_handlers.__all__) == [
-        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "configure", "context", "flush",
-        "health", "incident", "metrics_text", "resolve", "stats",
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "attached", "configure",
+        "context", "flush", "health", "incident", "metrics_text", "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 
-from eventlog_handlers.listening import flask, last_resort, report, servers, uncaught
+from eventlog_handlers.listening import flask, hearing, last_resort, report, servers, uncaught
 from eventlog_handlers.process.start_thread import caller_owns_logging_lock
 
 _targets: dict[int, logging.Logger] = {}
@@ -23,6 +24,7 @@ def begin(target: logging.Logger, handler: logging.Handler, *, catch: bool) -> N
         servers.attach(handler)
     flask.connect()
     _targets[id(handler)] = target
+    hearing.expect(target, handler)
     if catch:
         report.register(handler)
         uncaught.install()
@@ -34,6 +36,7 @@ def end(handler: logging.Handler) -> None:
     if target is not None:
         target.removeHandler(handler)
         servers.detach(handler)
+    hearing.expect_no_more(handler)
     report.unregister(handler)
 
 
@@ -41,10 +44,15 @@ def closed(handler: logging.Handler) -> None:
     """*handler* was closed: it hears of no uncaught exceptions any more.
 
     Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
-    go on with their next record.
+    go on with their next record, and it is worth a look which of them do.
     """
     if caller_owns_logging_lock():
+        hearing.look_later()
         return
+    if not threading.main_thread().is_alive():  # logging.shutdown, at the end of the process
+        hearing.look()
+        return
+    hearing.expect_no_more(handler)
     report.unregister(handler)
     target = _targets.get(id(handler))
     if target is not None and handler not in target.handlers:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 
+from eventlog_handlers.listening import hearing
 from eventlog_handlers.process.fork import fork_gate
 
 _native_start = _thread.start_new_thread
@@ -26,6 +27,7 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
     def live() -> None:
         try:
             run()
+            hearing.look_once()
         finally:
             if threading.get_native_id() != starter:  # else a green thread: that one goes on
                 fork_gate.ends()

@@ -123,8 +123,8 @@ def test_a_failed_startup_reaches_the_server_as_without_us(flushes):
         lifespan(wrap(raises))
 
 
-def test_requests_pass_through_untouched(flushes):
-    """Only the lifespan is ours."""
+def test_requests_pass_through_without_a_flush(flushes):
+    """The application gets the server's scope and ``receive``; what it sends is looked at and passed on."""
     seen: list[object] = []
 
     async def app(*arguments):
@@ -133,7 +133,7 @@ def test_requests_pass_through_untouched(flushes):
     arguments = ({"type": "http"}, object(), object())
     asyncio.run(wrap(app)(*arguments))
 
-    assert seen == list(arguments)
+    assert seen[:2] == list(arguments[:2])
     assert flushes == []
 
 

@@ -1,0 +1,125 @@
+"""Looks whether our handlers can hear, and says on stderr, once each, what keeps records from them.
+
+It looks after a ``dictConfig`` or ``fileConfig``, when the first thread of ours in a process comes to rest,
+and when the process ends. In between nothing is watched: a log call costs nothing for it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from eventlog_handlers.process import fork
+from eventlog_handlers.process.self_log import SelfLog
+
+if TYPE_CHECKING:
+    from eventlog_handlers.listening.picture import Picture
+
+_self_log = SelfLog("attached")
+_expected: dict[int, tuple[logging.Logger, weakref.ref[logging.Handler]]] = {}
+"""By a handler's id: the logger that ``configure`` attached it to."""
+_looked_pid: int | None = None
+_is_hooked = False
+_is_waiting = False
+
+
+def expect(logger: logging.Logger, handler: logging.Handler) -> None:
+    """``configure`` has attached *handler* to *logger*: that it is taken off is worth a line.
+
+    ``logging.shutdown`` does not know a handler that ``dictConfig`` closed, so that its end looks is hooked.
+    """
+    global _is_hooked
+    if not _is_hooked:
+        _is_hooked = True
+        atexit.register(look)
+    key = id(handler)
+    _expected[key] = (logger, weakref.ref(handler, lambda _: _expected.pop(key, None)))
+
+
+def expect_no_more(handler: logging.Handler) -> None:
+    """*handler* was closed or replaced."""
+    _expected.pop(id(handler), None)
+
+
+def attached() -> dict[str, Any]:
+    """Which handlers of this package are attached where, and what keeps records from them.
+
+    ``handlers`` is a list of dicts: ``handler`` (its class), ``logger``, ``level``, ``accepted`` (records in
+    this process) and ``sends_to`` (service and endpoint of each destination). ``problems`` is a list of dicts
+    ``kind``, ``logger``, ``handler`` and ``text``, a sentence. Kinds: ``taken_off`` (a later configuration
+    removed what ``configure`` attached), ``level`` (a logger lets pass less than the handler would take),
+    ``twice`` (two handlers send one record to one destination), ``unheard`` (the handler has heard nothing,
+    and a logger in use does not propagate to it).
+    """
+    from eventlog_handlers.listening import judge
+
+    seen = _picture()
+    handlers = [
+        {
+            "handler": listener.name,
+            "logger": node.name,
+            "level": logging.getLevelName(listener.level),
+            "accepted": listener.accepted,
+            "sends_to": list(listener.address),
+        }
+        for node in seen.nodes.values()
+        for listener in node.listeners
+    ]
+    return {"handlers": handlers, "problems": [problem._asdict() for problem in judge.problems(seen)]}
+
+
+def look() -> None:
+    """Say what was not said yet. Raises nothing."""
+    try:
+        with fork.fork_gate.no_fork():  # a child that begins in the midst of an import would be stuck
+            from eventlog_handlers.listening import judge, picture  # noqa: F401 - _picture needs it
+        for problem in judge.problems(_picture()):
+            _self_log.say_once(f"{problem.kind} {problem.logger} {problem.handler}", problem.text)
+    except Exception:  # a tree that somebody changes at this moment; there is a next look
+        return
+
+
+def look_once() -> None:
+    """Look, if this process has not. For a thread of ours that ends: it is in nobody's way."""
+    global _looked_pid
+    if _looked_pid != os.getpid():
+        _looked_pid = os.getpid()
+        look()
+
+
+def look_later() -> None:
+    """Look as soon as the configuration under way, whose thread holds logging's lock, is done."""
+    global _is_waiting
+    if _is_waiting or fork.forks_unannounced():
+        return
+    from eventlog_handlers.process.start_thread import start_thread
+
+    _is_waiting = True
+    try:
+        start_thread(_look_when_free, "eventlog-attached")
+    except RuntimeError:  # no thread to be had: the process's end looks too
+        _is_waiting = False
+
+
+def _look_when_free() -> None:
+    global _is_waiting
+    lock: Any = getattr(logging, "_lock", None)
+    try:
+        if lock is not None and lock.acquire(timeout=_PATIENCE_SECONDS):
+            lock.release()
+    finally:
+        _is_waiting = False
+    look()
+
+
+_PATIENCE_SECONDS = 10.0
+
+
+def _picture() -> Picture:
+    from eventlog_handlers.listening import picture
+
+    found = [(logger, made()) for logger, made in list(_expected.values())]
+    return picture.taken((logger, handler) for logger, handler in found if handler is not None)

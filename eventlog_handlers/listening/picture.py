@@ -1,0 +1,119 @@
+"""A picture of logging's tree: which handlers of ours are where, and which records can reach them.
+
+Values only; ``taken`` is the thin reader that makes one. What follows from it is decided in ``judge``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from eventlog_handlers.listening import tree
+
+
+class Listener(NamedTuple):
+    """A handler of ours where it is attached. One that stands for several services is one."""
+
+    key: int
+    """Tells handlers apart."""
+    name: str
+    """Its class, such as ``GuanceHandler``; several are joined by ``+``."""
+    level: int
+    accepted: int
+    """Records it has taken in this process."""
+    destinations: frozenset[Hashable]
+    """Where it sends. Two with an equal one send to one place."""
+    address: tuple[str, ...]
+    """The same for people: service and endpoint."""
+
+
+class Node(NamedTuple):
+    """A logger."""
+
+    name: str
+    """``root`` for the root logger."""
+    parent: str | None
+    level: int
+    """The effective one."""
+    propagate: bool
+    listeners: tuple[Listener, ...]
+    asked: frozenset[int]
+    """Levels that somebody has logged with, as far as the logger remembers, and that it lets pass."""
+
+
+class Expected(NamedTuple):
+    """That ``configure`` attached a handler, which nobody has closed since."""
+
+    logger: str
+    key: int
+    name: str
+    destinations: frozenset[Hashable]
+
+
+class Picture(NamedTuple):
+    """All loggers by name, and what ``configure`` did."""
+
+    nodes: dict[str, Node]
+    expected: tuple[Expected, ...]
+
+    def passed(self, name: str) -> Iterator[Node]:
+        """The loggers that a record of logger *name* passes, its own first."""
+        node: Node | None = self.nodes[name]
+        while node is not None:
+            yield node
+            node = self.nodes[node.parent] if node.propagate and node.parent is not None else None
+
+    def above(self, name: str) -> Iterator[Node]:
+        """The loggers above *name*, whether or not its records reach them."""
+        node = self.nodes[name]
+        while node.parent is not None:
+            node = self.nodes[node.parent]
+            yield node
+
+
+def taken(attached: Iterable[tuple[logging.Logger, logging.Handler]] = ()) -> Picture:
+    """The picture of this moment; *attached*: where ``configure`` attached which handler."""
+    nodes = {node.name: node for node in map(_node, tree.loggers())}
+    expected = [
+        Expected(logger.name, id(handler), _name(handler), frozenset(_destinations(handler)))
+        for logger, handler in attached
+    ]
+    return Picture(nodes, tuple(expected))
+
+
+def _node(logger: logging.Logger) -> Node:
+    # What it was asked for is remembered in a private place; without it only less is found out.
+    asked: dict[int, bool] = getattr(logger, "_cache", {})
+    return Node(
+        name=logger.name,
+        parent=None if logger.parent is None else logger.parent.name,
+        level=logger.getEffectiveLevel(),
+        propagate=bool(logger.propagate),
+        listeners=tuple(_listener(handler) for handler in list(logger.handlers) if tree.is_ours(handler)),
+        asked=frozenset(level for level, is_let_pass in asked.copy().items() if is_let_pass),
+    )
+
+
+def _listener(handler: logging.Handler) -> Listener:
+    return Listener(
+        key=id(handler),
+        name=_name(handler),
+        level=handler.level,
+        accepted=sum(one.stats()["accepted"] for one in _parts(handler)),
+        destinations=frozenset(_destinations(handler)),
+        address=tuple(f"{place.service} {place.endpoint}" for place in _destinations(handler)),
+    )
+
+
+def _parts(handler: logging.Handler) -> list[Any]:
+    """The handlers that *handler* stands for: itself, or those of several services."""
+    return list(getattr(handler, "handlers", (handler,)))
+
+
+def _name(handler: logging.Handler) -> str:
+    return " + ".join(type(one).__name__ for one in _parts(handler))
+
+
+def _destinations(handler: logging.Handler) -> list[Any]:
+    return [one.destination for one in _parts(handler)]

@@ -21,8 +21,12 @@ from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.exceptions import Link
 from eventlog_handlers.record.fields import ARGS
 
-MEASURED = 8
+UNBOUNDED = 16
+"""So few captures are neither counted nor measured: a quiet handler pays nothing for the bounds."""
+MEASURED = 16
 """One capture in so many is measured, chosen by its random id, and counts for all of them."""
+UNMEASURED = MEASURED - 1
+"""Bits of the id, all 0 in a capture that is measured."""
 _LONG_BYTES = 1_024  # shorter captures are bounded by their number alone
 _CANDIDATES = 32  # captures that are compared when one has to be dropped
 _CHUNK_BYTES = 1 << 20  # of long captures that are rendered at once
@@ -65,7 +69,7 @@ class Intake:
         The least severe goes first, of equals the oldest. Where very many wait, a sample of them is compared.
         """
         captures = self.captures
-        if not newest.id_bits % MEASURED and (size := approximate_bytes(newest)) > _LONG_BYTES:
+        if not newest.id_bits & UNMEASURED and (size := approximate_bytes(newest)) > _LONG_BYTES:
             self._long[id(newest)] = size = MEASURED * size
             self.long_bytes += size
         if len(captures) > self._capacity:

@@ -101,8 +101,6 @@ class Life:
             clock=parts.clock,
             self_log=parts.self_log,
         )
-        self.is_closed = False
-        """At least once: logging's shutdown won't come again."""
         self.said_left = 0
         self.own_traffic = 0
         """Records refused as our own doing; a rough count, made without a lock."""

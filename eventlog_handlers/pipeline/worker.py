@@ -20,7 +20,7 @@ from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.errors import described
 from eventlog_handlers.pipeline.fold import Folds
 from eventlog_handlers.pipeline.gates import Idle
-from eventlog_handlers.pipeline.intake import MEASURED, Intake
+from eventlog_handlers.pipeline.intake import UNBOUNDED, UNMEASURED, Intake
 from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.rendering import render_some
@@ -59,6 +59,7 @@ class Worker:
         self._inline_seconds = inline_seconds
         self._clock = parts.clock
         self._capacity = settings.capacity
+        self._unbounded = min(UNBOUNDED, settings.capacity)
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full, settings.capacity, settings.capacity_bytes)
         self._captures = self._intake.captures
@@ -72,8 +73,10 @@ class Worker:
         self._life = Life(
             self.name, self.settings, self._parts, intake=self._intake, folds=self.folds, work=self
         )
+        # Of this life too, and named here for the log call's sake.
         self.pid = self._life.pid
-        """Whose life this is."""
+        self._pool = self._life.pool
+        self._is_closed = False  # at least once: logging's shutdown won't come again
 
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns what was buffered, its threads and its connections.
@@ -96,14 +99,14 @@ class Worker:
         """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
         if self._blocks:
             self._wait_for_room()
-        captures, life = self._captures, self._life
+        captures, pool = self._captures, self._pool
         captures.append(captured)
         waiting = len(captures)
-        if life.is_closed and lifecycle.past_exit_hooks():
+        if self._is_closed and lifecycle.past_exit_hooks():
             self._flush_late()
-        elif waiting >= life.pool.wake_at and not life.pool.rouse():
+        elif waiting >= pool.wake_at and not pool.rouse():
             self._go_on_without_threads()
-        if waiting > self._capacity or not captured.id_bits % MEASURED:
+        if waiting > self._unbounded and (waiting > self._capacity or not captured[1] & UNMEASURED):
             self._intake.bound(captured)
 
     def commit(self, captured: Capture) -> None:
@@ -349,7 +352,7 @@ class Worker:
     def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
         settled = self.flush(timeout)
-        self._life.is_closed = True
+        self._is_closed = True
         self._life.pool.park()
         if lifecycle.exiting() and not lifecycle.is_finalizing():
             self.say_what_is_left()
@@ -366,7 +369,7 @@ class Worker:
 
     def is_over(self) -> bool:
         """Whether no exit hook of ours comes any more."""
-        return self._life.is_closed and lifecycle.past_exit_hooks()
+        return self._is_closed and lifecycle.past_exit_hooks()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr what the end of the process leaves or loses; once for the same number."""

@@ -2,7 +2,7 @@
 
 It is as strict as the services' documents allow, and answers in their shapes. Nothing here reaches a real
 service. ``server.LocalConsole`` runs it on a thread, ``eventlog-handlers console`` in the foreground.
-This module only says whether what it needs is installed.
+This module only checks that the packages it needs are installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EXTRA_OF = {"starlette": "console", "uvicorn": "console", "botocore": "console"
 def require_extra(*more: str) -> None:
     """Raise MissingExtraError with the pip line that mends it, unless the stand-in can be imported.
 
-    *more* are further packages the caller needs besides, of those the extras bring.
+    *more* are further packages that the caller needs, of those the extras bring.
     """
     needed = [name for name, extra in _EXTRA_OF.items() if extra == "console" or name in more]
     missing = [name for name in needed if find_spec(name) is None]

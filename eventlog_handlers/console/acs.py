@@ -1,4 +1,4 @@
-"""Alibaba Cloud's two signatures of a request as it arrived: what has to be signed, and how.
+"""Alibaba Cloud's two signatures of a request as it arrived: which text has to be signed, and how.
 
 Written from the documents alone and not from the client's code, so that each tests the other.
 

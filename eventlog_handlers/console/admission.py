@@ -1,8 +1,8 @@
-"""Which requests the console looks at at all: by which name it is called, from which page, with which token.
+"""Decides which requests are let in: by the name they call, the page they come from, and their token.
 
 A browser on this machine can be made to send requests by any page of the web: by a link, a form, a script,
 or by a name that the page's owner lets point at 127.0.0.1 ("DNS rebinding"). None of these may read or change
-what the console holds. Pure: headers in, a refusal or None out. Sources: RFC 9110 section 15.5.20 (421), the
+the events. Pure: headers in, a refusal or None out. Sources: RFC 9110 section 15.5.20 (421), the
 Fetch standard ("Origin" header), the W3C draft "Fetch Metadata Request Headers" (read 2026-11-28).
 """
 
@@ -23,7 +23,7 @@ _HEALTH = "/api/health"
 
 
 class Doors(NamedTuple):
-    """Who gets in."""
+    """The requests that are let in."""
 
     names: frozenset[str] = frozenset()
     """Host names, in lower case, that the console answers to beside those of loopback."""

@@ -1,7 +1,7 @@
 """The console's own HTTP API, which the page uses and scripts may use: JSON, and one stream.
 
-What is asked is looked up in ``views``; who may ask is decided in ``admission``; what a query means is
-read in ``queries``. Each route takes the query and the request, and returns a response.
+``views`` finds the rows, ``admission`` decides which requests get here, ``queries`` reads a query. Each
+route takes the query and the request, and returns a response.
 """
 
 from __future__ import annotations
@@ -307,7 +307,7 @@ _DATA_HEADERS = {"cache-control": "no-store", **static_files.SECURITY_HEADERS}
 
 
 def answer(content: Any, status: int = 200) -> Response:
-    """JSON in ASCII, since an event may hold what UTF-8 can't."""
+    """JSON in ASCII, since an event may hold half a surrogate pair, which UTF-8 can't."""
     return Response(json_text(content), status, headers=_DATA_HEADERS, media_type="application/json")
 
 

@@ -1,7 +1,7 @@
-"""The port: which protocol a request speaks, and what the script does to it.
+"""The port: it tells protocols apart, applies the script, and remembers each call.
 
-What a service says about a request is decided in ``cms``, ``guance`` and ``cloudwatch``; page and API are
-``api``'s, the socket is ``server``'s.
+``cms``, ``guance`` and ``cloudwatch`` judge a request; ``api`` serves page and API; ``server`` has the
+socket.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Console:
         """Wall time, seconds since the epoch."""
         return self._clock()
 
-    # --- what arrived ------------------------------------------------------------------------------------
+    # --- arrivals ---------------------------------------------------------------------------------------
 
     def events(self, service: str | None = None) -> list[StoredEvent]:
         """Accepted events, oldest first."""
@@ -116,7 +116,7 @@ class Console:
         return self.store.refused(service)
 
     def wait_for(self, count: int, timeout: float = 5.0, service: str | None = None) -> list[StoredEvent]:
-        """Wait for *count* events in all; TimeoutError after *timeout* seconds says what came instead."""
+        """Wait for *count* events in all; TimeoutError after *timeout* seconds tells the refusals instead."""
         return self.store.wait_for(count, timeout, service)
 
     def stats(self) -> dict[str, dict[str, Any]]:
@@ -150,7 +150,7 @@ class Console:
             pass
 
     def _most_bytes(self) -> int:
-        """Of a body: what the most generous service takes."""
+        """The limit of a body: that of the most generous service."""
         return max(service.max_body_bytes for service in self._services.values())
 
     async def _response(self, request: Request, scope: Scope) -> Response | None:
@@ -267,7 +267,7 @@ _SECRET_HEADERS = frozenset(("df-api-key", "x-amz-security-token", "x-acs-securi
 async def _body(receive: Receive, most_bytes: int) -> bytes | None:
     """The body, or its first *most_bytes* and one more where it is longer; None if the client has gone.
 
-    The rest is never kept: the server drops what comes in after the answer.
+    The rest is never kept: the server drops bytes that come in after the answer.
     """
     chunks: list[bytes] = []
     size = 0

@@ -106,7 +106,7 @@ class CloudWatch:
         body = json_bytes({"__type": code, "message": message} if message else {"__type": code})
         return Answer(status, _headers(), body, refused=(Refused(code, message, signing=signing),))
 
-    # --- who calls ---------------------------------------------------------------------------------------
+    # --- the caller -------------------------------------------------------------------------------------
 
     def _authenticated(self, request: Request, now: float) -> str:
         """The region the caller signed for."""
@@ -147,7 +147,7 @@ class CloudWatch:
             _BAD_SIGNATURE, f"Signature {word}: {date} is now {relation} than {ours} ({ours} {minutes})"
         )
 
-    # --- what is sent ------------------------------------------------------------------------------------
+    # --- the entries -----------------------------------------------------------------------------------
 
     def _entries(self, request: Request) -> list[Mapping[str, Any]]:
         if (request.header("content-type") or "").lower() != "application/x-amz-json-1.1":

@@ -1,4 +1,4 @@
-"""The entries of a PutEvents call: their size, what fails the call, what fails one of them, the envelope.
+"""The entries of a PutEvents call: sizes, faults of the whole call, faults of one entry, the envelope.
 
 Sources: the PutEventsRequestEntry and PutEventsResultEntry pages, "Calculating PutEvents event entry size",
 and botocore's model of ``events`` (read 2026-11-20). No document names a code for a DetailType over 128
@@ -56,7 +56,7 @@ def entry_size(entry: Mapping[str, Any]) -> int:
 
 
 def check_types(entry: Any) -> None:
-    """Refuse what the service's JSON reader could not put into its types at all."""
+    """Refuse values that don't fit the types of the service's model: the whole request fails."""
     if not isinstance(entry, dict):
         raise InvalidEntryError("SerializationException", "")
     texts = [entry[name] for name in _TEXTS if entry.get(name) is not None]
@@ -72,7 +72,7 @@ def check_types(entry: Any) -> None:
 
 
 def check_constraints(number: int, entry: Mapping[str, Any]) -> None:
-    """Refuse what botocore's model of the service limits: these fail the whole request."""
+    """Refuse values beyond the limits of botocore's model: the whole request fails."""
     member = f"entries.{number}.member"
     bus = entry.get("EventBusName")
     if bus is not None and not (1 <= len(bus) <= 1600 and _BUS.fullmatch(bus)):

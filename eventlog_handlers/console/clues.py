@@ -1,4 +1,4 @@
-"""What a client did wrong when its signature is wrong: known mistakes are made on purpose and compared.
+"""Finds the mistake behind a wrong signature: known mistakes are made on purpose and compared.
 
 The string that a client signed is not sent along. But where one mistake leads to exactly the signature that
 was received, that mistake is the one. Pure; the secret is known here, and never part of a text.
@@ -21,7 +21,7 @@ _AGREE = (
     "The strings agree: the secret is another one than this key's, or the request was changed on its way "
     "in a part that both sides read alike."
 )
-_DIFFER = "What the client says it signed differs from what has to be signed, where it is marked."
+_DIFFER = "The client's string differs from the service's where it is marked."
 
 
 class _Guess(NamedTuple):

@@ -122,7 +122,7 @@ class CMS:
         """The gateway's error shape, in JSON."""
         return self._error(True, status, code, message)
 
-    # --- who calls ---------------------------------------------------------------------------------------
+    # --- the caller -------------------------------------------------------------------------------------
 
     def _fits(self, request: Request) -> None:
         if len(request.path) + len(request.query) > self.max_url_bytes:
@@ -301,7 +301,7 @@ def form_of(request: Request) -> tuple[tuple[str, str], ...]:
 
 
 def _pairs(encoded: str) -> tuple[tuple[str, str], ...]:
-    """Decoded pairs; what is not UTF-8 becomes U+FFFD, and so fails the signature."""
+    """Decoded pairs; bytes that are not UTF-8 become U+FFFD, and so fail the signature."""
     return tuple(parse_qsl(encoded, keep_blank_values=True, errors="replace"))
 
 
@@ -323,7 +323,7 @@ def _rendered(as_json: bool, root: str, content: Mapping[str, str]) -> tuple[dic
 
 
 def _xml_text(text: str) -> str:
-    """*text* escaped, with U+FFFD for what no XML document may hold."""
+    """*text* escaped, with U+FFFD for characters that no XML document may hold."""
     return escape(_NOT_IN_XML.sub("\ufffd", text))
 
 

@@ -1,4 +1,4 @@
-"""The events of a PutCustomEvent call: how the list is numbered, what each of them holds, how it is stored.
+"""The events of a PutCustomEvent call: the numbering of the list, the fields of an event, its stored form.
 
 Source: the PutCustomEvent page (read 2026-11-20). Pure: parameters in, events or an InvalidEventsError out.
 """

@@ -75,7 +75,7 @@ def _region(authorization: str) -> str:
 
 
 def _printable(body: bytes) -> str | None:
-    """*body* as text for a shell; None if it is none, or holds what a terminal would act on."""
+    """*body* as text for a shell; None if it is none, or holds characters that a terminal acts on."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,6 +1,6 @@
 """The SQLite database behind the store: its tables, its lock, its transactions.
 
-In memory unless given a file. Any thread may use it. Not here: what the rows mean.
+In memory unless given a file. Any thread may use it. Not here: the meaning of the rows.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def take(item: str, pieces: int) -> int:
 
 
 def charge(order: str, timeout_seconds: float) -> bytes:
-    """Ask the payment provider, who happens to be silent today; raises TimeoutError."""
+    """Ask the payment provider, which happens to be silent today; raises TimeoutError."""
     ours, provider = socket.socketpair()
     with ours, provider:
         ours.settimeout(timeout_seconds)

@@ -1,4 +1,4 @@
-"""What passes between the port and the three stand-ins: a request, an answer, and what was made of it.
+"""The values between the port and the stand-ins: a request, an answer, accepted and refused events.
 
 Values and the few helpers all three share. No HTTP library, no storage, no clock.
 """
@@ -43,7 +43,7 @@ class Accepted(NamedTuple):
     stored: Mapping[str, Any]
     """The event as the service hands it on, with what it adds."""
     flags: tuple[str, ...] = ()
-    """What no document forbids but no client should do, one word each."""
+    """Oddities that no document forbids but no client should send, one word each."""
 
 
 class Signing(NamedTuple):
@@ -52,7 +52,7 @@ class Signing(NamedTuple):
     expected: str
     """What the service signs: the canonical request where the scheme has one, and the string to sign."""
     received: str
-    """What the client signed, where its mistake was found; else what its headers say that it signed."""
+    """The text that the client signed, where its mistake was found; else the text that its headers claim."""
     note: str
     """What the difference means."""
 
@@ -69,7 +69,7 @@ class Refused(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What goes back over the wire, and what the store should remember."""
+    """The bytes that go back, and the events and refusals for the store."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Faults that a person chooses on the page, over HTTP or by ``console --fault``: what they are and how long.
+"""Faults that a person chooses on the page, over HTTP or by ``console --fault``: kinds, checks, durations.
 
 Values and their checks. ``script`` holds those that are on; ``app`` carries them out.
 """
@@ -23,7 +23,7 @@ KINDS: Mapping[str, str] = {
     "wrong_clock": "the service's clock is an hour ahead",
     "garbage": "HTTP 200 with a page of HTML, nothing is kept",
 }
-"""What each does to a request."""
+"""The effect of each on a request."""
 
 CLOCK_AHEAD_SECONDS = 3600.0
 _ONLY_FOR = {"half": ("cloudwatch",), "wrong_clock": ("cms", "cloudwatch")}
@@ -52,7 +52,7 @@ class Fault:
 
 
 def checked(fault: Fault) -> Fault:
-    """*fault* itself, if there is such a one. Raises ValueError with what is wrong."""
+    """*fault* itself, if there is such a one. Raises ValueError with the reason."""
     if fault.service not in SERVICES:
         raise ValueError(f"no service {fault.service!r}: there are {', '.join(SERVICES)}")
     if fault.kind not in KINDS:
@@ -103,7 +103,7 @@ def from_json(wanted: Any) -> Fault:
 
 
 def described() -> list[dict[str, Any]]:
-    """All faults with what they do, and for which services."""
+    """All kinds, each with its effect and its services."""
     return [
         {"kind": kind, "text": text, "services": list(_ONLY_FOR.get(kind, SERVICES))}
         for kind, text in KINDS.items()
@@ -111,7 +111,7 @@ def described() -> list[dict[str, Any]]:
 
 
 def step_of(fault: Fault) -> Step:
-    """What *fault* does to one request."""
+    """The effect of *fault* on one request."""
     steps = {
         "throttle": Step(handled=False, throttled=True),
         "500": Step(handled=False, failed=True),

@@ -1,4 +1,4 @@
-"""Server-sent events: a page that is open is told what is new, and nothing else.
+"""Server-sent events: an open page gets new rows, and nothing else.
 
 The store may change from any thread; the streams run on the server's event loop. Source: the HTML standard,
 "Server-sent events" (read 2026-11-28).
@@ -67,7 +67,7 @@ async def messages(
 ) -> AsyncIterator[str]:
     """The text of a stream that begins behind *seen*.
 
-    *mark* tells how far the store is; *news* makes a message of what lies between two marks; *extra* is told
+    *mark* tells how far the store is; *news* makes a message of the rows between two marks; *extra* is told
     with every message, and whenever it changes.
     """
     yield "retry: 1000\n\n"

@@ -83,7 +83,7 @@ class Guance:
     empty_text: bool = False
     """Take "" as title, message or origin."""
     tags: Literal["accept", "reject", "drop_key"] = "accept"
-    """What becomes of a custom tag whose key is reserved or whose value is no string; flagged in any case."""
+    """The fate of a custom tag whose key is reserved or whose value is no string; flagged in any case."""
     unknown_fields: Literal["ignore", "reject"] = "ignore"
     errors_as_http_200: bool = False
     """Refused fields answer HTTP 200; only the body says otherwise."""
@@ -178,7 +178,7 @@ class Guance:
         return [f"unknown_field:{name}" for name in unknown]
 
     def _stored(self, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """As the events explorer would show it; what becomes of origin and tags there is a guess."""
+        """As the events explorer would show it; the names of origin and tags there are a guess."""
         tags = {
             key: value
             for key, value in sent.get("customTags", {}).items()

@@ -1,8 +1,8 @@
 """JSON as its standard has it, however deeply it is nested, read and written. Values and texts only.
 
 ``json`` of the standard library calls itself once a level and gives up near a thousand levels; a ``Detail``
-of PutEvents may have exactly that many. So what is too deep for it is read and written here with a stack.
-Not here: how deep each service allows.
+of PutEvents may have exactly that many. So texts that are too deep for it are read and written here with a
+stack. Not here: how deep each service allows.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Reader:
         return self._go_on()
 
     def _go_on(self) -> bool:
-        """After a value: close what closes here, or go past the comma to the next value."""
+        """After a value: close the containers that end here, or go past the comma to the next value."""
         while self._open:
             if self._closes():
                 self._keep(self._open.pop()[0])
@@ -142,7 +142,7 @@ class _Reader:
 
 
 def _written(value: Any) -> Iterator[str]:
-    """The pieces of ``json.dumps(value)`` for what JSON can hold."""
+    """The pieces of ``json.dumps(value)`` for the values that JSON can hold."""
     waiting: list[Any] = [(value,)]
     """Values in a tuple still to be written, and finished texts; the last comes first."""
     while waiting:

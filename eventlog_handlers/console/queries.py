@@ -1,6 +1,6 @@
-"""What a query or a body of the console's API means: filters, pages, numbers. Pure.
+"""Reads queries and bodies of the console's API: filters, pages, numbers. Pure.
 
-Whatever can't be meant raises BadRequestError with the reason, rather than being read as something else.
+A value that makes no sense raises BadRequestError with the reason; it is never read as another one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_EVENTS = 1000
 
 
 class BadRequestError(Exception):
-    """What was asked makes no sense; the message says why."""
+    """The request makes no sense; the message says why."""
 
 
 def filters_of(query: QueryParams) -> Filters:

@@ -1,7 +1,7 @@
-"""What a person wants to read of an event, whichever service it was sent to: message, traceback, fields.
+"""Reads an event for people, whichever service it was sent to: message, traceback, fields.
 
-Events of this package's handlers are understood whole; of anybody else's as much as there is. Pure, and never
-raises: what is not understood stays in ``fields`` as it was sent.
+Events of this package's handlers are understood whole; of other senders' events as much as there is. Pure,
+and never raises: the rest stays in ``fields`` as it was sent.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def facts_of(service: str, body: Any) -> Facts:
 
 
 def problem_of(facts: Facts, title: str) -> str:
-    """What groups events of one cause: the fingerprint, or else a hash of logger, exception and title."""
+    """The key that groups events of one cause: the fingerprint, or a hash of logger, exception and title."""
     if facts.fingerprint:
         return facts.fingerprint[:64]
     seed = "\n".join((facts.logger, facts.exception, title))
@@ -61,7 +61,7 @@ def problem_of(facts: Facts, title: str) -> str:
 
 
 def heading_of(facts: Facts, title: str) -> str:
-    """One line that says what happened: the message's first, or the title where there is no message."""
+    """One line for a row: the message's first, or the title where there is no message."""
     line = next((line.strip() for line in facts.message[:4000].splitlines() if line.strip()), "")
     return (line or title)[:HEADING_CHARACTERS]
 
@@ -200,7 +200,7 @@ def _is_start(line: str) -> bool:
 
 
 def _around_traceback(lines: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """What stands before the traceback, the traceback, and what stands behind it."""
+    """The lines before the traceback, the traceback, and the lines behind it."""
     begin = next((number for number, line in enumerate(lines) if line.strip() == _TRACEBACK), None)
     if begin is None:
         return lines, [], []

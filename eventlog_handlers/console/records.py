@@ -1,4 +1,4 @@
-"""What the console remembers, as values: an accepted event, a refusal, a request, and a request's bytes."""
+"""The values that the store keeps: an accepted event, a refusal, a request, and a request's bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class StoredEvent(NamedTuple):
     stored: Mapping[str, Any]
     """The event as the service hands it on; for CloudWatch the envelope a rule matches, detail parsed."""
     flags: tuple[str, ...]
-    """What no document forbids but no client should do."""
+    """Oddities that no document forbids but no client should send."""
     uid: str
     """The id its sender gave it, the same on every try; "" if it has none."""
     problem: str
@@ -66,7 +66,7 @@ class StoredRefusal(NamedTuple):
     body: Any
     """The event at fault where it is known, else None."""
     signing: tuple[str, str, str] | None
-    """Where the signature was wrong: what the service signs, what the client did, and what that means."""
+    """Where the signature was wrong: the service's text, the client's text, and a sentence about both."""
 
 
 class StoredRequest(NamedTuple):

@@ -1,4 +1,4 @@
-"""Faults on demand: what the stand-in should do wrong, and in which order.
+"""Faults on demand: the steps, the lasting faults and the rules of each service.
 
 Three kinds: a queue of steps per service, each spent on one request in turn; faults that last for a count
 or a while, which people choose on the page (``faults``); and rules that stay, each looking for a marker in an
@@ -28,7 +28,7 @@ class Reply(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What happens to one request."""
+    """The treatment of one request."""
 
     handled: bool
     """Whether the service sees the request, and so may keep its events, before anything below."""
@@ -63,7 +63,7 @@ class Lasting(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What happens to an event, or to the request that holds it."""
+    """The treatment of an event, or of the request that holds it."""
 
     marker: str
     """Looked for in every text of the event as it was sent."""

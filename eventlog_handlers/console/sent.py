@@ -1,7 +1,7 @@
 """The events in a request that was not even looked at: refused for its signature, throttled, cut off.
 
-They tell which tries an event had. As lenient as the services are strict: what can't be read holds no events.
-Pure.
+They tell which tries an event had. As lenient as the services are strict: a body that can't be read holds
+no events. Pure.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class _Server(uvicorn.Server):
 class LocalConsole(Console):
     """A Console that listens on loopback from a thread of its own. Also a context manager.
 
-    It is the caller's to ``stop()``; a forgotten one does not hold up the interpreter's exit. What the
+    The caller has to ``stop()`` it; a forgotten one does not hold up the interpreter's exit. Records that the
     server would log stays out of the application's logging, which it is there to test: warnings and worse
     go to stderr.
     """
@@ -143,7 +143,7 @@ def serve(console: Console, *, listener: socket.socket) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; connections wait in its queue until somebody serves. Raises OSError."""
+    """A listening socket; connections wait in its queue until a server accepts them. Raises OSError."""
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listener = socket.socket(family, kind)
     try:

@@ -1,6 +1,6 @@
-"""What the stand-in remembers: requests, accepted events, refusals. SQLite, in memory unless given a file.
+"""The memory of the stand-in: requests, accepted events, refusals. SQLite, in memory unless given a file.
 
-Any thread may call anything. No HTTP, no judgement about events. What the page asks for stands in ``views``.
+Any thread may call anything. No HTTP, no judgement about events. The page's queries stand in ``views``.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Store:
         )
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call *listener*, from whatever thread, after every change; returns what ends that."""
+        """Call *listener*, from any thread, after every change; the function returned ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 

@@ -1,4 +1,4 @@
-"""What the page asks of the store: problems, pages of events, requests and refusals, and what is new in them.
+"""The page's queries: problems, pages of events, requests and refusals, and the rows that are new in them.
 
 Lists have the newest first, and are paged by id: *before* is the last id of the page before. Nothing here
 grows with the number of events but the work of SQLite; each answer is bounded by its *limit*.
@@ -79,7 +79,7 @@ def events(
 def brief_events(
     store: Store, filters: Filters, *, after: int = 0, before: int | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
-    """One page of events, each as what a row shows of it."""
+    """One page of events, each as the fields of a row."""
     where, parameters = condition(filters)
     return _briefs(
         store, f"{where} AND id > :after AND id < :before", parameters | _page(after, before, limit)
@@ -106,7 +106,7 @@ def count_events(store: Store, filters: Filters, *, after: int = 0, before: int 
 
 
 def facets(store: Store) -> dict[str, list[str]]:
-    """The loggers and exceptions there are, the most frequent first: what a filter can be set to."""
+    """The loggers and exceptions there are, the most frequent first: the choices of a filter."""
     return {
         name: [
             value
@@ -154,7 +154,7 @@ def problems(
         f" AND problem IN (SELECT problem FROM events WHERE {where} AND id > :after)"  # noqa: S608
         if after
         else ""
-    )  # what has not changed need not be counted
+    )  # problems without a new event need not be counted
     query = f"""
         SELECT grouped.*, events.id, status, title, heading, logger, exception FROM (
             SELECT problem, count(*), sum(times), min(received), max(received), max(id) AS newest,
@@ -263,7 +263,7 @@ def refusals_of_request(store: Store, number: int) -> list[StoredRefusal]:
 
 
 def brief_refusals(refused: Iterable[StoredRefusal]) -> list[dict[str, Any]]:
-    """Each as what a row shows of it."""
+    """Each as the fields of a row."""
     return [
         {
             "id": one.id,
@@ -278,7 +278,7 @@ def brief_refusals(refused: Iterable[StoredRefusal]) -> list[dict[str, Any]]:
     ]
 
 
-# --- what is new -----------------------------------------------------------------------------------------
+# --- new rows ------------------------------------------------------------------------------------------
 
 
 class Mark(NamedTuple):
@@ -312,7 +312,7 @@ def totals(store: Store) -> dict[str, dict[str, int]]:
 def news(
     store: Store, filters: Filters, since: Mark, until: Mark, *, now: float, bucket: int, want: str
 ) -> dict[str, Any]:
-    """What has come between two marks, for a page that shows the list *want*; at most STREAM_ROWS of it."""
+    """The rows between two marks, for a page that shows the list *want*; at most STREAM_ROWS of it."""
     page = {"after": since.event, "before": until.event + 1, "limit": STREAM_ROWS}
     fresh = count_events(store, filters, after=since.event, before=until.event + 1)
     told: dict[str, Any] = {"fresh": fresh, "totals": totals(store)}

@@ -1,7 +1,7 @@
-"""Which stored events a rule would match, and why it would not match the others. Pure.
+"""Tells which stored events a rule matches, and why it does not match the others. Pure.
 
-One module per service's kind of rule. Each reads a rule from text, refuses with a RuleError what its service
-would refuse, and says of one event why it does not match; no reason means that it matches.
+One module per service's kind of rule. Each reads a rule from text, raises RuleError where its service would
+refuse it, and says of one event why it does not match; no reason means that it matches.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from eventlog_handlers.console.records import StoredEvent
 
 
 class RuleError(ValueError):
-    """The text is no rule of that kind; the message says what is wrong."""
+    """The text is no rule of that kind; the message gives the reason."""
 
 
 class Rule(NamedTuple):

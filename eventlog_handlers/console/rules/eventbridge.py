@@ -174,7 +174,7 @@ def _in_network(wanted: str, leaf: Any) -> bool:
         return False
 
 
-# --- what the service refuses ----------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------------
 
 
 def _check_object(pattern: Any, path: str, level: int) -> None:

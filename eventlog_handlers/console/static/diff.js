@@ -1,4 +1,4 @@
-// Two texts side by side, with what only one of them has marked: whole lines first, characters inside a line.
+// Two texts side by side, with marks on the parts that only one of them has: whole lines first, characters inside a line.
 
 import { h } from "./dom.js";
 
@@ -52,7 +52,7 @@ export function pairsOf(left, right) {
   return pairs;
 }
 
-// The line cut in three: what both begin with, what differs, what both end with.
+// The line cut in three: the common beginning, the difference, the common end.
 export function cutAt(line, other) {
   let begin = 0;
   while (begin < line.length && begin < other.length && line[begin] === other[begin]) begin += 1;

@@ -1,4 +1,4 @@
-// The line of filters: what is typed or chosen goes into the address, and from there to everything else.
+// The line of filters: every choice goes into the address, and from there to everything else.
 
 import { h } from "./dom.js";
 import { NAMES, STATUSES } from "./format.js";

@@ -1,4 +1,4 @@
-// The list on the left: one page of it, and what the stream adds to its top. Never more rows than one page.
+// The list on the left: one page of it, and the new rows that the stream adds to its top. Never more rows than one page.
 
 import { h, reconcile } from "./dom.js";
 import { count, span } from "./format.js";
@@ -44,7 +44,7 @@ export class List {
     this.draw();
   }
 
-  // True if the message could be shown; false if it holds only a part of what is new, and the list must be loaded.
+  // True if the message could be shown; false if it holds only a part of the new rows, and the list must be loaded.
   merge(message) {
     const kind = KINDS[this.view];
     if (!kind) return true;
@@ -84,7 +84,7 @@ export class List {
     this.element.querySelector(":scope > .foot").replaceChildren(...this.foot());
   }
 
-  // Links hold the filters and what is open is marked: both follow the address.
+  // Links hold the filters, and the open row is marked: both follow the address.
   markOpen() {
     const { open } = here();
     for (const row of this.element.querySelectorAll(".row")) {

@@ -1,4 +1,4 @@
-// The page as a whole: the address says what is shown, the stream what is new, the keys move about.
+// The page as a whole: it shows the view that the address names, the stream brings new rows, the keys move about.
 
 import { byId, h, toast } from "./dom.js";
 import { count, NAMES } from "./format.js";
@@ -16,7 +16,7 @@ const list = new List(byId("list"));
 const state = { paused: false, waiting: 0, unread: 0, refusedSeen: null, totals: {}, faults: [], shown: "" };
 const filters = new FilterLine(byId("filters"), { onClear: clearAll });
 
-// --- what the address says ---------------------------------------------------------------------------------
+// --- the address -------------------------------------------------------------------------------------------
 
 async function render() {
   const place = here();
@@ -82,7 +82,7 @@ const refusedInAll = () => Object.values(state.totals).reduce((sum, one) => sum 
 const unseenRefusals = () => (state.refusedSeen === null ? 0 : Math.max(0, refusedInAll() - state.refusedSeen));
 function seeRefused() { state.refusedSeen = refusedInAll(); drawTabs(here()); }
 
-// --- what the stream says ----------------------------------------------------------------------------------
+// --- the stream -------------------------------------------------------------------------------------------
 
 function follow(place) {
   const want = isList(place.view) ? place.view : "none";

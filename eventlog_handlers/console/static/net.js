@@ -1,4 +1,4 @@
-// The console's API: answers as values, refusals as errors with their words; and the stream of what is new.
+// The console's API: answers as values, refusals as errors with their words; and the stream of new rows.
 
 export async function get(path, parameters = {}) {
   return ask(`${path}${queryOf(parameters)}`);

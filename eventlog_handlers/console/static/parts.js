@@ -87,7 +87,7 @@ export function refusalRow(refusal) {
 
 export const rows = (items, make) => h("ul", { class: "rows" }, items.map((item) => h("li", {}, make(item))));
 
-// A value as a table: what is nested has its path for a name. From some depth on it is JSON, since nobody reads a path
+// A value as a table: a nested value has its path for a name. From some depth on it is JSON, since a path
 // of a thousand names; so are lists.
 export function fields(value) {
   const lines = [...pathsOf(value, "", 0)];

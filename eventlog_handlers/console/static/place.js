@@ -1,4 +1,4 @@
-// Where the page is: view, filters and what is open, all in the address, so that it can be sent to somebody.
+// The place of the page: view, filters and the open row, all in the address, so that it can be sent to a colleague.
 
 export const VIEWS = {
   problems: "Problems", events: "Events", refused: "Refused", requests: "Requests", faults: "Faults", rules: "Rules",

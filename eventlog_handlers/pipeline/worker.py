@@ -257,7 +257,13 @@ class Worker:
         return Idle(seconds, idle.records)
 
     def waiting(self) -> int:
-        """How many captures wait to be rendered, roughly."""
+        """How many captures wait to be rendered, roughly; as seen after all that this thread has written.
+
+        A thread that goes to sleep first says so and then asks here; ``submit`` appends first and then asks
+        whether a thread sleeps. Without the GIL a processor may delay a write past a later read, on both
+        sides. Each side's call on the deque takes the deque's own lock, so that one of them sees the other.
+        """
+        self._captures.extend(())
         return len(self._captures)
 
     def has_news(self) -> bool:

@@ -210,14 +210,11 @@ TASKS = 6
 @pytest.mark.parametrize(
     ("options", "number"),
     [
-        (("--pool=prefork", "--concurrency=2"), signal.SIGTERM),
         (("--pool=prefork", "--concurrency=2"), signal.SIGINT),
         (("--pool=prefork", "--concurrency=2"), signal.SIGQUIT),
         (("--pool=prefork", "--concurrency=1", "--max-tasks-per-child=3"), signal.SIGTERM),
-        (("--pool=threads", "--concurrency=2"), signal.SIGTERM),
-        (("--pool=solo",), signal.SIGTERM),
     ],
-    ids=["prefork TERM", "prefork INT", "prefork QUIT", "max-tasks", "threads", "solo"],
+    ids=["prefork INT", "prefork QUIT", "max-tasks"],
 )
 def test_p11_celery_workers_send_what_their_tasks_logged(eventlog_console, broker, options, number):
     """With Celery's default settings, under which it empties the root logger; a failed task is one event.

@@ -39,7 +39,7 @@ def commands(page: str) -> list[Command]:
     """Each line of each shell block, with the heading that it stands under."""
     found: list[Command] = []
     section = ""
-    for part in re.split(r"^(## .*)$", _text(page), flags=re.M):
+    for part in re.split(r"^(## .*)$", text(page), flags=re.M):
         if part.startswith("## "):
             section = part[3:]
             continue
@@ -50,9 +50,10 @@ def commands(page: str) -> list[Command]:
 
 def files(page: str) -> dict[str, str]:
     """The Python blocks that begin with their file's name, by it."""
-    blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```", _text(page), re.M | re.S)
+    blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```", text(page), re.M | re.S)
     return {name: code for code, name in blocks}
 
 
-def _text(page: str) -> str:
+def text(page: str) -> str:
+    """All of it."""
     return (ROOT / "docs" / page).read_text("utf-8")

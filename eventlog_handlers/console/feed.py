@@ -79,7 +79,8 @@ async def messages(
             now, more = mark(), extra()
             if now != seen or more != told:
                 cleared = now.generation != seen.generation
-                message = news(seen, now) | more | {"cleared": cleared}
+                since = now if cleared else seen  # ids of another store say nothing about this one
+                message = news(since, now) | more | {"cleared": cleared}
                 yield f"id: {_id_of(now)}\ndata: {json_text(message)}\n\n"
                 seen, told = now, more
             await asyncio.sleep(max(_REST_SECONDS, _REST_FACTOR * (monotonic() - began)))

@@ -6,6 +6,7 @@ Any thread may call anything. No HTTP, no judgement about events. The page's que
 from __future__ import annotations
 
 import json
+import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -54,8 +55,8 @@ class Store:
 
     def __init__(self, path: str | None = None) -> None:
         self.database = Database(path)
-        self.generation = 0
-        """How often everything was forgotten; a page that sees it change starts anew."""
+        self.generation = secrets.randbits(40)
+        """Another number for each store and after each ``clear``: a page that sees it change starts anew."""
         self._listeners: list[Callable[[], None]] = []
         ((self._kept_bytes,),) = self.database.rows(
             "SELECT coalesce(sum(length(body) + length(answer)), 0) FROM exchanges"

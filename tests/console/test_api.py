@@ -500,6 +500,21 @@ def test_a_stream_says_that_all_was_cleared(console: LocalConsole, http: request
     assert message["totals"]["guance"]["accepted"] == 0
 
 
+def test_a_stream_of_an_older_console_starts_anew(console: LocalConsole, http: requests.Session) -> None:
+    """Its ids say nothing here: a page that was open over a restart is told to forget its rows."""
+    send(http, console, title="of the new one")
+    older = Mark(10_000, 10_000, 10_000, console.store.generation - 1)
+
+    with Stream(console, want="events", last_event_id=".".join(map(str, older))) as stream:
+        message = stream.next()
+        send(http, console, title="next")
+        following = stream.next()
+
+    assert (message["cleared"], message["fresh"]) == (True, 0)
+    assert [event["title"] for event in following["events"]] == ["next"]
+    assert LocalConsole().store.generation != console.store.generation
+
+
 def test_a_flood_is_told_in_few_small_messages(console: LocalConsole) -> None:
     """2,000 events of 200 problems: every one is counted, and no message has more than 50 rows."""
     with Stream(console, want="problems") as stream:

@@ -164,6 +164,42 @@ def test_one_row_per_problem_over_three_services(page: Any) -> None:
     assert row.locator("svg.spark title").inner_html().startswith("3 events")
 
 
+def test_an_open_problem_shows_its_new_events(
+    page: Any, console: LocalConsole, http: requests.Session
+) -> None:
+    """Where its newest are looked at."""
+    send(http, console)
+    page.click("#list .row")
+    page.wait_for_selector("#detail .row")
+    page.evaluate("document.activeElement.blur()")
+
+    send(http, console)
+
+    until(page, "document.querySelectorAll('#detail .row').length === 2")
+
+
+def test_the_page_outlives_a_restart_of_the_console(opened: Any, http: requests.Session) -> None:
+    """It says that the connection is lost, and shows the new console's events when there is one."""
+    first = LocalConsole().start()
+    first.relax()
+    send(http, first, title="of the first")
+    page = opened.new_page()
+    page.goto(first.url)
+    page.wait_for_selector("#list .row >> text=of the first")
+    first.stop()
+    page.wait_for_selector("#pause >> text=No connection")
+
+    with LocalConsole(port=int(first.url.rpartition(":")[2])) as second:
+        second.relax()
+        send(http, second, title="of the second")
+        page.wait_for_selector("#list .row >> text=of the second")
+        until(page, "document.querySelector('#pause').textContent === 'Live'")
+        shown = headings(page)
+    page.close()
+
+    assert shown == ["of the second"]
+
+
 def test_pausing_holds_the_list_and_counts_what_waits(
     page: Any, console: LocalConsole, http: requests.Session
 ) -> None:
@@ -639,3 +675,17 @@ def test_nothing_is_wider_than_the_screen(
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (back == "rgb(18, 20, 24)") is (scheme == "dark")
     page.close()
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("true", "Failed"), ("", "Skipped")])
+def test_without_a_browser_these_tests_are_skipped_but_fail_in_ci(
+    monkeypatch: pytest.MonkeyPatch, ci: str, outcome: str
+) -> None:
+    """A green run there means that they ran."""
+    monkeypatch.setenv("CI", ci)
+    monkeypatch.setattr(browser.shutil, "which", lambda name: None)
+
+    with pytest.raises(BaseException, match="no chromium") as caught:
+        browser.needed()
+
+    assert type(caught.value).__name__ == outcome

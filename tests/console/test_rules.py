@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +148,16 @@ def test_refuses_what_is_no_pattern(text: str, words: str) -> None:
     """In words, as put-rule would by a code."""
     with pytest.raises(RuleError, match=words):
         eventbridge.read(text)
+
+
+def test_reads_every_pattern_of_the_docs() -> None:
+    """docs/storms.md has them to be pasted."""
+    text = (Path(__file__).parents[2] / "docs" / "storms.md").read_text("utf-8")
+    patterns = re.findall(r"<!-- rule: [\w-]+ -->\n```json\n(.*?)```", text, re.DOTALL)
+
+    assert len(patterns) > 5
+    for pattern in patterns:
+        eventbridge.read(pattern)
 
 
 # --- CMS -------------------------------------------------------------------------------------------------

@@ -34,6 +34,9 @@ const crumbs = (...parts) => h("div", { class: "crumbs" }, parts.map((part) => (
 
 const link = () => copyButton("Copy link", () => location.href, "the link");
 
+// Whether an open problem's newest events are shown, so that new ones belong there.
+export const showsNewest = (element) => !element.querySelector("[data-older]");
+
 // --- a problem ---------------------------------------------------------------------------------------------
 
 async function problem(key) {
@@ -47,9 +50,9 @@ async function problem(key) {
   const draw = (page) => list.append(rows(page.events, (one) => eventRow(one)), page.next
     ? h("div", { class: "foot" }, h("button", { type: "button", class: "small", onclick: async (click) => {
       const older = await get("/api/events", { problem: key, brief: 1, limit: EVENTS_OF_PROBLEM, before: page.next });
-      click.target.closest(".foot").remove();
       list.replaceChildren();
       draw(older);
+      list.dataset.older = true;
     } }, "Older events"))
     : "");
   draw(events);

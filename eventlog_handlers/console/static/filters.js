@@ -36,7 +36,9 @@ export class FilterLine {
   select(name, label, none, options) {
     const select = h("select", { name, "aria-label": label }, h("option", { value: "" }, none), Object.entries(options).map(([value, text]) => h("option", { value }, text)));
     select.addEventListener("change", () => this.change(name, select.value));
-    if (name === "logger" || name === "exception") select.addEventListener("pointerdown", () => this.renew());
+    if (name === "logger" || name === "exception") {
+      for (const kind of ["pointerdown", "focus"]) select.addEventListener(kind, () => this.renew());
+    }
     return select;
   }
 

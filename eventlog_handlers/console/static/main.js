@@ -60,7 +60,10 @@ async function showDetail(open) {
   }
   if (!await detail.show(element, open)) return;
   element.scrollTop = 0;
-  if (matchMedia("(max-width: 62rem)").matches) scrollTo(0, 0);
+  if (matchMedia("(max-width: 62rem)").matches) {  // there it takes the list's place
+    scrollTo(0, 0);
+    element.focus({ preventScroll: true });
+  }
 }
 
 function drawTabs(place) {
@@ -113,6 +116,17 @@ async function hear(message) {
   }
   if (place.view === "refused") seeRefused();
   drawTabs(here());
+  await renewDetail(message);
+}
+
+// An open problem's events follow the stream; the place one reads at stays.
+async function renewDetail(message) {
+  const { open } = here();
+  const element = byId("detail");
+  const changed = message.problems?.some((row) => `problem-${row.problem}` === open);
+  if (!changed || element.dataset.open !== open || element.contains(document.activeElement) || !detail.showsNewest(element)) return;
+  const { scrollTop } = element;
+  if (await detail.show(element, open)) element.scrollTop = scrollTop;
 }
 
 async function reload() {

@@ -108,9 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument(
         "--aggregate-seconds",
         type=_seconds,
-        default=60.0,
+        default=SERVICES["guance"].defaults()["aggregate_seconds"],
         metavar="SECONDS",
-        help="first window of folding, 0 for none (default: 60)",
+        help="first window of folding, 0 for none (default: %(default)g, as GuanceHandler has it)",
     )
     estimate.add_argument(
         "--level", type=_level, default="ERROR", help="least level that becomes an event (default: ERROR)"

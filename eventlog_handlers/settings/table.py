@@ -42,3 +42,28 @@ class Table:
         if not self._usual:
             self._usual = {name: row.check(name, row.default) for name, row in self._rows.items()}
         return self._usual
+
+
+class HandlerSignature:
+    """``__signature__`` of a handler's class, for ``help()`` and ``inspect.signature``: all its options.
+
+    Made when it is asked for. A subclass with a constructor of its own has its own signature.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._owner = owner
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        if owner.__init__ is not self._owner.__init__:  # type: ignore[misc]  # only compared
+            raise AttributeError("__signature__")
+        from inspect import Parameter, Signature  # slower to import than all of this
+
+        return Signature(
+            [
+                Parameter(row.name, Parameter.KEYWORD_ONLY, default=row.default, annotation=row.type)
+                for row in self._table.rows
+            ]
+        )

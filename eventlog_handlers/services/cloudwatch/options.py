@@ -158,13 +158,13 @@ INSTEAD: Mapping[str, str] = {
     "group_id": "resources or tags",
 }
 """What to use for names that people bring along from another service."""
-_TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS, INSTEAD)
+TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CloudWatchSettings(Frozen):
     """Where and as whom ``PutEvents`` is called; the access key only for the local stand-in."""
 
-    rows = _TABLE.rows
+    rows = TABLE.rows
 
     region_name: str | None
     event_bus_name: str | None
@@ -186,7 +186,7 @@ def settings(
     options: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[CloudWatchSettings, PipelineSettings]:
     """Settings of a ``CloudWatchEventsHandler``; raises SettingsError."""
-    made = _TABLE.values(options)
+    made = TABLE.values(options)
     pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
     if made["endpoint_url"] is None:
         made["region_name"] = _region("region_name", made["region_name"])

@@ -122,13 +122,13 @@ INSTEAD: Mapping[str, str] = {
     "api_key": "access_key_id",
 }
 """What to use for names that people bring along from another service."""
-_TABLE = Table("CMSHandler", OPTIONS, DEFAULTS, INSTEAD)
+TABLE = Table("CMSHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CMSSettings(Frozen):
     """Where and as whom ``PutCustomEvent`` is called."""
 
-    rows = _TABLE.rows
+    rows = TABLE.rows
 
     endpoint: str
     region: str
@@ -148,7 +148,7 @@ class CMSSettings(Frozen):
 
 def settings(options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[CMSSettings, PipelineSettings]:
     """Settings of a ``CMSHandler``; raises SettingsError."""
-    made = _TABLE.values(options)
+    made = TABLE.values(options)
     pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
     made.update(_keys(made, environ, is_needed=pipeline.needs_credentials))
     made["endpoint"] = places.destination(

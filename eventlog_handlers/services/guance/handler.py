@@ -9,8 +9,9 @@ from eventlog_handlers.handler import Destination, EventHandler
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process import clock
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.services.guance.options import settings
+from eventlog_handlers.services.guance.options import TABLE, settings
 from eventlog_handlers.services.guance.sink import GuanceSink
+from eventlog_handlers.settings.table import HandlerSignature
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -85,6 +86,8 @@ class GuanceHandler(EventHandler):
     ca_bundle = None: file of trusted certificates; None: from the environment, else the usual ones
     allow_insecure = False: plain http to a host other than this machine
     """
+
+    __signature__ = HandlerSignature(TABLE)
 
     def __init__(self, **options: Unpack[GuanceHandlerOptions]) -> None:
         own, pipeline = settings(options, os.environ)

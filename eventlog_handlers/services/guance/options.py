@@ -88,13 +88,13 @@ INSTEAD: Mapping[str, str] = {
     "access_key_id": "api_key",
 }
 """What to use for names that people bring along from another service."""
-_TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS, INSTEAD)
+TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class GuanceSettings(Frozen):
     """Where and as whom ``events/create`` is called."""
 
-    rows = _TABLE.rows
+    rows = TABLE.rows
 
     endpoint: str
     api_key: Secret | None
@@ -110,7 +110,7 @@ def settings(
     options: Mapping[str, Any], environ: Mapping[str, str]
 ) -> tuple[GuanceSettings, PipelineSettings]:
     """Settings of a ``GuanceHandler``; raises SettingsError."""
-    made = _TABLE.values(options)
+    made = TABLE.values(options)
     pipeline = pipeline_settings(made, options, environ, max_batch=MAX_BATCH)
     if console_url(environ):
         made["api_key"] = Secret(CONSOLE_GUANCE_KEY)

@@ -133,7 +133,7 @@ def first(rules: Sequence[Rule], word: str, message: str = "") -> Rule | None:
 
 
 def judged(
-    codes: Sequence[Rule], code: str, status: int, message: str = "", *, is_the_services: bool = True
+    codes: Sequence[Rule], code: str, status: int, message: str = "", *, is_the_services: bool
 ) -> Rule:
     """The rule for an answer: *codes* decides by *code*, else the status does.
 

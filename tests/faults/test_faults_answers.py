@@ -177,6 +177,29 @@ def test_b11_what_every_entry_meets_is_a_setting() -> None:
     assert state == "held"
 
 
+def test_b11_a_code_of_every_entry_that_nobody_knows_loses_nothing() -> None:
+    """A new word for trouble: the state is failing, and the events wait for better days."""
+
+    def turn(backend: Backend, request: Request) -> Reply:
+        if stepped.clock() >= mended_at:
+            return deliver(backend, request)
+        return ok(Entries=[{"ErrorCode": "SomethingNew"}] * len(CLOUDWATCH.events(request)))
+
+    with (
+        Backend(CLOUDWATCH, turn, ends_well=False) as backend,
+        by_hand(CLOUDWATCH, backend.url) as stepped,
+    ):
+        mended_at = stepped.clock() + 1_500
+        stepped.log(*names(25))
+        stepped.run(1_400)
+        assert_held(stepped.handler, backend, 25)
+        state = stepped.handler.stats()["state"]
+        stepped.settle()
+
+        assert_arrived(stepped.handler, backend, names(25))
+    assert state == "failing"
+
+
 def test_b10_under_v3_a_bad_event_is_not_taken_for_an_unread_body() -> None:
     """A field missing from one event says nothing about the layout: the signature stays V3."""
 

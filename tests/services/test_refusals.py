@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventlog_handlers.errors import MisconfiguredError
+from eventlog_handlers.errors import MisconfiguredError, TransientError
 from eventlog_handlers.services.cloudwatch import answers as cloudwatch
 from eventlog_handlers.services.cms import answers as cms
 from eventlog_handlers.services.guance import answers as guance
@@ -244,6 +244,22 @@ def test_a_permission_that_others_had_is_tried_again_a_few_times() -> None:
     assert refused.attempts_allowed == 3
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_code_that_no_table_knows_for_every_entry_is_the_services_trouble(count: int) -> None:
+    """The events are kept for as long as they may be, and the state says that nothing gets through."""
+    with pytest.raises(TransientError) as raised:
+        cloudwatch.outcomes({"Entries": [{"ErrorCode": "SomethingNew"}] * count}, count, {})
+
+    assert (raised.value.code, raised.value.attempts_allowed) == ("SomethingNew", None)
+
+
+def test_an_entry_without_id_and_code_is_tried_a_few_times() -> None:
+    """It may have been taken."""
+    (outcome,) = cloudwatch.outcomes({"Entries": [{}]}, 1, {})
+
+    assert (outcome.code, outcome.attempts_allowed) == ("unproven", 3)
+
+
 # --- codes --------------------------------------------------------------------------------------------
 
 
@@ -258,7 +274,9 @@ def test_a_code_is_a_short_printable_name(judge: Callable[[int, str | None], Ver
 
 def test_an_entrys_code_is_a_short_printable_name() -> None:
     """The same inside a 200."""
-    (outcome,) = cloudwatch.outcomes({"Entries": [{"ErrorCode": "Bad\x1b[31m\n" + "x" * 60_000}]}, 1, {})
+    entries = [{"ErrorCode": "Bad\x1b[31m\n" + "x" * 60_000}, {"EventId": "a"}]
+
+    outcome, _ = cloudwatch.outcomes({"Entries": entries}, 2, {})
 
     assert len(outcome.code) == CODE_CHARACTERS
     assert outcome.code.isprintable()

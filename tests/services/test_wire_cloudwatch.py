@@ -335,7 +335,9 @@ def test_each_entry_has_its_own_verdict(
     entry: Any, disposition: Disposition, code: str, throttled: bool, attempts_allowed: int | None
 ) -> None:
     """Only an EventId without an error is a delivery; what is unknown is tried again, three times in all."""
-    (outcome,) = cloudwatch_answers.outcomes({"Entries": [entry], "FailedEntryCount": 0}, 1, {})
+    answer = {"Entries": [entry, {"EventId": "of another"}], "FailedEntryCount": 0}
+
+    outcome, _ = cloudwatch_answers.outcomes(answer, 2, {})
 
     assert outcome[:2] == (disposition, code)
     assert (outcome.throttled, outcome.attempts_allowed) == (throttled, attempts_allowed)

@@ -105,6 +105,7 @@ _CODES = (
         "what answers does not speak as the service does: check endpoint_url, region_name and proxies; ",
     ),
 )
+_NO_CODE = "unproven"
 _UNPROVEN = rule(Kind.TRANSIENT, "*", attempts_allowed=FEW_ATTEMPTS)
 
 _QUOTABLE = ("AccessDenied", "ResourceNotFound", "InvalidAccountId", "OptInRequired", "OperationDisabled")
@@ -123,7 +124,8 @@ def outcomes(
     *response* is the answer's object, *headers* have lower-case names; *admit* sees each verdict first. Only
     an ``EventId`` proves delivery; ``FailedEntryCount`` is not read. Raises TransientError if the answers
     aren't as many as the entries, for then it is not known which is whose, and MisconfiguredError where no
-    entry was taken and one was refused for a setting: the bus and the permission are the same for all.
+    entry was taken and one was refused for a setting: the bus and the permission are the same for all. Where
+    all have codes that no rule knows, that is the service's trouble, and TransientError is raised.
     Source: PutEvents, "natural ordering" of the entries.
     """
     entries = response.get("Entries")
@@ -133,9 +135,12 @@ def outcomes(
         raise unreadable(f"{len(entries)} answers to {count} entries", attempts_allowed=FEW_ATTEMPTS)
     hint = hinted_delay(headers)
     judgements = [admit(_of_entry(entry if isinstance(entry, Mapping) else {}, hint)) for entry in entries]
-    settings = [verdict for verdict in judgements if verdict.kind is Kind.MISCONFIGURED]
-    if settings and not any(verdict.kind is Kind.DELIVERED for verdict in judgements):
-        raise settings[0].error()
+    if not any(verdict.kind is Kind.DELIVERED for verdict in judgements):
+        for verdict in judgements:
+            if verdict.kind is Kind.MISCONFIGURED:
+                raise verdict.error()
+        if all(verdict.attempts_allowed and verdict.code != _NO_CODE for verdict in judgements):
+            raise judgements[0]._replace(attempts_allowed=None).error()
     return [verdict.outcome() for verdict in judgements]
 
 
@@ -157,7 +162,7 @@ def _of_entry(entry: Mapping[str, Any], hint: float | None) -> Verdict:
     message = str(entry.get("ErrorMessage") or "")
     row = verdicts.first(_CODES, code, message) or _UNPROVEN
     detail = _detail(row, code, message)
-    return verdicts.verdict(row, code or "unproven", detail, status=400, retry_after=hint)
+    return verdicts.verdict(row, code or _NO_CODE, detail, status=400, retry_after=hint)
 
 
 def verdict(code: str, status: int, message: str, headers: Mapping[str, str]) -> Verdict:

@@ -252,7 +252,7 @@ def test_the_options_of_a_service_are_listed_with_defaults_and_meaning(capsys, s
     printed = capsys.readouterr().out
     listed = re.findall(r"^  (\w+) = ", printed, re.MULTILINE)
     assert listed == [row.name for row in (*SERVICES[service].options(), *COMMON_OPTIONS)]
-    assert "capacity = 10_000\n      events held at most, waiting and in flight\n" in printed
+    assert "capacity = 10_000\n      how many events are held at most, waiting and in flight\n" in printed
     assert ("requests_per_second = CMS 10, else None" in printed) is (service == "cms")
 
 

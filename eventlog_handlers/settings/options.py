@@ -10,69 +10,72 @@ MiB = 1024 * 1024
 OPTIONS = (
     Option(
         "level", "int | str", 0, checks.level_of,
-        'least level, as of any `logging.Handler`, a name or a number; with `configure` the default is '
+        'the lowest level that becomes an event, a name or a number; with `configure` the default is '
         '`"ERROR"`',
     ),
     Option(
         "service", "str | None", None, checks.optional(checks.text),
-        "name of the application; else `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`, the script's name",
+        "the name of the application; `None`: `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` or the "
+        "script's name",
     ),
     Option(
         "env", "str | None", None, checks.optional(checks.text),
-        "deployment environment; else `deployment.environment.name` of `OTEL_RESOURCE_ATTRIBUTES`",
+        "the deployment environment; `None`: `deployment.environment.name` of `OTEL_RESOURCE_ATTRIBUTES`",
     ),
-    Option("tags", "Mapping[str, object]", {}, checks.tags, "constant labels of every event"),
+    Option("tags", "Mapping[str, object]", {}, checks.tags, "labels that every event gets"),
     Option(
         "capacity", "int", 10_000, checks.whole(1, 10_000_000),
-        "events held at most, waiting and in flight",
+        "how many events are held at most, waiting and in flight",
     ),
     Option(
         "capacity_bytes", "int", 64 * MiB, checks.whole(65_536, 2**40),
-        "their estimated size in memory at most",
+        "how many bytes of memory these events take at most, as estimated",
     ),
     Option(
         "when_full", 'Literal["drop_lowest", "drop_newest", "block"]', "drop_lowest",
         checks.choice("drop_lowest", "drop_newest", "block"),
-        'which event is dropped: `"drop_lowest"` level, `"drop_newest"`; `"block"` lets the logging call '
-        'wait up '
-        "to 1 s for room first",
+        'which event is dropped when there is no room: `"drop_lowest"` the one of the lowest level, '
+        '`"drop_newest"` the new one; `"block"`: the logging call waits up to 1 s for room, then the '
+        'lowest is dropped',
     ),
     Option(
         "batch_size", "int | None", None, checks.unchecked,  # the service's bound: ``pipeline_settings``
-        "events in one request at most; `None`: what the service takes (CMS 50, CloudWatch Events 10, "
-        "Guance 1)",
+        "how many events one request holds at most; `None`: as many as the service takes (CMS 50, "
+        "CloudWatch Events 10, Guance 1)",
     ),
     Option(
         "flush_interval", "float", 1.0, checks.real(0, 3600),
-        "seconds a batch that is not full waits at most; the first event at an idle handler goes at once",
+        "how many seconds a batch that is not full waits at most; the first event of an idle handler "
+        "goes at once",
     ),
     Option(
         "timeout", "float | Sequence[float]", (3.0, 10.0), checks.timeout,
-        "seconds for connecting and for reading; one number bounds both",
+        "seconds for connecting and seconds for reading; one number bounds both",
     ),
     Option(
         "exit_timeout", "float", 3.0, checks.real(0, 600),
-        "seconds the end of the process, and `close()`, wait at most for what is pending",
+        "how many seconds the end of the process, and `close()`, wait at most for pending events",
     ),
     Option(
         "max_age", "float", 3600.0, checks.real(1, 30 * 86_400),
-        "seconds after which an event that could not be delivered is dropped; with a spool `172_800.0`",
+        "an event that could not be delivered for so many seconds is dropped; with a spool the default "
+        "is `172_800.0`",
     ),
     Option(
         "concurrency", "int", 4, checks.whole(1, 64),
-        "requests under way at once at most; further ones start only while more than a batch waits",
+        "how many requests are under way at once at most; a second one starts only while more than one "
+        "batch waits",
     ),
     Option(
         "before_send", "Callable[[Event], Event | None] | str | None", None, objects.function,
-        "function, or its dotted name, that gets each `Event` on a thread of the handler and returns it, "
-        "another "
-        "one, or `None` to drop it; if it raises or returns anything else, what goes out is the message's "
-        "template "
-        "with its numbers masked, types and places, and no value that came with the call",
+        "a function, or its dotted name; a thread of the handler calls it with each `Event`, and it "
+        "returns this event, another one, or `None` to drop it; if it raises or returns anything else, "
+        "the event keeps only the message's template with its numbers masked, types and places, and no "
+        "value of the call",
     ),
     Option(
         "requests_per_second", "float | None", None, checks.optional(checks.real(0.001, 10_000)),
-        "rate limit of this process, shared by its handlers of one endpoint and key; `None`: none",
+        "rate limit of this process; its handlers of one endpoint and key share it; `None`: no limit",
     ),
     Option(
         "requests_per_minute", "float | None", None, checks.optional(checks.real(0.01, 100_000)),
@@ -80,17 +83,17 @@ OPTIONS = (
     ),
     Option(
         "burst", "int", 5, checks.whole(1, 1000),
-        "requests that may go at once after a quiet time; with a rate limit by the minute a quarter of "
-        "it, 1 to 5",
+        "how many requests may go at once after a quiet time; with a rate limit by the minute a quarter "
+        "of it, 1 to 5",
     ),
     Option(
         "share", "int", 1, checks.whole(1, 10_000),
-        "this process is one of N: rate limit, burst, window and budgets are divided by N",
+        "this process is one of N that share an account: rate limit, burst and budgets are divided by N",
     ),
     Option(
         "max_events_per_hour", "int | None", None, checks.optional(checks.whole(1, 10**9)),
-        "budget of this handler and process, in fixed windows from the first event on; an event is "
-        "charged once, as it comes in; the rest is dropped and counted as `budget`",
+        "budget of this handler in this process, in fixed windows from the first event on; further "
+        "events are dropped and counted as `budget`",
     ),
     Option(
         "max_events_per_day", "int | None", None, checks.optional(checks.whole(1, 10**9)),
@@ -98,48 +101,46 @@ OPTIONS = (
     ),
     Option(
         "budget_reserve", "float", 0.1, checks.real(0, 0.9),
-        "share of each budget (0 to 0.9) that only events of level 50 and above may use",
+        "the part of each budget (0 to 0.9) that only events of level 50 and above may use",
     ),
     Option(
         "level_map", "Mapping[str | int, str] | None", None, checks.level_map,
-        'status by level where it is to differ: `{"WARNING": "error"}`',
+        'the status of a level, where it is to differ: `{"WARNING": "error"}`',
     ),
     Option(
         "redact", "bool | Sequence[str]", True, checks.redact,
-        'take secrets out of events, by name and by form (see "Secrets in records"); a list adds names; '
-        '`False`: '
-        "leave them in",
+        'take secrets out of events, by name and by form (see "Secrets in records"); a list: these names '
+        'too; `False`: leave secrets in',
     ),
     Option(
         "aggregate_seconds", "float | None", None, checks.optional(checks.real(0.1, 900)),
-        "what repeats an event within so many seconds (0.1 to 900; doubled while that goes on) is counted "
-        "and goes "
-        "as one event with count, first and last time; `None`: every record is an event",
+        "repeats of an event within so many seconds (0.1 to 900) are counted, and go as one event with "
+        "count, first and last time; the time doubles while repeats go on; `None`: every record is an "
+        "event",
     ),
     Option(
         "spool", "str | PathLike[str] | None", None, places.directory,
-        "directory where events outlive the process, one per account, a string or a path; a relative "
-        "one is made absolute at construction; `None`: they wait in memory",
+        "a directory where events outlive the process, one for each account, as a string or a path; a "
+        "relative path is made absolute at construction; `None`: events wait in memory",
     ),
     Option(
         "durability", 'Literal["staged", "commit"]', "staged", checks.choice("staged", "commit"),
-        'with a spool: written there within about 50 ms of the log call; `"commit"`: before it returns',
+        'with a spool: `"staged"`: an event is written there within about 50 ms of the log call; '
+        '`"commit"`: before the log call returns',
     ),
     Option(
         "observer", "object", None, objects.observer,
-        "object, or its dotted name, with any of the methods of `eventlog_handlers.observer.Observer`: "
-        "told of "
-        "deliveries, retries, drops and states",
+        "an object, or its dotted name, with any of the methods of "
+        "`eventlog_handlers.observer.Observer`; it is told of deliveries, retries, drops and states",
     ),
     Option(
         "flush_on_sigterm", "bool", False, checks.boolean,
-        "install a handler for SIGTERM that flushes and then does what would have been done without it",
+        "on SIGTERM flush first, then do what the process would have done without this option",
     ),
     Option(
         "dry_run", "bool", False, checks.boolean,
-        "make, encode and count every event and send none; needs no credentials, keeps no rate limit, "
-        "touches no "
-        "spool",
+        "make, encode and count every event, and send none; needs no credentials, keeps no rate limit, "
+        "touches no spool",
     ),
     Option(
         "proxies", "Mapping[str, str] | None", None, places.proxies,
@@ -149,5 +150,8 @@ OPTIONS = (
         "ca_bundle", "str | None", None, checks.optional(checks.text),
         "file of trusted certificates; `None`: from the environment, else the usual ones",
     ),
-    Option("allow_insecure", "bool", False, checks.boolean, "plain http to a host other than this machine"),
+    Option(
+        "allow_insecure", "bool", False, checks.boolean,
+        "allow plain http to a host other than this machine",
+    ),
 )  # fmt: skip

@@ -1,21 +1,26 @@
 """For functions whose process is frozen between two calls: AWS Lambda, Alibaba Cloud Function Compute.
 
 What such a function logs must be sent before it returns. Afterwards its threads stand still until the next
-call, minutes later or never: no thread and no exit hook of ours could do it then. And many processes may
-be thawed from one frozen image (Lambda's SnapStart), so that each call begins with randomness of its own.
+call, minutes later or never: no thread and no exit hook of ours could do it then. The platform catches what
+the function raises, so no hook for uncaught exceptions sees it. And many processes may be thawed from one
+frozen image (Lambda's SnapStart), so that each call begins with randomness of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from eventlog_handlers.errors import SettingsError
+from eventlog_handlers.listening import fields, report
 from eventlog_handlers.process import exit as lifecycle
-from eventlog_handlers.process import randomness as entropy
+from eventlog_handlers.process import randomness
+
+LOGGER = "eventlog_handlers.functions"
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -25,6 +30,9 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
         @flush_after(timeout=2)
         def handler(event, context): ...
+
+    What the function raises is reported, unless it was logged as an error, and raised as before. Events of a
+    call have the ``request_id`` of the platform's context, the last argument.
 
     Waits *timeout* seconds at most, counted into the time the platform bills and limits. What isn't sent by
     then stays pending, and goes on with the next call if the process sees one. Raises SettingsError if
@@ -39,9 +47,9 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                entropy.reseed()
                 try:
-                    return await function(*args, **kwargs)
+                    with _one_call(function, args):
+                        return await function(*args, **kwargs)
                 finally:
                     await asyncio.to_thread(_flush, timeout)
 
@@ -49,9 +57,9 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                entropy.reseed()
                 try:
-                    return function(*args, **kwargs)
+                    with _one_call(function, args):
+                        return function(*args, **kwargs)
                 finally:
                     _flush(timeout)
 
@@ -60,7 +68,33 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
     return decorate
 
 
+@contextlib.contextmanager
+def _one_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[None]:
+    """What happens within one call has its request's id; an exception that leaves it is reported."""
+    randomness.reseed()
+    request_id = _request_id(arguments)
+    token = None if request_id is None else fields.bind({"request_id": request_id})
+    try:
+        yield
+    except Exception as error:
+        name = getattr(function, "__qualname__", "the function")
+        report.report(error, "%s raised %s", (name, report.described(error)), logger=LOGGER)
+        raise
+    finally:
+        if token is not None:
+            fields.unbind(token)
+
+
+def _request_id(arguments: tuple[Any, ...]) -> str | None:
+    """The id that the platform's context, the last argument, gives the call."""
+    context = arguments[-1] if arguments else None
+    for name in ("aws_request_id", "request_id"):  # Lambda's, Function Compute's
+        given = getattr(context, name, None)
+        if isinstance(given, str) and given:
+            return given
+    return None
+
+
 def _flush(timeout: float) -> None:
-    lifecycle.flush_all(
-        timeout, urgent=False
-    )  # there may be a next call: no hurry where a service has refused
+    # There may be a next call: no hurry where a service has refused.
+    lifecycle.flush_all(timeout, urgent=False)

@@ -3,14 +3,19 @@
 Flask logs what a view raises, with path and method in the message only; and in debug mode and tests it logs
 nothing and raises the exception on. Its signal ``got_request_exception`` comes before either. Read in the
 source of Flask 3.1: ``Flask.handle_exception``.
+
+And an application's logger gets a handler of Flask's, which prints, unless a handler is there already. Ours
+prints nothing, so Flask is told not to count it (``flask.logging.has_level_handler``).
 """
 
 from __future__ import annotations
 
+import functools
+import logging
 import sys
 from typing import Any
 
-from eventlog_handlers.listening import fields, report, web
+from eventlog_handlers.listening import fields, report, tree, web
 
 LOGGER = "eventlog_handlers.flask"
 _TOKEN = "eventlog_handlers.token"  # noqa: S105 - where a request's environ keeps what undoes its fields
@@ -25,7 +30,29 @@ def connect() -> bool:
         return False
     signal.connect(_failed, weak=False)
     over.connect(_is_over, weak=False)
+    _keep_printing()
     return True
+
+
+def _keep_printing() -> None:
+    module = sys.modules.get("flask.logging")
+    original = getattr(module, "has_level_handler", None)
+    if module is None or original is None or hasattr(original, "eventlog_original"):
+        return
+
+    @functools.wraps(original)
+    def has_level_handler(logger: logging.Logger) -> bool:
+        level = logger.getEffectiveLevel()
+        passed: logging.Logger | None = logger
+        while passed is not None:
+            others = [handler for handler in passed.handlers if not tree.is_of_this_package(handler)]
+            if any(handler.level <= level for handler in others):
+                return True
+            passed = passed.parent if passed.propagate else None
+        return False
+
+    has_level_handler.eventlog_original = original  # type: ignore[attr-defined]
+    module.has_level_handler = has_level_handler  # type: ignore[attr-defined]
 
 
 def _failed(app: Any, exception: BaseException | None = None, **_: Any) -> None:

@@ -15,6 +15,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 ARRIVES = {
     # example: (what it prints, service and title of each event)
+    "asgi_app.py": (
+        "500\n",
+        [
+            "guance: order A-1004 is late",
+            "guance: GET /orders/A-1004 raised LookupError: no order A-1004",
+            "cms: shop.orders",
+            "cms: eventlog_handlers.asgi",
+        ],
+    ),
     "before_send.py": ("", ["guance: card **** 9010 refused"]),
     "dictconfig.py": (
         "CMSHandler: 2 of 2 delivered\n"

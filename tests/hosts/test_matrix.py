@@ -207,6 +207,28 @@ def test_p04_killed_servers_leave_their_events_in_a_spool(
     assert len({re.search(r"^event_id: (\w+)$", text, re.M)[1] for text in contents}) == expected.total()
 
 
+@pytest.mark.parametrize(
+    ("code", "orders"), [("raise LookupError('no order B-1')", ["B-1"]), ("import sys; sys.exit(1)", [])]
+)
+def test_p01_a_management_command_that_raises(
+    eventlog_console: Any, place: Path, code: str, orders: list[str]
+) -> None:
+    """As a script; to end with a status is to have said what was wrong."""
+    done = subprocess.run(
+        [sys.executable, "shop_django.py", "shell", "-c", code],
+        cwd=place,
+        env=environment(EVENTLOG_CONSOLE=eventlog_console.url),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == len(orders), done.stderr
+    assert arrived(eventlog_console) == Counter(orders)
+
+
 # --- Celery ------------------------------------------------------------------------------------------------
 
 

@@ -51,6 +51,33 @@ def test_the_terminal_shows_what_it_showed(eventlog_console: Any, setup: str, op
     assert after == without
 
 
+FLASK = """
+app = Flask("shop")
+app.logger.setLevel("INFO")
+app.logger.info("shelf filled")
+app.logger.warning("only %d left", 2)
+@app.get("/")
+def view():
+    raise LookupError("no order A-1004")
+app.test_client().get("/")
+"""
+
+
+@pytest.mark.parametrize("options", ["", ", level='WARNING'"])
+def test_flask_prints_what_it_printed(eventlog_console: Any, options: str) -> None:
+    """By the handler that it makes where there is none."""
+    configure = CONFIGURE.format(options=options)
+
+    without = printed(eventlog_console, "from flask import Flask" + FLASK)
+    with_ours = printed(eventlog_console, "from flask import Flask\n" + configure + FLASK)
+
+    def undated(text: str) -> str:
+        return re.sub(r"^\[[^]]*\]", "[]", text, flags=re.M)
+
+    assert undated(with_ours) == undated(without)
+    assert "ERROR in app: Exception on / [GET]" in without
+
+
 def test_who_switched_the_last_resort_off_sees_nothing(eventlog_console: Any) -> None:
     """Neither a record nor Python's complaint that there is no handler: there is one."""
     script = "logging.lastResort = None\n" + CONFIGURE.format(options="") + LOG

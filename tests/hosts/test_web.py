@@ -398,6 +398,49 @@ def test_an_exception_in_the_lifespan_is_one_event(events: Any) -> None:
     assert detail["message"] == "startup raised LookupError: no database"
 
 
+# --- functions ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attribute", ["aws_request_id", "request_id"])
+@pytest.mark.parametrize("is_async", [False, True], ids=["def", "async def"])
+def test_what_a_function_raises_is_one_event_with_the_requests_id(
+    events: Any, is_async: bool, attribute: str
+) -> None:
+    """The platform catches it, so no hook of Python's sees it."""
+    from eventlog_handlers.functions import flush_after
+
+    class Context:
+        pass
+
+    platform = Context()
+    setattr(platform, attribute, "8c1f")
+
+    @flush_after(timeout=20)
+    def handler(event, context):
+        logging.getLogger("shop").error("order %s is late", event)
+        raise LookupError("no order")
+
+    @flush_after(timeout=20)
+    async def async_handler(event, context):
+        logging.getLogger("shop").error("order %s is late", event)
+        raise LookupError("no order")
+
+    def call() -> None:
+        if is_async:
+            asyncio.run(async_handler("A-1", platform))
+        else:
+            handler("A-1", platform)
+
+    with pytest.raises(LookupError):
+        call()
+
+    messages = {detail["message"]: detail["extra"] for detail in events()}
+    first, second = sorted(messages, key=len)
+    assert first == "order A-1 is late"
+    assert second.endswith("handler raised LookupError: no order")
+    assert list(messages.values()) == [{"request_id": "8c1f"}] * 2
+
+
 # --- context -----------------------------------------------------------------------------------------------
 
 

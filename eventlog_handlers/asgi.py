@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from eventlog_handlers.listening import fields, report, web
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -134,7 +134,7 @@ async def _lifespan(
 
 async def _flush(timeout: float | None) -> None:
     try:
-        await asyncio.to_thread(lifecycle.flush_all, timeout)
+        await asyncio.to_thread(process_exit.flush_all, timeout)
     except RuntimeError:
         # No thread to be had, or no asyncio (hypercorn's trio worker). The loop has little left to do.
-        lifecycle.flush_all(timeout)
+        process_exit.flush_all(timeout)

@@ -6,14 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, overload
 
 from eventlog_handlers.base import Handler
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.handler import EventHandler, live_handlers
 from eventlog_handlers.listening import setup
-from eventlog_handlers.process import clock
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.settings import checks
@@ -227,15 +227,14 @@ def stats() -> dict[str, Any]:
 
 
 def _flush_all(handlers: Sequence[EventHandler], timeout: float | None) -> bool:
-    started = clock.monotonic()
-    if timeout is None and not lifecycle.exiting():  # at the end of the process they share one budget anyway
-        timeout = max((handler.exit_timeout for handler in handlers), default=0.0)
-    tickets = [handler.begin_flush() for handler in handlers]
-    settled = True
-    for handler, ticket in zip(handlers, tickets, strict=True):
-        left = None if timeout is None else max(0.0, timeout - (clock.monotonic() - started))
-        settled = handler.end_flush(ticket, left) and settled
-    return settled
+    tickets = [(handler, handler.begin_flush()) for handler in handlers]
+    if timeout is None and process_exit.exiting():  # each takes from the budget of the process's end
+        settled = [handler.end_flush(ticket, None) for handler, ticket in tickets]
+        return all(settled)
+    seconds = max((one.exit_timeout for one in handlers), default=0.0) if timeout is None else timeout
+    return process_exit.finish_together(
+        [(partial(handler.end_flush, ticket), seconds) for handler, ticket in tickets]
+    )
 
 
 def _stats_of(handlers: Sequence[EventHandler]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.listening import fields, report
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import randomness
 
 LOGGER = "eventlog_handlers.functions"
@@ -97,4 +97,4 @@ def _request_id(arguments: tuple[Any, ...]) -> str | None:
 
 def _flush(timeout: float) -> None:
     # There may be a next call: no hurry where a service has refused.
-    lifecycle.flush_all(timeout, urgent=False)
+    process_exit.flush_all(timeout, urgent=False)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 
 # Other people's servers and whole applications, the stand-in's own strictness, and faults of the services,
 # none of which depends on the interpreter: run on the default Python only.
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish() -> None:
     # Workers of tests that left events behind on purpose would say so after pytest's last line.
-    lifecycle._participants.clear()
+    process_exit._participants.clear()
 
 
 @pytest.fixture(autouse=True)

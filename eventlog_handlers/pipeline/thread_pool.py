@@ -14,7 +14,7 @@ from typing import Protocol
 
 from eventlog_handlers.pipeline.destination import LONG_AGO
 from eventlog_handlers.pipeline.gates import Idle
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import fork, own_traffic
 from eventlog_handlers.process.self_log import SelfLog
 
@@ -94,7 +94,7 @@ class ThreadPool:
     def rouse(self) -> bool:
         """Have some thread look at the intake soon; False if there is none and none can be started."""
         if (
-            lifecycle.is_finalizing()
+            process_exit.is_finalizing()
         ):  # what thread there is stands still for ever, and no other would ever run
             return False
         if self._is_sleeping:
@@ -111,7 +111,7 @@ class ThreadPool:
 
     def has_threads(self) -> bool:
         """Whether a thread is there that can run."""
-        return self.threads > 0 and not lifecycle.is_finalizing()
+        return self.threads > 0 and not process_exit.is_finalizing()
 
     def take_refusal(self) -> bool:
         """Whether a thread was refused since this was last asked: at most once between two attempts."""
@@ -138,7 +138,7 @@ class ThreadPool:
         try:
             now = self._clock()
             if now >= self._start_again_at:
-                lifecycle.hook_process()
+                process_exit.hook_process()
                 if self._work.is_over():
                     raise RuntimeError("nobody would wait for a thread at the end of the process")
                 if fork.forks_unannounced():
@@ -147,7 +147,7 @@ class ThreadPool:
                 has_started = True  # _run releases _starting once it has been counted
         except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
             self._start_again_at = now if fork.forks_unannounced() else now + _RESTART_SECONDS
-            self._was_refused = not lifecycle.exiting()
+            self._was_refused = not process_exit.exiting()
             self._work.keep_alive()  # the exit hook is its last chance
         finally:
             if not has_started:

@@ -24,7 +24,7 @@ from eventlog_handlers.pipeline.intake import UNBOUNDED, UNMEASURED, Intake
 from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.rendering import render_some
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic, start_thread
 from eventlog_handlers.process.randomness import random_bits, reseed
 from eventlog_handlers.record.capture import Capture
@@ -67,7 +67,7 @@ class Worker:
         self.folds = None if seconds is None else Folds(seconds, parts.clock, random_bits, self._fold_opened)
         """None where nothing is folded. Never rebound."""
         self._begin_life()
-        lifecycle.join(self)
+        process_exit.join(self)
 
     def _begin_life(self) -> None:
         self._life = Life(
@@ -102,7 +102,7 @@ class Worker:
         captures, pool = self._captures, self._pool
         captures.append(captured)
         waiting = len(captures)
-        if self._is_closed and lifecycle.past_exit_hooks():
+        if self._is_closed and process_exit.past_exit_hooks():
             self._flush_late()
         elif waiting >= pool.wake_at and not pool.rouse():
             self._go_on_without_threads()
@@ -143,11 +143,11 @@ class Worker:
 
     def _fold_opened(self) -> None:
         """A fold now has an unreported repeat: make sure a thread is alive when its window ends."""
-        if self.is_over() or (not self._life.pool.rouse_idle() and lifecycle.is_finalizing()):
+        if self.is_over() or (not self._life.pool.rouse_idle() and process_exit.is_finalizing()):
             self._flush_late()
 
     def _go_on_without_threads(self) -> None:
-        if lifecycle.is_finalizing() or self.is_over():
+        if process_exit.is_finalizing() or self.is_over():
             self._flush_late()
         elif self._life.pool.take_refusal():
             self._send_inline()
@@ -183,17 +183,17 @@ class Worker:
         """No hook of ours comes any more: send in this thread, as long as the exit's budget lasts."""
         if self._life.is_in_use_here():
             return
-        if lifecycle.is_finalizing():
+        if process_exit.is_finalizing():
             self._keep_or_tell()
             return
         started = self._clock()
-        deadline = started + lifecycle.budget(self)
-        ticket = self.start_drain()
+        deadline = started + process_exit.budget(self)
+        ticket = self.start_flush()
         while not ticket.finished and self._clock() < deadline and self._step_inline(deadline) is None:
             pass
         # What is not settled by now rests after a failure, or another thread has it in hand.
-        self.finish_drain(ticket, deadline - self._clock() if self._life.pool.threads else 0.0)
-        lifecycle.spend(self._clock() - started)
+        self.finish_flush(ticket, deadline - self._clock() if self._life.pool.threads else 0.0)
+        process_exit.spend(self._clock() - started)
         self.say_what_is_left()
 
     def _keep_or_tell(self) -> None:
@@ -213,7 +213,11 @@ class Worker:
 
     def _wait_for_room(self) -> None:
         ledger = self._life.ledger
-        if own_traffic.mark.active or ledger.approximate_held() < self._capacity or lifecycle.is_finalizing():
+        if (
+            own_traffic.mark.active
+            or ledger.approximate_held() < self._capacity
+            or process_exit.is_finalizing()
+        ):
             return
         deadline = self._clock() + _BLOCK_SECONDS
         never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
@@ -281,7 +285,7 @@ class Worker:
 
     def keep_alive(self) -> None:
         """Stay in memory to the end of the process."""
-        lifecycle.hold(self)
+        process_exit.keep_alive(self)
 
     # --- any side ------------------------------------------------------------------------------------------
 
@@ -303,24 +307,24 @@ class Worker:
                 self._life.ledger.hurry_folds()
                 self._life.pool.rouse()
             return None
-        if lifecycle.is_finalizing():
+        if process_exit.is_finalizing():
             self._flush_late()
             return None
-        return self.start_drain(urgent=lifecycle.exiting())
+        return self.start_flush(urgent=process_exit.exiting())
 
     def end_flush(self, ticket: Ticket | None, timeout: float | None) -> bool:
         """Wait for *ticket*; see ``flush``."""
         if ticket is None:
             return not self._life.ledger.approximate_pending()
         if timeout is not None:
-            return self.finish_drain(ticket, timeout)
+            return self.finish_flush(ticket, timeout)
         started = self._clock()
-        settled = self.finish_drain(ticket, lifecycle.budget(self))
-        if lifecycle.exiting():
-            lifecycle.spend(self._clock() - started)
+        settled = self.finish_flush(ticket, process_exit.budget(self))
+        if process_exit.exiting():
+            process_exit.spend(self._clock() - started)
         return settled
 
-    def start_drain(self, *, urgent: bool = True) -> Ticket:
+    def start_flush(self, *, urgent: bool = True) -> Ticket:
         """Begin to send everything accepted so far, full batches or not.
 
         *urgent*, at the end of the process: a destination that rests after a failure is tried at once.
@@ -334,7 +338,7 @@ class Worker:
             self._life.pool.rouse()
         return ticket
 
-    def finish_drain(self, ticket: Ticket, timeout: float) -> bool:
+    def finish_flush(self, ticket: Ticket, timeout: float) -> bool:
         """Wait until what *ticket* stands for is settled; does the work itself where no thread can be had."""
         deadline = self._clock() + timeout
         pool = self._life.pool
@@ -360,9 +364,9 @@ class Worker:
         settled = self.flush(timeout)
         self._is_closed = True
         self._life.pool.park()
-        if lifecycle.exiting() and not lifecycle.is_finalizing():
+        if process_exit.exiting() and not process_exit.is_finalizing():
             self.say_what_is_left()
-            lifecycle.end_threads_of([self])
+            process_exit.end_threads_of([self])
         return settled
 
     def end_threads(self) -> None:
@@ -375,7 +379,7 @@ class Worker:
 
     def is_over(self) -> bool:
         """Whether no exit hook of ours comes any more."""
-        return self._is_closed and lifecycle.past_exit_hooks()
+        return self._is_closed and process_exit.past_exit_hooks()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr what the end of the process leaves or loses; once for the same number."""

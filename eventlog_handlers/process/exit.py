@@ -1,6 +1,6 @@
-"""What the process does to us: fork and exit. Registers the interpreter's hooks, once, at the first record.
+"""Fork and exit: registers the interpreter's hooks, once per process, at its first record.
 
-How a process ends decides which hook runs (no single one covers all), so there are three layers:
+How a process ends decides which hooks run, and none runs at every end. So there are three layers:
 ``threading._register_atexit`` (main thread over, other threads and pools still usable), ``atexit`` (late
 records, and handlers that a second dictConfig took from logging's own list) and ``Handler.close``, called by
 ``logging.shutdown``. Children of multiprocessing end with ``os._exit`` after its finalizers. No hook runs on
@@ -16,7 +16,8 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from eventlog_handlers.process import celery
@@ -26,16 +27,18 @@ from eventlog_handlers.process.start_thread import start_thread
 
 
 class Participant(Protocol):
-    """What takes part in fork and exit: a worker."""
+    """Takes part in fork and exit: a worker."""
 
     exit_timeout: float
 
-    def start_drain(self, *, urgent: bool = True) -> Any:
-        """Begin to send everything accepted so far, *urgent* also where a destination rests after a failure;
-        returns what ``finish_drain`` takes."""
+    def start_flush(self, *, urgent: bool = True) -> Any:
+        """Begin to send everything accepted so far; returns the ticket that ``finish_flush`` takes.
 
-    def finish_drain(self, ticket: Any, timeout: float) -> bool:
-        """Wait until that is done, *timeout* seconds at most."""
+        *urgent*: also where a destination rests after a failure.
+        """
+
+    def finish_flush(self, ticket: Any, timeout: float) -> bool:
+        """Wait until it is settled, *timeout* seconds at most; True if it is."""
 
     def say_what_is_left(self) -> None:
         """Tell on stderr, once, what the end of the process loses."""
@@ -51,7 +54,7 @@ class Participant(Protocol):
 
 
 _participants: dict[int, weakref.ref[Participant]] = {}
-_held: set[Participant] = set()
+_kept_alive: set[Participant] = set()
 _hooked_pid: int | None = None
 _ENDING_SECONDS = 0.25  # how long the end of the process waits for idle threads of ours to be gone
 _ENDING_POLL_SECONDS = 0.001
@@ -61,21 +64,27 @@ _spent_seconds = 0.0
 
 
 def join(participant: Participant) -> None:
-    """Let *participant* take part in forks from now on; it is held weakly."""
+    """Let *participant* take part in fork and exit from now on. Referenced weakly."""
     key = id(participant)
     _participants[key] = weakref.ref(participant, lambda _: _participants.pop(key, None))
     celery.keep_attached()
 
 
+def leave(participant: Participant) -> None:
+    """Let *participant* take no part any more, nor stay alive for it."""
+    _participants.pop(id(participant), None)
+    _kept_alive.discard(participant)
+
+
 def hook_process() -> None:
-    """See to it that this process's exit hooks are in place; cheap, called at each start of a thread."""
+    """Put this process's exit hooks in place, once. Cheap: called at each start of a thread."""
     if _hooked_pid != os.getpid():
         _hook_exit()
 
 
-def hold(participant: Participant) -> None:
-    """Keep *participant* alive to the end of the process: it has events, and no thread that refers to it."""
-    _held.add(participant)
+def keep_alive(participant: Participant) -> None:
+    """Keep *participant* in memory to the end of the process: it has events, and no thread refers to it."""
+    _kept_alive.add(participant)
 
 
 def exiting() -> bool:
@@ -104,20 +113,36 @@ def spend(seconds: float) -> None:
     _spent_seconds += seconds
 
 
+def finish_together(waits: Iterable[tuple[Callable[[float], bool], float]]) -> bool:
+    """Wait for several flushes that have begun, side by side; True if all are settled.
+
+    *waits* has a pair for each: a function that waits for it and takes the most seconds to wait, and the
+    seconds that it may take from now on.
+    """
+    started = monotonic()
+    settled = True
+    for wait, allowed in waits:
+        settled = wait(max(0.0, allowed - (monotonic() - started))) and settled
+    return settled
+
+
 def flush_all(timeout: float | None = None, *, urgent: bool = True) -> bool:
     """Send what every worker holds, side by side; True if it is settled in *timeout* seconds.
 
-    For ends that exit hooks may not see. Should they come after all, they have what this leaves of the
+    For ends that exit hooks may not see. If the hooks run after all, they have what this leaves of the
     exit's budget. None means each worker's ``exit_timeout``.
     """
     global _spent_seconds
     started = monotonic()
-    tickets = [(participant, participant.start_drain(urgent=urgent)) for participant in _living()]
-    settled = True
-    for participant, ticket in tickets:
-        allowed = participant.exit_timeout if timeout is None else timeout
-        left = max(0.0, allowed - (monotonic() - started))
-        settled = participant.finish_drain(ticket, left) and settled
+    settled = finish_together(
+        [
+            (
+                partial(participant.finish_flush, participant.start_flush(urgent=urgent)),
+                participant.exit_timeout if timeout is None else timeout,
+            )
+            for participant in _living()
+        ]
+    )
     _spent_seconds = monotonic() - started  # not added up: the process may go on and end several times
     return settled
 
@@ -132,20 +157,20 @@ def _living() -> list[Participant]:
     return [participant for reference in list(_participants.values()) if (participant := reference())]
 
 
-def drain_all(*, final: bool = False) -> None:
+def flush_at_exit(*, final: bool = False) -> None:
     """Send what every worker still holds, side by side, within the common budget."""
     participants = _living()
     if not participants:
         return
     started = monotonic()
-    tickets = [(participant, participant.start_drain()) for participant in participants]
-    longest = max(map(budget, participants))
+    waits = [
+        (partial(participant.finish_flush, participant.start_flush()), budget(participant))
+        for participant in participants
+    ]
     try:
-        for participant, ticket in tickets:
-            left = min(budget(participant), longest - (monotonic() - started))
-            participant.finish_drain(ticket, max(0.0, left))
+        finish_together(waits)
     except KeyboardInterrupt:
-        spend(longest)  # whoever presses Ctrl-C here is not to wait for the next layer instead
+        spend(max(map(budget, participants)))  # a second Ctrl-C ends the wait of the next layer too
         raise
     spend(monotonic() - started)
     if final:
@@ -188,7 +213,7 @@ def _at_threading_exit() -> None:
     global _exiting
     if not _threads_that_keep_alive():
         _exiting = True
-        drain_all()
+        flush_at_exit()
 
 
 def _at_process_child_end() -> None:
@@ -200,7 +225,7 @@ def _at_process_child_end() -> None:
             start_thread(lambda: _drain_after(others), "eventlog-last-words", daemon=False)
             return
     _exiting = True
-    drain_all()
+    flush_at_exit()
 
 
 def _drain_after(others: list[threading.Thread]) -> None:
@@ -208,7 +233,7 @@ def _drain_after(others: list[threading.Thread]) -> None:
     for thread in others:
         thread.join()
     _exiting = True
-    drain_all(final=True)
+    flush_at_exit(final=True)
 
 
 def _threads_that_keep_alive() -> list[threading.Thread]:
@@ -220,7 +245,7 @@ def _at_exit() -> None:
     global _exiting, _past_hooks
     _exiting = True
     try:
-        drain_all(final=True)
+        flush_at_exit(final=True)
         end_threads_of(_living())
     finally:
         _past_hooks = True
@@ -247,7 +272,7 @@ def _at_child_exit() -> None:
 
 def _after_fork_in_child() -> None:
     fork_gate.after_fork_in_child()
-    _held.clear()
+    _kept_alive.clear()
     for reference in list(_participants.values()):
         participant = reference()
         if participant is not None:

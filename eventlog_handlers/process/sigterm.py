@@ -15,7 +15,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 
 
 class _Chained:
@@ -30,13 +30,13 @@ class _Chained:
         if not self._under_way:  # a second signal during the flush doesn't wait for a second one
             self._under_way = True
             try:
-                lifecycle.flush_all(self.timeout)
+                process_exit.flush_all(self.timeout)
             finally:
                 self._under_way = False
         if callable(self.previous):
             self.previous(number, frame)
         elif self.previous == signal.SIG_DFL:
-            lifecycle.say_what_is_left()
+            process_exit.say_what_is_left()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 

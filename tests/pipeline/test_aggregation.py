@@ -211,7 +211,7 @@ def test_a_flush_sends_open_summaries_and_the_window_goes_on() -> None:
     for _ in range(3):
         till.log()
 
-    ticket = till.worker.start_drain()
+    ticket = till.worker.start_flush()
     till.turn()
     folded = not till.log()
 

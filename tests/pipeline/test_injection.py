@@ -265,7 +265,7 @@ def test_an_event_that_the_buffer_can_not_keep_finishes_the_flush_that_waits():
     worker = make_worker(sink, clock, buffer=lambda: buffer, render_capture=render)
     for message in ("one", "bad", "two"):
         submit(worker, message)
-    ticket = worker.start_drain()
+    ticket = worker.start_flush()
     for _ in range(3):
         worker.step()
 

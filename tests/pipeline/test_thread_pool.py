@@ -15,7 +15,7 @@ from eventlog_handlers.events import Disposition, Outcome
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.process import clock
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
 
@@ -119,8 +119,8 @@ def test_a_worker_without_threads_is_held_until_the_process_ends():
     worker = make_worker(ScriptedSink(), ManualClock())
     submit(worker, "event")
 
-    assert worker in lifecycle._held
-    lifecycle._held.discard(worker)
+    assert worker in process_exit._kept_alive
+    process_exit._kept_alive.discard(worker)
 
 
 def test_one_sleeper_is_enough_and_it_is_told_of_a_time_to_wait_for():
@@ -162,7 +162,7 @@ def test_while_the_interpreter_takes_itself_apart_no_thread_counts(monkeypatch):
     started = []
     pool = pool_of(Turns(), lambda run, name: started.append(name))
     pool.threads, pool._is_sleeping = 1, True
-    monkeypatch.setattr(lifecycle, "is_finalizing", lambda: True)
+    monkeypatch.setattr(process_exit, "is_finalizing", lambda: True)
 
     assert not pool.rouse()
     assert not pool.has_threads()
@@ -179,7 +179,7 @@ def test_a_flush_is_finished_by_an_eviction():
     worker = make_worker(sink, now, capacity=1)
     submit(worker, "info", logging.INFO)
     worker.step()
-    ticket = worker.start_drain(urgent=False)
+    ticket = worker.start_flush(urgent=False)
     worker.step()
     assert not ticket.finished
 
@@ -208,7 +208,7 @@ def test_a_flush_is_finished_by_what_the_buffer_lost():
     worker = make_worker(sink, now, buffer=lambda: buffer)
     submit(worker, "event")
     worker.step()
-    ticket = worker.start_drain(urgent=False)
+    ticket = worker.start_flush(urgent=False)
     worker.step()
     assert not ticket.finished
 
@@ -229,7 +229,7 @@ def test_a_flush_counts_what_the_intake_dropped():
     for number in range(9):
         submit(worker, f"early {number}")
     worker.stats()  # counts the six that were dropped
-    ticket = worker.start_drain()
+    ticket = worker.start_flush()
     for _ in range(3):
         worker.step()
 
@@ -237,7 +237,7 @@ def test_a_flush_counts_what_the_intake_dropped():
 
     for number in range(3):
         submit(worker, f"late {number}")
-    late = worker.start_drain()
+    late = worker.start_flush()
     assert late.after == 12
     assert late.keys is None
 
@@ -277,7 +277,7 @@ def test_the_end_of_the_process_does_not_hurry_a_destination_whose_key_was_refus
         submit(worker, "event")
         worker.step()
 
-        worker.start_drain(urgent=True)
+        worker.start_flush(urgent=True)
         worker.step()
 
         assert len(sink.requests) == tried

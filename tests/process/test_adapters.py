@@ -17,9 +17,8 @@ from processes import environment
 from eventlog_handlers.asgi import wrap
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.functions import flush_after
-from eventlog_handlers.process import celery, sigterm
-from eventlog_handlers.process import exit as lifecycle
-from eventlog_handlers.process import randomness as entropy
+from eventlog_handlers.process import celery, randomness, sigterm
+from eventlog_handlers.process import exit as process_exit
 
 STARTUP = {"type": "lifespan.startup"}
 SHUTDOWN = {"type": "lifespan.shutdown"}
@@ -34,7 +33,7 @@ def flushes(monkeypatch):
         calls.append((timeout, urgent, threading.current_thread() is threading.main_thread()))
         return True
 
-    monkeypatch.setattr(lifecycle, "flush_all", flush_all)
+    monkeypatch.setattr(process_exit, "flush_all", flush_all)
     return calls
 
 
@@ -92,7 +91,7 @@ def test_a_wrapped_application_is_flushed_once_before_shutdown_is_complete(flush
 def test_the_flush_comes_after_the_applications_own_shutdown(monkeypatch):
     """What it logs there is sent too."""
     order: list[str] = []
-    monkeypatch.setattr(lifecycle, "flush_all", lambda *_, **__: order.append("flush"))
+    monkeypatch.setattr(process_exit, "flush_all", lambda *_, **__: order.append("flush"))
 
     async def app(scope, receive, send):
         await receive()
@@ -181,16 +180,16 @@ def test_p24_processes_thawed_from_one_image_make_ids_of_their_own(flushes):
 
     @flush_after()
     def call():
-        return entropy.random_bits()
+        return randomness.random_bits()
 
     @flush_after()
     async def async_call():
-        return entropy.random_bits()
+        return randomness.random_bits()
 
-    image = entropy._generator.getstate()
+    image = randomness._generator.getstate()
     made = []
     for begin in (call, call, lambda: asyncio.run(async_call()), lambda: asyncio.run(async_call())):
-        entropy._generator.setstate(image)
+        randomness._generator.setstate(image)
         made.append(begin())
 
     assert len(set(made)) == 4

@@ -24,7 +24,7 @@ from eventlog_handlers.errors import MisconfiguredError
 from eventlog_handlers.events import Limits, Payload
 from eventlog_handlers.handler import EventHandler
 from eventlog_handlers.pipeline.worker import Worker
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.services.cloudwatch.handler import CloudWatchEventsHandler
 from eventlog_handlers.services.cms.handler import CMSHandler
 from eventlog_handlers.services.guance.handler import GuanceHandler
@@ -346,8 +346,7 @@ def _abandon(handler: EventHandler) -> None:
     if delivery._sink is not None:
         delivery._sink.close()
     delivery._sink = _Gone()  # the port may become another test's
-    lifecycle._held.discard(worker)
-    lifecycle._participants.pop(id(worker), None)
+    process_exit.leave(worker)
     logging._handlerList[:] = [known for known in logging._handlerList if known() is not handler]
 
 

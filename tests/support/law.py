@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from eventlog_handlers.pipeline.worker import Worker
-from eventlog_handlers.process import exit as lifecycle
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.record.capture import capture
 
 
@@ -29,5 +29,4 @@ def submit(worker: Worker, message: str, level: int = logging.ERROR) -> str:
 
 def kill(worker: Worker) -> None:
     """Have *worker* take part in nothing any more, as if its process had ended without a word."""
-    lifecycle._held.discard(worker)
-    lifecycle._participants.pop(id(worker), None)
+    process_exit.leave(worker)

@@ -37,13 +37,16 @@ CREATE TABLE IF NOT EXISTS exchanges (
     request INTEGER PRIMARY KEY, query TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL,
     answer_headers TEXT NOT NULL, answer BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS tries (uid TEXT NOT NULL, request INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS events_by_problem ON events (problem, id);
+CREATE INDEX IF NOT EXISTS events_by_problem ON events
+    (problem, id, received, service, status, logger, exception, times);
 CREATE INDEX IF NOT EXISTS events_by_request ON events (request);
 CREATE INDEX IF NOT EXISTS refusals_by_request ON refusals (request);
 CREATE INDEX IF NOT EXISTS tries_by_uid ON tries (uid);
 """
 """Columns of the first three stand in the order of StoredRequest's, StoredEvent's, StoredRefusal's fields."""
 
+# events_by_problem holds every column that lists of problems count by: their rows, behind whose bodies the
+# columns stand, are not read for it.
 TABLES = ("events", "refusals", "requests", "exchanges", "tries")
 
 

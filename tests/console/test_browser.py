@@ -300,6 +300,29 @@ def test_filters_by_logger_exception_and_time(page: Any) -> None:
     assert shown == ["order A-1 can't be read"]
 
 
+def test_filters_from_a_time_to_a_time(page: Any, console: LocalConsole, http: requests.Session) -> None:
+    """As people write it, by their own clock; the address holds it."""
+    send(http, console)
+    page.wait_for_selector("#list .row")
+    page.select_option("select[name=within]", "chosen")
+    page.wait_for_selector("input[name=since]")
+    of_the_last_hour = headings(page)
+
+    page.fill("input[name=until]", "2020-01-01T00:00:00")
+    page.keyboard.press("Tab")
+    page.wait_for_selector("#list .empty >> text=Nothing matches")
+    page.reload()
+    page.wait_for_selector("#list .empty >> text=Nothing matches")
+    kept = page.input_value("input[name=until]")
+    page.click("text=Show everything")
+    page.wait_for_selector("#list .row")
+
+    assert of_the_last_hour == ["out of stock"]
+    assert kept.startswith("2020-01-01T00:00")
+    assert page.input_value("select[name=within]") == ""
+    assert not page.is_visible("input[name=since]")
+
+
 def test_all_events_come_by_paging(page: Any, console: LocalConsole) -> None:
     """A page of rows at a time, older and back to the newest; a page is a permalink."""
     flooded(console, PAGE_ROWS * 2 + 5, 1)

@@ -31,10 +31,10 @@ export async function show(element, lasting) {
   const list = h("ul", { class: "on", id: "lasting" });
   element.replaceChildren(h("div", { class: "panel" },
     h("h2", {}, "Faults on demand"),
-    h("p", {}, "What does your application do when a service fails? Each press lets a service fail for so long; nothing else here changes."),
+    h("p", {}, "What does your application do when a service fails? Each press makes a service fail, for as long as chosen here."),
     list,
     h("div", { class: "howlong" },
-      h("label", { for: "howmany" }, "For"), number, unit, h("label", { for: "delay" }, "answer late by"), delay, h("span", { class: "quiet" }, "seconds")),
+      h("label", { for: "howmany" }, "For"), number, unit, h("label", { for: "delay" }, "Late answers take"), delay, h("span", { class: "quiet" }, "seconds")),
     h("div", { class: "grid" }, Object.entries(NAMES).map(([service, name]) =>
       h("section", { class: "card", "aria-label": name }, h("h3", {}, name), h("div", { class: "buttons" },
         kinds.filter((one) => one.services.includes(service)).map((one) =>

@@ -7,6 +7,7 @@ import { go, here } from "./place.js";
 import { exportAddress } from "./lists.js";
 
 const TIMES = { "": "Any time", 300: "Last 5 minutes", 3600: "Last hour", 86400: "Last 24 hours" };
+const CHOSEN = "chosen";
 const TYPING_MS = 150;
 const fits = { problems: true, events: true, refused: ["service"], requests: ["service"] };
 
@@ -19,12 +20,13 @@ export class FilterLine {
       status: this.select("status", "Status", "Any status", Object.fromEntries(STATUSES.map((name) => [name, name]))),
       logger: this.select("logger", "Logger", "Any logger", {}),
       exception: this.select("exception", "Exception", "Any exception", {}),
-      within: this.select("within", "Time", TIMES[""], Object.fromEntries(Object.entries(TIMES).filter(([seconds]) => seconds))),
+      within: this.select("within", "Time", TIMES[""], { ...Object.fromEntries(Object.entries(TIMES).filter(([seconds]) => seconds)), [CHOSEN]: "From … to …" }),
     };
+    this.moments = { since: this.moment("since", "From"), until: this.moment("until", "To") };
     this.export = h("a", { class: "quiet", download: "events.jsonl", title: "All events that match, a line of JSON each" }, "Export");
     this.clear = h("button", { type: "button", class: "small danger", onclick: onClear }, "Clear all");
     this.fold = h("button", { type: "button", class: "fold", "aria-expanded": "false", onclick: () => this.unfold() }, "Filters");
-    form.replaceChildren(this.search, this.fold, ...Object.values(this.selects), h("span", { class: "end chips" }, this.export, this.clear));
+    form.replaceChildren(this.search, this.fold, ...Object.values(this.selects), ...Object.values(this.moments), h("span", { class: "end chips" }, this.export, this.clear));
     form.addEventListener("submit", (event) => event.preventDefault());
     let timer;
     this.search.addEventListener("input", () => {
@@ -42,6 +44,13 @@ export class FilterLine {
     return select;
   }
 
+  // A time of the local clock; in the address it is seconds since 1970.
+  moment(name, label) {
+    const input = h("input", { type: "datetime-local", name, step: 1, "aria-label": label, hidden: true });
+    input.addEventListener("change", () => this.change(name, input.value ? String(new Date(input.value).getTime() / 1000) : ""));
+    return input;
+  }
+
   // Only on a narrow screen are the filters folded.
   unfold() {
     const unfolded = this.form.classList.toggle("unfolded");
@@ -50,7 +59,10 @@ export class FilterLine {
 
   change(name, value) {
     const filters = { ...here().filters, [name]: value };
-    if (name === "within") Object.assign(filters, { since: "", until: "" });
+    if (name === "within") {
+      if (value === CHOSEN) Object.assign(filters, { within: "", since: String(Math.floor(Date.now() / 1000) - 3600), until: "" });
+      else Object.assign(filters, { since: "", until: "" });
+    }
     go({ filters, before: "" }, { replace: name === "q" });
   }
 
@@ -81,9 +93,13 @@ export class FilterLine {
     for (const [name, select] of Object.entries(this.selects)) {
       const value = place.filters[name];
       if (value && ![...select.options].some((option) => option.value === value)) select.append(h("option", { value }, value));
-      select.value = value;
-      select.classList.toggle("set", Boolean(value));
+      select.value = name === "within" && !value && (place.filters.since || place.filters.until) ? CHOSEN : value;
+      select.classList.toggle("set", Boolean(select.value));
       select.hidden = which !== true && !which.includes(name);
+    }
+    for (const [name, input] of Object.entries(this.moments)) {
+      input.hidden = which !== true || this.selects.within.value !== CHOSEN;
+      if (document.activeElement !== input) input.value = localOf(place.filters[name]);
     }
     const set = Object.values(this.selects).filter((select) => !select.hidden && select.value).length;
     this.fold.textContent = set ? `Filters (${set})` : "Filters";
@@ -92,4 +108,11 @@ export class FilterLine {
     this.export.hidden = which !== true;
     this.export.href = exportAddress(place.filters);
   }
+}
+
+// Seconds since 1970 as a datetime-local input has them.
+function localOf(seconds) {
+  const moment = new Date(Number(seconds) * 1000);
+  if (!seconds || Number.isNaN(moment.getTime())) return "";
+  return new Date(moment.getTime() - moment.getTimezoneOffset() * 60000).toISOString().slice(0, 19);
 }

@@ -194,3 +194,18 @@ def jitter(seed: int) -> Callable[[], float]:
 
 def _refuse_threads(run: Callable[[], None], name: str) -> None:
     raise RuntimeError("no threads in this test")
+
+
+def assert_logging(config: object, *, warnings: bool = False) -> None:
+    """Assert that a ``dictConfig`` is right, without applying it: for the tests of an application.
+
+    It fails for what would not work (an option that is misspelt, a handler that is not defined), with
+    *warnings* also for loggers whose records reach no handler of this package. It makes no connection, and
+    says what ``eventlog-handlers check --config`` says.
+    """
+    from eventlog_handlers.diagnosis import dict_config
+
+    wanted = ("problem", "warning") if warnings else ("problem",)
+    found = [one for one in dict_config.check(config) if one.level in wanted]
+    if found:
+        raise AssertionError("\n".join(f"{one.topic}: {one.text} ({one.remedy})" for one in found))

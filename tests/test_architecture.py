@@ -25,7 +25,8 @@ LAYERS = [
     {"configuration", "incidents", "context_fields"},
     {"metrics"},
     {"asgi", "wsgi", "functions"},
-    {"testing", "console", "django", "estimate"},
+    {"diagnosis", "console", "estimate"},
+    {"testing", "django"},
     {"commands"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]
@@ -47,7 +48,7 @@ IMPURE_MODULES = {
     "time", "random", "socket", "threading", "queue", "sqlite3", "requests", "urllib3", "boto3", "botocore",
 }  # fmt: skip
 ONLY_IN = {
-    "requests": {"transport", "services/cms/sink", "services/guance/sink"},
+    "requests": {"transport", "diagnosis/destination", "services/cms/sink", "services/guance/sink"},
     "urllib3": {"transport", "services/cloudwatch"},
     "boto3": {"services/cloudwatch", "commands/put_events"},
     "botocore": {"services/cloudwatch", "console", "commands/put_events"},
@@ -57,7 +58,7 @@ ONLY_IN = {
     "redis": {"share/redis_link"},
     "starlette": {"console"},
     "uvicorn": {"console"},
-    "django": {"django"},
+    "django": {"django", "diagnosis/django_project"},
 }
 AT_THE_RIM = {"transport", "services"}
 IMPORTED_LATE = {"transport/network", "transport/kept"}

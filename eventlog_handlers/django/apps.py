@@ -12,7 +12,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning, register
+from django.core.checks import CheckMessage, Error, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from eventlog_handlers.configuration import configure
@@ -23,6 +23,7 @@ from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.switches import is_disabled
 
 _TWICE = "LOGGING and EVENTLOG each attach a {name} for the same destination, so it gets each record twice."
+_DEPLOY_SECONDS = 5.0  # for each step that goes to the network
 _ONCE = "Take the handler out of LOGGING, or set EVENTLOG = None."
 _NO_DESTINATION = Warning(
     "eventlog_handlers.django is installed, but no destination is set, so it sends nothing.",
@@ -53,6 +54,7 @@ class EventlogConfig(AppConfig):  # type: ignore[misc]  # Django has no annotati
     def ready(self) -> None:
         """Attach the handler."""
         register(_check)
+        register(_check_deployed, deploy=True)
         wanted = _wanted()
         if wanted is not None and _has_destination(wanted):
             try:
@@ -82,6 +84,22 @@ def _wanted() -> dict[str, Any] | None:
 
 def _has_destination(wanted: Mapping[str, Any]) -> bool:
     return "dsn" in wanted or bool(os.environ.get("EVENTLOG_DSN", "").strip())
+
+
+def _check_deployed(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
+    """For ``manage.py check --deploy``: what ``eventlog-handlers check --django`` looks at, network too."""
+    from eventlog_handlers.diagnosis.django_project import of_settings
+
+    kinds = {"warning": (Warning, "W003"), "problem": (Error, "E001")}
+    return [
+        kinds[finding.level][0](
+            f"{finding.topic}: {finding.text}",
+            hint=finding.remedy or None,
+            id=f"eventlog_handlers.{kinds[finding.level][1]}",
+        )
+        for finding in of_settings(settings, timeout=_DEPLOY_SECONDS, network_too=True)
+        if finding.level in kinds
+    ]
 
 
 def _check(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:

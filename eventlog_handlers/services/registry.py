@@ -7,6 +7,7 @@ A row names modules by text: only those of a service in use are imported. By con
               if it likes INSTEAD (what to use for names of other services) and HOSTS (for the types)
     handler   the handler's class, an EventHandler
     cost      COST (a ``services.cost.Cost``), for ``eventlog-handlers estimate``
+    account   PROOF, ``origin``, ``endpoint``, ``ask`` and ``more``, for ``eventlog-handlers check``
     alarm     FORMS and ``alarm(asked, own, service=None)`` -> ``services.alarm.Piece``s, for ``rules``
 """
 
@@ -39,6 +40,8 @@ class Service(NamedTuple):
     """Module of the console's stand-in (``console.exchange.Service``); None: it has none."""
     has_cost: bool = False
     """Whether ``<home>.cost`` is there."""
+    has_account: bool = False
+    """Whether ``<home>.account`` is there."""
     has_alarm: bool = False
     """Whether ``<home>.alarm`` is there."""
     aliases: tuple[str, ...] = ()
@@ -74,6 +77,10 @@ class Service(NamedTuple):
         """What its calls take; only where ``has_cost``."""
         found: Cost = self._module("cost").COST
         return found
+
+    def account(self) -> Any:
+        """The module that ``check`` asks; only where ``has_account``."""
+        return self._module("account")
 
     def alarm(self) -> Any:
         """The module with ``FORMS`` and ``alarm``; only where ``has_alarm``."""
@@ -123,6 +130,7 @@ for _row in (
         handler="CMSHandler",
         stand_in="eventlog_handlers.console.cms",
         has_cost=True,
+        has_account=True,
         has_alarm=True,
     ),
     Service(
@@ -133,6 +141,7 @@ for _row in (
         handler="GuanceHandler",
         stand_in="eventlog_handlers.console.guance",
         has_cost=True,
+        has_account=True,
         has_alarm=True,
     ),
     Service(
@@ -143,6 +152,7 @@ for _row in (
         handler="CloudWatchEventsHandler",
         stand_in="eventlog_handlers.console.cloudwatch",
         has_cost=True,
+        has_account=True,
         has_alarm=True,
         aliases=("eventbridge",),
         short_names={"region": "region_name"},

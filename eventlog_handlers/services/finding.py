@@ -1,0 +1,17 @@
+"""One thing found while looking whether everything is in place. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+
+class Finding(NamedTuple):
+    """One line of ``eventlog-handlers check``."""
+
+    level: Literal["ok", "warning", "problem"]
+    topic: str
+    """What was looked at: ``credentials``, ``TLS``, ``logger shop`` …"""
+    text: str
+    """A sentence, without secrets."""
+    remedy: str = ""
+    """What mends it; "" where all is well."""

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unwatched import unwatched
 
-from eventlog_handlers.errors import MisconfiguredError
+from eventlog_handlers.errors import MisconfiguredError, TransientError
 from eventlog_handlers.events import DELIVERED
 from eventlog_handlers.services.cloudwatch import clients
 from eventlog_handlers.services.cloudwatch.direct import Keys, body_of, has_foreign_hooks, learned
@@ -261,6 +261,25 @@ def test_credentials_renewed_by_botocore_are_used_at_once() -> None:
 
     used = [request.headers["authorization"].split("/")[0].split("=")[1] for request in server.requests]
     assert used == [KEY_ID, KEY_ID, "AKIARENEWED"]
+
+
+@pytest.mark.parametrize("since", ["before the first call", "afterwards"])
+def test_credentials_that_cannot_be_read_are_no_events_fault(
+    since: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A provider of the application's may raise anything: the events are kept and sent later."""
+    held = session()
+    credentials = held.get_credentials()
+    assert credentials is not None
+    with FaultServer(TAKEN) as server:
+        subject = sink(server.url, held)
+        if since == "afterwards":
+            send(subject)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(credentials), "get_frozen_credentials", lambda self: int("no number"))
+            with pytest.raises(TransientError):
+                send(subject)
+        assert send(subject) == [DELIVERED]
 
 
 def early(ahead: float) -> Reply:

@@ -1,4 +1,7 @@
-"""botocore's exceptions in the words of errors.py."""
+"""What botocore's exceptions mean, as the errors of ``errors``.
+
+They are told apart by the names of their classes, so that reading the tables loads none of its modules.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from eventlog_handlers.errors import (
 from eventlog_handlers.services.cloudwatch.answers import response_headers, unreadable, verdict
 
 NO_CREDENTIALS = "no AWS credentials: give the process a role, a profile or AWS_ACCESS_KEY_ID and its secret"
-
 
 _Maker = Callable[[Exception], SinkError]
 
@@ -81,8 +83,8 @@ def _proxy(error: Exception) -> SinkError:
 
 _CREDENTIALS = "the credentials could not be read or renewed: check the profile, role or login they come from"
 
-
-_COMMON: Mapping[str, _Maker] = {
+FETCHING: Mapping[str, _Maker] = {
+    # What may happen in every call, and while credentials are fetched.
     "ClientError": _client_error,
     "SSLError": _tls,
     "ProxyConnectionError": _proxy,
@@ -115,9 +117,8 @@ _COMMON: Mapping[str, _Maker] = {
     "InvalidProxiesConfigError": _misconfigured("check proxies"),
 }
 
-
 BUILDING: Mapping[str, _Maker] = {
-    **_COMMON,
+    **FETCHING,
     "NoRegionError": _misconfigured("no AWS region: give region_name, or set AWS_DEFAULT_REGION"),
     "InvalidRegionError": _misconfigured("region_name is not the name of a region"),
     "ProfileNotFound": _misconfigured("the profile does not exist: check AWS_PROFILE"),
@@ -129,9 +130,8 @@ BUILDING: Mapping[str, _Maker] = {
     "RuntimeError": _transient("runtime", "a client could not be made now"),
 }
 
-
 CALLING: Mapping[str, _Maker] = {
-    **_COMMON,
+    **FETCHING,
     **dict.fromkeys(("ParamValidationError", "ValidationError"), _refused),
     **dict.fromkeys(("AttributeError", "LookupError", "TypeError", "ValueError"), _refused),
 }

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.process.fork import fork_gate
-from eventlog_handlers.services.cloudwatch.boto_errors import BUILDING, NO_CREDENTIALS, translated
+from eventlog_handlers.services.cloudwatch.boto_errors import BUILDING, FETCHING, NO_CREDENTIALS, translated
 from eventlog_handlers.services.cloudwatch.boto_http import HttpSession, here, is_signed
 from eventlog_handlers.services.cloudwatch.direct import Direct, Keys, has_foreign_hooks, learned
 from eventlog_handlers.text.json_text import use_orjson
@@ -70,16 +71,21 @@ class BuiltClient:
         return self._direct
 
     def keys(self) -> Keys:
-        """The access key of this moment; may fetch or renew it over the network."""
-        frozen = self._credentials.get_frozen_credentials()
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        """The access key of this moment; may fetch or renew it over the network. Raises SinkErrors."""
+        try:
+            frozen = self._credentials.get_frozen_credentials()
+            return Keys(frozen.access_key, frozen.secret_key, frozen.token)
+        except Exception as error:  # a provider of the application's may raise anything: no event's fault
+            failure = translated(error, FETCHING, TransientError)
+        raise failure  # out of the handler: boto3's exceptions hold requests, and so tokens
 
     def study(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
         """Learn from a request of the client's how to make such requests."""
         if self._direct is None and self._chances > 0:
             self._chances -= 1
             if not has_foreign_hooks(self._boto):
-                self._direct = learned(url, headers, body, self.keys())
+                with suppress(SinkError):
+                    self._direct = learned(url, headers, body, self.keys())
 
     def put_events(self, entries: Sequence[Mapping[str, Any]], expires: float) -> Mapping[str, Any]:
         """boto3's answer, by *expires* in seconds of the sink's clock."""

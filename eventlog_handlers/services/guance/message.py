@@ -15,15 +15,18 @@ from eventlog_handlers.text.shares import fair_shares
 
 ATTRIBUTE_BYTES = 2048
 """Of one attribute's value in the message; a longer one is cut."""
-
+_SUMMARY_BYTES = 512
+_TAIL = {"exception": 0.6, "stack": 0.6, "message": 0.3, "attributes": 0.0, "defects": 0.0}
+"""The share of a cut section's room that its end gets: a traceback ends with what matters most."""
+_LEAST_BYTES = 160
+"""A section that would get less is left out."""
+_MOST_JSON_BYTES = 6
+"""Of one character in a JSON string."""
 
 _NOT_A_WORD = re.compile(r"[^\w ]+")
-
-
 _BACKTICKS = re.compile("`+")
-
-
 _TOO_MANY_BACKTICKS = re.compile("`{65,}")
+_dump_for_readers = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def json_size(text: str) -> int:
@@ -31,28 +34,11 @@ def json_size(text: str) -> int:
     return utf8_size(quoted(text)) - 2
 
 
-_dump_for_readers = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-
-
 def as_text(value: JSON) -> str:
+    """A text as it is, anything else as JSON that people read."""
     if isinstance(value, str):
         return value
     return scalar(value) or _dump_for_readers(value)
-
-
-_SUMMARY_BYTES = 512
-
-
-_TAIL = {"exception": 0.6, "stack": 0.6, "message": 0.3, "attributes": 0.0, "defects": 0.0}
-"""The share of a cut section's room that its end gets: a traceback ends with what matters most."""
-
-
-_MOST_JSON_BYTES = 6
-"""Of one character in a JSON string."""
-
-
-_LEAST_BYTES = 160
-"""A section that would get less is left out."""
 
 
 def sections_of(event: Event) -> dict[str, str]:

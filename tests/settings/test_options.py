@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import pydoc
 import re
+from pathlib import Path
 
 import pytest
 
 from eventlog_handlers import GuanceHandler
+from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
@@ -50,3 +52,41 @@ def test_a_subclass_with_a_constructor_of_its_own_has_its_own_signature():
 
     assert "site" in inspect.signature(Same).parameters
     assert list(inspect.signature(Own).parameters) == ["team"]
+
+
+class Unshowable:
+    """Its repr raises."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+ODD = [
+    None, "", " ", "x" * 10_000, "[", "{", "%", "\0", "\ud800", "~nosuchuser/x", "no.such.module.name", ".",
+    b"x", True, 0, -1, 10**5000, 0.5, 1e308, float("nan"), float("-inf"), [], [[]], [None], (1, 2, 3), {},
+    {"": ""}, {"a": object()}, {1: {}}, {None: None}, {"https": "http://["}, object(), Unshowable(),
+    [Unshowable()], print, Path("x"), "http://[", "https://a:b@c", "https://host:99999", "\uff19",
+]  # fmt: skip
+ENVIRON = {
+    "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAItest",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s3cr3t",
+    "DF_API_KEY": "wsak_test",
+}
+
+
+@each_service
+def test_whatever_is_given_to_an_option_it_is_taken_or_refused_in_one_short_line(service):
+    """No other error comes out of a constructor for a wrong value."""
+    sentences = []
+    for row in (*service.options(), *COMMON_OPTIONS):
+        for value in ODD:
+            try:
+                service.settings({row.name: value}, ENVIRON)
+            except SettingsError as refusal:
+                sentences.append((row.name, str(refusal)))
+
+    assert len(sentences) > 500
+    for name, sentence in sentences:
+        assert name in sentence
+        assert "\n" not in sentence
+        assert len(sentence) < 700

@@ -49,12 +49,12 @@ def _region(name: str, value: object) -> str:
 def _group_id(name: str, value: object) -> str | None:
     if value is None:
         return None
-    digits = checks.short(value) if isinstance(value, int) else str(value)
-    if isinstance(value, bool) or not (digits.isascii() and digits.isdigit() and len(digits) <= 20):
-        raise SettingsError(
-            f"{name} takes the digits of an application group's id, not {checks.short(value)}"
-        )
-    return digits
+    digits = value.strip() if isinstance(value, str) else checks.short(value)
+    is_number = isinstance(value, (int, str)) and not isinstance(value, bool)
+    if is_number and digits.isascii() and digits.isdigit() and len(digits) <= 20:
+        return digits
+    shown = checks.short(value)
+    raise SettingsError(f"{name} takes the digits of an application group's id, not {shown}")
 
 
 def _credentials(name: str, value: object) -> object:

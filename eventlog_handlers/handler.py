@@ -32,6 +32,7 @@ from eventlog_handlers.process.own_traffic import mark
 from eventlog_handlers.process.randomness import random_bits, random_fraction, reseed_if_forked
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
+from eventlog_handlers.record import sharing
 from eventlog_handlers.record.capture import capture, degraded
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import quick_key
@@ -117,8 +118,10 @@ class EventHandler(Handler):
             not_taken = functools.partial(notices.not_taken, self_log, pipeline.notice)
             vars(self).update(handle=not_taken, emit=not_taken)
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
-        _handlers[next(_numbers)] = self
         self.destination = destination
+        self._number = next(_numbers)
+        _handlers[self._number] = self
+        sharing.is_used = len(_handlers) > 1
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
 
     def handle(self, record: logging.LogRecord) -> bool:
@@ -168,13 +171,19 @@ class EventHandler(Handler):
                 quick = None
             if folds.repeats(record, quick, self.formatter):
                 return
-        id_bits = random_bits()
-        try:
-            captured = capture(record, id_bits, self.formatter)
-        except EXIT_EXCEPTIONS:
-            raise
-        except BaseException as error:
-            captured = degraded(record, error, id_bits=id_bits)
+        formatter = self.formatter
+        is_shared = sharing.is_used
+        captured = sharing.found(record, formatter, self._number) if is_shared and not self.filters else None
+        if captured is None:
+            id_bits = random_bits()
+            try:
+                captured = capture(record, id_bits, formatter, {self._number: None} if is_shared else None)
+                if is_shared:
+                    sharing.leave(record, formatter, captured)
+            except EXIT_EXCEPTIONS:
+                raise
+            except BaseException as error:
+                captured = degraded(record, error, id_bits=id_bits)
         if folds is None or folds.admits(captured, quick):
             self._take_in(captured)
 

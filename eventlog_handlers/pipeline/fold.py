@@ -65,7 +65,7 @@ class Fold:
         """Who draws 0 may take this fold out of the table or put another in its place."""
         self.is_open = False
         """Some repeat since the last summary has been announced to the worker's side."""
-        self.occurrence = first
+        self.occurrence = first._replace(events=None)  # it may be kept for long, its event need not be
         self.plain: tuple[str, tuple[Any, ...] | None] | None = None
         """Message and arguments of the last repeat, where these are all there is to it."""
         self.read_at = self.first = self.last = _time_of(first)
@@ -221,7 +221,8 @@ class Folds:
         if is_new:
             return True
         self._count(fold, _time_of(captured))
-        fold.plain, fold.occurrence, fold.read_at = None, captured, _time_of(captured)
+        fold.plain, fold.occurrence = None, captured._replace(events=None)
+        fold.read_at = _time_of(captured)
         return False
 
     def roughly_open(self) -> int:

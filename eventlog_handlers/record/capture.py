@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.events import Event, ExceptionText
 from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
 from eventlog_handlers.record import dialects, exceptions, traceback_text
@@ -68,6 +68,9 @@ _OTEL_API = dialects.OTEL_API
 _new = tuple.__new__
 
 
+Shared: TypeAlias = "dict[Any, tuple[int, Event] | None] | None"
+
+
 class Capture(NamedTuple):
     """What a log call leaves behind for the worker. Holds no record, frame, exception, nothing live."""
 
@@ -90,13 +93,20 @@ class Capture(NamedTuple):
     """How many log calls it stands for; of these the one that is shown is the last, or a late one."""
     first_time: float | None = None
     """When the first of them was, in seconds since the epoch; None where *count* is 1."""
+    events: Shared = None
+    """What the workers of several handlers made of it, see sharing.py. None where there is one handler."""
 
 
 _NO_SPAN = (None, None)
 _NO_NAMES: list[str] = []
 
 
-def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatter | None = None) -> Capture:
+def capture(
+    record: logging.LogRecord,
+    id_bits: int,
+    formatter: logging.Formatter | None = None,
+    events: Shared = None,
+) -> Capture:
     """Take from *record* what an event needs. For the thread that logs; about a microsecond if it is plain.
 
     *id_bits* are 128 random bits, the event's id to be. *formatter* makes the message, on a copy of the
@@ -126,7 +136,7 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
         or _OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
-        return _once_within_itself(_thorough, record, id_bits, dict(fields), formatter)
+        return _once_within_itself(_thorough, record, id_bits, events, dict(fields), formatter)
     if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING and are_plain(args):
         extras = None
         if not more or (extras := _plain_already(fields, more)) is not None:
@@ -136,11 +146,11 @@ def capture(record: logging.LogRecord, id_bits: int, formatter: logging.Formatte
                 Capture,
                 (
                     level, id_bits, values, None, msg, bool(args),
-                    extras, None, "", _NO_SPAN, (), 1, None,
+                    extras, None, "", _NO_SPAN, (), 1, None, events,
                 ),
             )  # fmt: skip
     extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
-    return _once_within_itself(_straight, record, id_bits, values, extras)
+    return _once_within_itself(_straight, record, id_bits, events, values, extras)
 
 
 def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
@@ -157,20 +167,28 @@ def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | 
 
 
 def _once_within_itself(
-    read: Callable[..., Capture], record: logging.LogRecord, id_bits: int, *more: Any
+    read: Callable[..., Capture],
+    record: logging.LogRecord,
+    id_bits: int,
+    events: Shared,
+    *more: Any,
 ) -> Capture:
     """What *read* makes of the record; its summary where a value that is being printed logs itself again."""
     if reading.depth >= MAX_READING_DEPTH:
         return _summary(record, "logged while other records were being read, so its values were not", id_bits)
     reading.depth += 1
     try:
-        return read(record, id_bits, *more)
+        return read(record, id_bits, events, *more)
     finally:
         reading.depth -= 1
 
 
 def _straight(
-    record: logging.LogRecord, id_bits: int, values: tuple[Any, ...], extras: dict[str, Any] | None
+    record: logging.LogRecord,
+    id_bits: int,
+    events: Shared,
+    values: tuple[Any, ...],
+    extras: dict[str, Any] | None,
 ) -> Capture:
     """The short way for logging's own records with extras, an exception or arguments that may change.
 
@@ -194,13 +212,17 @@ def _straight(
         Capture,
         (
             values[_LEVELNO], id_bits, tuple(kept), message, msg, given(args),
-            extras, exception, "", _NO_SPAN, tuple(defects), 1, None,
+            extras, exception, "", _NO_SPAN, tuple(defects), 1, None, events,
         ),
     )  # fmt: skip
 
 
 def _thorough(
-    record: logging.LogRecord, id_bits: int, fields: dict[str, Any], formatter: logging.Formatter | None
+    record: logging.LogRecord,
+    id_bits: int,
+    events: Shared,
+    fields: dict[str, Any],
+    formatter: logging.Formatter | None,
 ) -> Capture:
     """The long way, for any record; *fields* is a copy of its own."""
     defects: list[str] = []
@@ -239,6 +261,7 @@ def _thorough(
         stack="" if stack is None else shorten(safe_text(stack, defects, "stack_info"), MAX_MESSAGE),
         span=dialects.span(fields, _modules.get(dialects.OTEL_API)),
         defects=tuple(defects),
+        events=events,
     )
 
 

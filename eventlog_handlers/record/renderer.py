@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from copy import deepcopy
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.host import hostname
@@ -15,6 +16,7 @@ from eventlog_handlers.record.plain import plain_attributes
 from eventlog_handlers.record.redact import redactor
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import identity
+from eventlog_handlers.record.sharing import leave_rendered, rendered, rendering
 from eventlog_handlers.settings.values import PipelineSettings
 
 
@@ -34,13 +36,19 @@ class Renderer:
             argv0=sys.argv[0] if sys.argv else "",
             hostname=hostname(),
         )
+        self._how = rendering(self._who, self._level_map, pipeline.redact)
 
     def __call__(self, captured: Capture) -> Event | None:
-        event = render(captured, self._who, level_map=self._level_map)
-        if self._redactor is not None:
-            event = self._redactor.redact(event)
+        event = rendered(captured, self._how)
+        if event is None:
+            event = render(captured, self._who, level_map=self._level_map)
+            if self._redactor is not None:
+                event = self._redactor.redact(event)
+            leave_rendered(captured, self._how, event)
         if self._before_send is None:
             return event
+        if captured.events is not None and event.attributes:
+            event = event._replace(attributes=deepcopy(event.attributes))  # the hook may change its own
         try:
             changed = self._before_send(event)
             if changed is None:

@@ -1,0 +1,266 @@
+"""Several handlers on one logger: each record is read, rendered and redacted once, and each gets its own."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from shop import Shop, open_shop
+
+from eventlog_handlers import handler as handlers
+from eventlog_handlers.events import Event
+from eventlog_handlers.record import renderer
+
+
+@pytest.fixture
+def shops() -> Iterator[Any]:
+    """Opens shops whose handlers all listen to the first one's logger."""
+    with ExitStack() as stack:
+
+        def opened(*settings: dict[str, Any]) -> list[Shop]:
+            made = [stack.enter_context(open_shop(**one)) for one in settings]
+            for shop in made[1:]:
+                made[0].log.addHandler(shop.handler)
+            return made
+
+        yield opened
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """How often a record was captured and a capture rendered."""
+    seen = {"captured": 0, "rendered": 0}
+
+    def counted(name: str, function: Any) -> Any:
+        def run(*arguments: Any, **more: Any) -> Any:
+            seen[name] += 1
+            return function(*arguments, **more)
+
+        return run
+
+    monkeypatch.setattr(handlers, "capture", counted("captured", handlers.capture))
+    monkeypatch.setattr(renderer, "render", counted("rendered", renderer.render))
+    return seen
+
+
+def without_id(event: Event) -> Event:
+    return event._replace(id="")
+
+
+def test_three_handlers_that_ask_the_same_share_one_capture_and_one_rendering(
+    shops: Any, counts: dict[str, int]
+) -> None:
+    """The events are equal, and for plain records, extras and exceptions it is one reading."""
+    first, *others = shops({}, {}, {})
+
+    first.log.error("order %s", "A-1")
+    first.log.error("order", extra={"order": "A-1", "token": "abc"})
+    try:
+        raise ValueError("x")
+    except ValueError:
+        first.log.exception("failed")
+
+    events = first.events()
+    assert len(events) == 3
+    assert events[1].attributes == {"order": "A-1", "token": "[redacted]"}
+    for other in others:
+        assert other.events() == events
+    assert counts["captured"] == 3
+    assert counts["rendered"] == 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"service": "web"}, {"env": "test"}, {"tags": {"team": "x"}}, {"redact": None}, {"redact": ("iban",)},
+        {"level_map": {40: "critical"}},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)  # fmt: skip
+def test_handlers_that_ask_for_something_else_render_for_themselves(
+    shops: Any, counts: dict[str, int], other: dict[str, Any]
+) -> None:
+    """One capture, but an event each."""
+    shops_made = shops({}, other, {})
+
+    shops_made[0].log.error("x %s", "password=abc iban=1", extra={"iban": "1"})
+    one, two, three = (shop.event() for shop in shops_made)
+
+    assert one == three != two
+    assert counts == {"captured": 1, "rendered": 2}
+
+
+def test_a_formatter_of_its_own_means_a_capture_of_its_own(shops: Any) -> None:
+    """The message is what the handler's own formatter makes."""
+    plain, formatted = shops({}, {})
+    formatted.handler.setFormatter(logging.Formatter("%(name)s says %(message)s"))
+
+    plain.log.error("x")
+
+    assert plain.event().message == "x"
+    assert formatted.event().message == "shop.cart says x"
+
+
+class Changing(logging.Filter):
+    def __init__(self, **changes: Any) -> None:
+        super().__init__()
+        self.changes = changes
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        vars(record).update(self.changes)
+        return True
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+@pytest.mark.parametrize(
+    "changes",
+    [{"msg": "changed"}, {"args": ("changed",)}, {"user": "changed"}],
+    ids=lambda one: next(iter(one)),
+)
+def test_what_a_filter_changed_before_the_second_handler_is_seen_by_it(
+    shops: Any, changes: dict[str, Any], is_ours: bool
+) -> None:
+    """Be it a filter of that handler, or of somebody else's handler in between."""
+    first, second = shops({}, {})
+    if is_ours:
+        second.handler.addFilter(Changing(**changes))
+    else:
+        between = logging.NullHandler()
+        between.handle = Changing(**changes).filter  # type: ignore[method-assign]
+        first.log.removeHandler(second.handler)
+        first.log.addHandler(between)
+        first.log.addHandler(second.handler)
+
+    first.log.error("x %s", "unchanged")
+
+    assert "changed" not in first.event().message.replace("unchanged", "")
+    seen = second.event()
+    assert "changed" in (seen.message + str(seen.attributes)).replace("unchanged", "")
+
+
+def test_a_frozen_clock_and_reused_addresses_make_no_two_records_one(
+    shops: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record often gets the address of the one before it, and a frozen clock gives both one time."""
+    first, second = shops({}, {})
+    now = 1_795_176_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+    monkeypatch.setattr("time.time_ns", lambda: int(now * 1e9))
+    addresses = set()
+
+    for number in range(200):
+        record = logging.LogRecord("shop", 40, "/x.py", 1, "one text", (), None)
+        record.number = number  # type: ignore[attr-defined]
+        addresses.add(id(record))
+        first.handler.handle(record)
+        if number % 2:
+            second.handler.handle(record)
+        del record
+
+    assert len(addresses) < 200, "no address was given twice: the test shows nothing"
+    for shop, numbers in ((first, range(200)), (second, range(1, 200, 2))):
+        assert sorted(event.attributes["number"] for event in shop.events()) == list(numbers)
+
+
+def test_a_handler_that_is_given_a_record_twice_makes_two_events(shops: Any) -> None:
+    """With ids of their own, as when it hangs on a logger and on its parent."""
+    first, second = shops({}, {})
+    record = logging.LogRecord("shop", 40, "/x.py", 1, "x", (), None)
+
+    for shop in (first, second, first, second):
+        shop.handler.handle(record)
+
+    for shop in (first, second):
+        one, two = shop.events()
+        assert without_id(one) == without_id(two)
+        assert one.id != two.id
+
+
+def test_a_log_call_within_a_log_call_is_another_record(shops: Any) -> None:
+    """A value that logs while it is printed comes between two handlers of the outer record."""
+    first, second = shops({}, {})
+
+    class Loud:
+        def __str__(self) -> str:
+            first.log.error("inner")
+            return "loud"
+
+    first.log.error("outer %s", Loud())
+
+    for shop in (first, second):
+        assert sorted(event.message for event in shop.events()).count("outer loud") == 1
+
+
+def test_a_hook_that_changes_its_event_changes_no_other(shops: Any) -> None:
+    """In place and at any depth."""
+
+    def hook(event: Event) -> Event:
+        event.attributes["deep"]["list"].append("hooked")  # type: ignore[index,union-attr,call-overload]
+        event.attributes["hooked"] = True  # type: ignore[index]
+        return event
+
+    hooked, plain, late = shops({"before_send": hook}, {}, {"before_send": hook})
+
+    hooked.log.error("x", extra={"deep": {"list": [1]}})
+
+    assert plain.event().attributes == {"deep": {"list": [1]}}
+    for shop in (hooked, late):
+        assert shop.event().attributes == {"deep": {"list": [1, "hooked"]}, "hooked": True}
+
+
+def test_nothing_of_a_record_is_kept_alive(shops: Any) -> None:
+    """Neither the record nor its arguments, extras or exception."""
+    first, second = shops({}, {})
+
+    class Live(Exception):  # noqa: N818
+        pass
+
+    error, argument, extra = Live(), Live(), Live()
+    record = logging.LogRecord("shop", 40, "/x.py", 1, "x %s", (argument,), (Live, error, None))
+    record.extra_value = extra  # type: ignore[attr-defined]
+    references = [weakref.ref(one) for one in (record, error, argument, extra)]
+    for shop in (first, second):
+        shop.handler.handle(record)
+
+    del record, error, argument, extra
+    gc.collect()
+
+    assert [reference() for reference in references] == [None] * 4
+
+
+def test_a_fold_shares_nothing_with_its_summary(shops: Any) -> None:
+    """A summary is made from the capture of its first event, and is another event."""
+    folded, plain = shops({"aggregate_seconds": 60.0}, {})
+
+    for number in range(5):
+        folded.log.error("order %s", number)
+
+    assert [event.count for event in folded.events()] == [1, 4]
+    assert len({event.id for event in plain.events()}) == 5
+
+
+def test_with_one_handler_nothing_is_left_for_another() -> None:
+    """No table, no slot: one handler pays for no other."""
+    code = """
+import logging
+from eventlog_handlers import CMSHandler
+from eventlog_handlers.record import sharing
+handler = CMSHandler(access_key_id="a", access_key_secret="b", dry_run=True)
+log = logging.getLogger("x")
+log.propagate = False
+log.addHandler(handler)
+log.error("x")
+assert not sharing.is_used
+assert sharing._slot[7] is None
+other = CMSHandler(access_key_id="a", access_key_secret="b", dry_run=True)
+assert sharing.is_used
+"""
+    import subprocess
+
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

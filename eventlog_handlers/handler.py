@@ -172,14 +172,16 @@ class EventHandler(Handler):
             if folds.repeats(record, quick, self.formatter):
                 return
         formatter = self.formatter
-        is_shared = sharing.is_used
-        captured = sharing.found(record, formatter, self._number) if is_shared and not self.filters else None
+        is_shared = sharing.is_used and not self.filters
+        captured = sharing.found(record, formatter, self._number) if is_shared else None
         if captured is None:
             id_bits = random_bits()
             try:
-                captured = capture(record, id_bits, formatter, {self._number: None} if is_shared else None)
                 if is_shared:
+                    captured = capture(record, id_bits, formatter, {self._number: None})
                     sharing.leave(record, formatter, captured)
+                else:
+                    captured = capture(record, id_bits, formatter)
             except EXIT_EXCEPTIONS:
                 raise
             except BaseException as error:

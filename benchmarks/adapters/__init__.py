@@ -12,6 +12,8 @@ import logging
 from typing import Any, NamedTuple
 
 OURS = ("cms", "guance", "cloudwatch")
+TOGETHER = "three"
+"""Ours on one logger; measured at the caller only."""
 PEERS = (
     "queue_handler",
     "queue_listener",
@@ -23,7 +25,7 @@ PEERS = (
     "loguru",
 )
 BASELINE = "null"
-NAMES = (BASELINE, *PEERS, *OURS)
+NAMES = (BASELINE, *PEERS, *OURS, TOGETHER)
 
 
 class Where(NamedTuple):

@@ -5,13 +5,13 @@ and leaves the capture in a slot; the next one finds it there. The capture has a
 worker that renders it leaves the event; the workers of the other handlers find it there.
 
 The slot is one tuple for the whole process, replaced as a whole: a signal handler, another thread or a fork
-that comes between two handlers costs a second capture and nothing else. The slot keeps no record, argument or
-exception alive: of those it holds addresses. An address alone would be given again to the next record, so the
-slot also holds the record's ``relativeCreated``: a number that logging makes anew for each record, with a
-frozen clock too, and that has an address of its own as long as the slot holds it.
+that comes between two handlers costs a second capture and nothing else. The slot keeps no record alive, and
+of the record's arguments and exception only what the capture holds anyway: of all else it has the address.
+Addresses are given again when an object has died; but ``relativeCreated`` tells records apart. logging makes
+a new number of it for each record, with a frozen clock too, and the slot holds that number.
 
 A record that was changed between two handlers is captured again: a field more or fewer, another message,
-other arguments, another exception. A handler with filters of its own always captures for itself.
+other arguments, another exception. A handler with filters of its own captures for itself alone.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ from weakref import WeakValueDictionary
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.fields import ARGS
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.sender import Identity
 
 is_used = False
 """Whether there is more than one handler in this process. With one, nothing is left in the slot."""
 
-_Slot = tuple[int, object, int, int, int, int, int, "Capture | None"]
-_slot: _Slot = (0, None, 0, 0, 0, 0, 0, None)
+_slot: tuple[Any, Any, Any, Any, Any, int, Any] = (None, None, None, None, None, 0, None)
+"""relativeCreated, message, arguments, exception, formatter, number of fields, and the capture.
+
+Of what may hold something alive it is the address.
+"""
 
 
 def found(record: logging.LogRecord, formatter: logging.Formatter | None, handler: int) -> Capture | None:
@@ -39,23 +43,21 @@ def found(record: logging.LogRecord, formatter: logging.Formatter | None, handle
     *handler* is the number of the one that asks: a handler that is given a record twice makes two events of
     it. For the thread that logs. Raises only EXIT_EXCEPTIONS.
     """
-    slot = _slot
-    if slot[0] != id(record):
-        return None
     try:
-        fields = record.__dict__
+        last = _slot
+        if record.relativeCreated is not last[0]:
+            return None
+        captured: Capture = last[6]
         if (
-            fields["relativeCreated"] is slot[1]
-            and len(fields) == slot[2]
-            and id(fields["msg"]) == slot[3]
-            and id(fields["args"]) == slot[4]
-            and id(fields["exc_info"]) == slot[5]
-            and id(formatter) == slot[6]
+            record.msg is last[1]
+            and ((args := record.args) is last[2] or id(args) == last[2])
+            and ((exc_info := record.exc_info) is last[3] or id(exc_info) == last[3])
+            and (formatter is last[4] or id(formatter) == last[4])
+            and len(record.__dict__) == last[5]
+            and handler not in (events := captured.events)  # type: ignore[operator]
         ):
-            captured = slot[7]
-            if captured is not None and captured.events is not None and handler not in captured.events:
-                captured.events[handler] = None
-                return captured
+            events[handler] = None  # type: ignore[index]
+            return captured
     except EXIT_EXCEPTIONS:
         raise
     except BaseException:  # a misshapen record
@@ -70,13 +72,17 @@ def leave(record: logging.LogRecord, formatter: logging.Formatter | None, captur
     """
     global _slot
     try:
-        fields = record.__dict__
-        made = fields["relativeCreated"]
-        if type(made) is float:
+        created, msg, args, exc_info = record.relativeCreated, record.msg, record.args, record.exc_info
+        if type(created) is float and type(msg) is str:
             _slot = (
-                id(record), made, len(fields), id(fields["msg"]), id(fields["args"]), id(fields["exc_info"]),
-                id(formatter), captured,
-            )  # fmt: skip
+                created,
+                msg,
+                args if captured.fields[ARGS] is args else id(args),
+                None if exc_info is None else id(exc_info),
+                None if formatter is None else id(formatter),
+                len(record.__dict__),
+                captured,
+            )
     except EXIT_EXCEPTIONS:
         raise
     except BaseException:  # a misshapen record: each handler captures it

@@ -76,7 +76,11 @@ def look() -> None:
     try:
         with fork.fork_gate.no_fork():  # a child that begins in the midst of an import would be stuck
             from eventlog_handlers.listening import judge, picture  # noqa: F401 - _picture needs it
-        for problem in judge.problems(_picture()):
+        seen = _picture()
+        listeners = [listener for node in seen.nodes.values() for listener in node.listeners]
+        if any(listener.is_off for listener in listeners):
+            return
+        for problem in judge.problems(seen):
             _self_log.say_once(f"{problem.kind} {problem.logger} {problem.handler}", problem.text)
     except Exception:  # a tree that somebody changes at this moment; there is a next look
         return

@@ -26,6 +26,8 @@ class Listener(NamedTuple):
     """Where it sends. Two with an equal one send to one place."""
     address: tuple[str, ...]
     """The same for people: service and endpoint."""
+    is_off: bool = False
+    """Nothing is to be sent (``EVENTLOG_DISABLED``)."""
 
 
 class Node(NamedTuple):
@@ -96,13 +98,15 @@ def _node(logger: logging.Logger) -> Node:
 
 
 def _listener(handler: logging.Handler) -> Listener:
+    stats = [one.stats() for one in _parts(handler)]
     return Listener(
         key=id(handler),
         name=_name(handler),
         level=handler.level,
-        accepted=sum(one.stats()["accepted"] for one in _parts(handler)),
+        accepted=sum(one["accepted"] for one in stats),
         destinations=frozenset(_destinations(handler)),
         address=tuple(f"{place.service} {place.endpoint}" for place in _destinations(handler)),
+        is_off=all(one["state"] == "disabled" for one in stats),
     )
 
 

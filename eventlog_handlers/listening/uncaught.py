@@ -1,7 +1,8 @@
-"""Exceptions that nobody catches become events: the four places where Python meets them.
+"""Exceptions that nobody catches become events: the places where Python meets them.
 
 ``sys.excepthook`` (the program ends), ``threading.excepthook`` (a thread ends), ``sys.unraisablehook`` (a
-``__del__`` raised) and, where asyncio is loaded, an event loop's exception handler that logs nothing. At each
+``__del__`` raised), where asyncio is loaded an event loop's exception handler that logs nothing, and where
+multiprocessing is loaded what a child runs, for multiprocessing prints an exception without any hook. At each
 place the hook that was there is kept and called, so what is printed stays as it was. ``KeyboardInterrupt``
 and ``SystemExit`` are ends that somebody asked for and no events; neither is what a person types at a prompt.
 """
@@ -44,7 +45,7 @@ class _Chained:
                 self._told(*args)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Behave as a function does where it stands in a class: asyncio's hook is a method."""
+        """Behave as a function does where it stands in a class."""
         return self if instance is None else lambda *args: self(instance, *args)
 
     def _told(self, *args: Any) -> None:
@@ -54,6 +55,17 @@ class _Chained:
             self._tell(*args)
         except Exception:
             return  # an exception is being told of already, by the hook before this one: nothing to add
+
+
+class _Run(_Chained):
+    """``multiprocessing.Process.run``: what it raises is told of, and raised on."""
+
+    def __call__(self, process: Any) -> Any:
+        try:
+            return self.previous(process)
+        except Exception as error:
+            self._told(process, error)
+            raise
 
 
 _installed: list[tuple[Any, str, _Chained]] = []
@@ -69,6 +81,9 @@ def install() -> None:
     loop_class = getattr(loops, "BaseEventLoop", None)
     if loop_class is not None:
         _install(loop_class, "call_exception_handler", _of_loop, tell_first=False)
+    process_class = getattr(sys.modules.get("multiprocessing.process"), "BaseProcess", None)
+    if process_class is not None:
+        _install(process_class, "run", _of_child, kind=_Run)
     report.when_empty(uninstall)
 
 
@@ -81,11 +96,18 @@ def uninstall() -> None:
             setattr(holder, name, hook.previous)
 
 
-def _install(holder: Any, name: str, tell: Callable[..., None], *, tell_first: bool = True) -> None:
+def _install(
+    holder: Any,
+    name: str,
+    tell: Callable[..., None],
+    *,
+    tell_first: bool = True,
+    kind: type[_Chained] = _Chained,
+) -> None:
     current = vars(holder).get(name)
     if current is None or any(hook is current for _, _, hook in _installed):
         return
-    hook = _Chained(current, tell, tell_first=tell_first)
+    hook = kind(current, tell, tell_first=tell_first)
     _installed.append((holder, name, hook))
     setattr(holder, name, hook)
 
@@ -140,4 +162,14 @@ def _of_loop(_loop: Any, context: dict[str, Any]) -> None:
         "%s: %s: %s",
         (str(context.get("message")), type(error).__name__, report.text_of(error)),
         logger=LOGGER,
+    )
+
+
+def _of_child(process: Any, error: Exception) -> None:
+    report.report(
+        error,
+        "uncaught %s in process %s: %s",
+        (type(error).__name__, process.name, report.text_of(error)),
+        logger=LOGGER,
+        level=logging.CRITICAL,
     )

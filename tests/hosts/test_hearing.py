@@ -186,6 +186,8 @@ def test_it_is_said_on_stderr_once(eventlog_console: Any, case: str) -> None:
         'configure("cms://cn-hangzhou"); logging.config.dictConfig({"version": 1})',
         'logging.getLogger().addHandler(CMSHandler()); logging.getLogger("shop").propagate = False',
         "CMSHandler()",
+        'import os; os.environ["EVENTLOG_DISABLED"] = "1"; configure("cms://cn-hangzhou", level="INFO")',
+        'import os; os.environ["EVENTLOG_DISABLED"] = "1"; configure(level="INFO")',
     ],
 )
 def test_nothing_is_said_where_all_is_heard(eventlog_console: Any, script: str) -> None:

@@ -56,6 +56,18 @@ PLACES = {
         "ERROR LookupError ignored in Till.__del__: no order A-1004",
         "Exception ignored in",
     ),
+    "child": (
+        """
+        import multiprocessing
+        def sell():
+            raise LookupError("no order A-1004")
+        process = multiprocessing.get_context("fork").Process(target=sell, name="till")
+        process.start()
+        process.join()
+        """,
+        "CRITICAL uncaught LookupError in process till: no order A-1004",
+        "Process till:",
+    ),
     "asyncio with a handler of the application's": (
         """
         import asyncio
@@ -80,7 +92,7 @@ def test_an_exception_that_nobody_catches_is_one_event(eventlog_console: Any, pl
     """With its traceback; the message says where it was met."""
     script, first_line, printed = PLACES[place]
 
-    done = crash(eventlog_console, script, before="import asyncio" if "asyncio" in place else "")
+    done = crash(eventlog_console, script, before="import asyncio, multiprocessing")
 
     (event,) = eventlog_console.events("cms")
     lines = event.body["Content"].splitlines()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eventlog_handlers.commands.files import ArgumentsError, read
 from eventlog_handlers.commands.output import DIM, GREEN, RED, YELLOW, coloured, print_json, seconds_of
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.services.dsn import parse_dsn
@@ -18,10 +18,6 @@ from eventlog_handlers.services.finding import Finding
 from eventlog_handlers.services.registry import SERVICES
 
 _MARKS = {"ok": ("✓", GREEN), "warning": ("!", YELLOW), "problem": ("✗", RED)}
-
-
-class ArgumentsError(Exception):
-    """What was asked for can't be looked at; the text says why."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -112,16 +108,8 @@ def _findings(chosen: argparse.Namespace, dsns: str) -> Iterator[Finding]:
 
 
 def _config(name: str) -> Any:
-    path = Path(name)
-    if path.suffix in (".yaml", ".yml", ".json"):
-        try:
-            text = path.read_text("utf-8")
-        except OSError as error:
-            raise ArgumentsError(f"can't read {name}: {error.strerror}") from None
-        try:
-            return json.loads(text) if path.suffix == ".json" else _yaml(text)
-        except ValueError as error:
-            raise ArgumentsError(f"{name} can't be parsed: {error}") from None
+    if Path(name).suffix in (".yaml", ".yml", ".json"):
+        return read(name)
     module, _, attribute = name.partition(":")
     if not attribute:
         raise ArgumentsError(f"--config takes FILE.yaml, FILE.json or module:NAME, not {name}")
@@ -130,14 +118,3 @@ def _config(name: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ArgumentsError(f"{name} can't be imported: {error}") from None
-
-
-def _yaml(text: str) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise ArgumentsError("a YAML configuration needs PyYAML: pip install pyyaml") from None
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from None

@@ -96,6 +96,18 @@ def test_a_code_that_no_table_knows_is_judged_by_the_status(
     assert judge(status, "NeverSeen").kind is kind
 
 
+@pytest.mark.parametrize("judge", [of_cms, of_guance, of_cloudwatch])
+def test_a_refusal_of_the_data_says_why(judge: Callable[[int, str | None, str], Verdict]) -> None:
+    """In the service's own words, which are told once on stderr."""
+    assert "because of this" in judge(400, "NeverSeen", "because of this").detail
+
+
+@pytest.mark.parametrize("judge", [of_cms, of_guance])
+def test_a_page_in_the_way_is_quoted(judge: Callable[[int, str | None], Verdict]) -> None:
+    """So that a reader knows what answers."""
+    assert "Sorry" in judge(404, None).detail
+
+
 @pytest.mark.parametrize(
     ("judge", "status", "code", "message", "kind"),
     [

@@ -323,7 +323,13 @@ def test_takes_one_to_fifty_events(count: int, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("time", "seconds"),
-    [("20171013T170923.456+0800", 1507885763.456), ("1552199984000", 1552199984.0), ("-", None)],
+    [
+        ("20171013T170923.456+0800", 1507885763.456),
+        ("19690720T201740.250+0000", -14182939.75),
+        ("00010101T000000.000+0000", -62135596800.0),
+        ("1552199984000", 1552199984.0),
+        ("-", None),
+    ],
 )
 def test_reads_time_in_both_forms(time: str, seconds: float | None) -> None:
     """With an offset, in milliseconds, or not given at all."""

@@ -62,15 +62,16 @@ export function eventRow(event, { withService = true } = {}) {
     h("span", { class: "side" }, event.times > 1 && h("span", { class: "count" }, `×${event.times}`), time(event.received)));
 }
 
-export function requestRow(request, { label } = {}) {
+export function requestRow(request) {
+  const taken = `${request.accepted} accepted${request.refused ? `, ${request.refused} refused` : ""}`;
   const bad = request.http_status === null || request.http_status >= 400;
   return h("a", { class: "row", href: linkTo(`request-${request.id}`), "data-open": `request-${request.id}` },
     light(bad ? "error" : request.refused ? "warning" : "ok"),
     h("span", { class: "main" },
-      h("span", { class: "head" }, label && `${label}: `, `${statusOf(request)} ${request.code || ""}`.trim(), " "),
+      h("span", { class: "head" }, request.code ? `${statusOf(request)} ${request.code}` : `${statusOf(request)} · ${taken}`),
       h("span", { class: "sub" },
         h("span", {}, NAMES[request.service]),
-        h("span", {}, `${request.accepted} accepted${request.refused ? `, ${request.refused} refused` : ""}`),
+        request.code && h("span", {}, taken),
         request.fault && h("span", { class: "warning" }, `fault: ${request.fault}`),
         h("span", {}, request.user_agent))),
     h("span", { class: "side" }, time(request.received)));

@@ -99,6 +99,18 @@ def test_p07_gunicorn_preload_leaves_the_masters_record_to_the_master(eventlog_c
         assert arrived(eventlog_console, service) == requests(30) + Counter(loaded=1), service
 
 
+def test_p22_gunicorn_gevent_preload_delivers_once_and_stops_at_once(eventlog_console):
+    """gevent is patched in after the application has logged: our threads are real ones with green sockets."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    options = ("--workers=2", "--worker-class=gevent", "--preload", "--graceful-timeout=60")
+    with gunicorn(eventlog_console, *options) as server:
+        ask(server, 100)
+
+        assert server.stop() == 0, server.output()
+
+    assert arrived(eventlog_console) == requests(100) + Counter(loaded=1)
+
+
 def test_p12_gunicorn_recycled_workers_send_before_they_go(eventlog_console):
     """--max-requests ends a worker every few requests."""
     with gunicorn(eventlog_console, "--workers=1", "--max-requests=5") as server:

@@ -1,7 +1,7 @@
 """Writes what is said of options wherever it stands, from their rows: ``python docs/make_options.py``.
 
-docs/options.md, the README's tables, the handlers' docstrings, and the TypedDicts that type checkers and
-editors read. With ``--check`` it changes nothing and exits with 1 where a file is not what it would write.
+docs/options.md, the handlers' docstrings, and the TypedDicts that type checkers and editors read. With
+``--check`` it changes nothing and exits with 1 where a file is not what it would write.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from eventlog_handlers.services.described import default_of, literal, plain
 from eventlog_handlers.services.registry import SERVICES, Service
 from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
+from eventlog_handlers.text import template
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 110
@@ -44,12 +45,14 @@ def options_page() -> str:
     parts = [
         "# Options",
         "Made by `python docs/make_options.py` from the rows in `eventlog_handlers/settings/options.py` "
-        "and each "
-        "service's `options.py`. All are keyword arguments of the handlers, keys of a handler in "
-        "`dictConfig`, "
-        "options of a DSN after `?` (secrets, sessions and clients excepted), and arguments of `configure`.",
+        "and each service's `options.py`. All are keyword arguments of the handlers, keys of a handler in "
+        "`dictConfig`, options of a DSN after `?` (secrets, sessions and clients excepted), and arguments of "
+        "`configure`. An unknown or a wrong one is refused at construction with a `SettingsError` (a "
+        "`ValueError`) that says what to do; `logging.config` shows it as the cause of its own error.",
         "## All handlers",
         table(COMMON_OPTIONS, services),
+        "Templates (`event_name`, `origin`, `title`, `source`, `detail_type`) may name "
+        f"{', '.join(f'`{{{name}}}`' for name in template.FIELDS)}.",
     ]
     for service in services:
         parts += [f"## {service.handler}", host_line(service), table(service.options())]
@@ -61,22 +64,6 @@ def host_line(service: Service) -> str:
     also = "".join(f"; `{alias}://` means the same" for alias in service.aliases)
     short = "".join(f"; `{short}` is short for `{name}`" for short, name in service.short_names.items())
     return f"In a DSN: `{service.scheme}://<{service.host_option}>?<option>=<value>&…`{also}{short}."
-
-
-def readme(text: str) -> str:
-    """The README with its tables as the rows have them."""
-    text = _with_table(text, "All handlers", table(COMMON_OPTIONS, SERVICES.values()))
-    for service in SERVICES.values():
-        text = _with_table(text, service.handler, table(service.options()))
-    return text
-
-
-def _with_table(text: str, heading: str, made: str) -> str:
-    pattern = rf"(^### {heading}\n\n)(?:\|.*\n)+"
-    found, count = re.subn(pattern, lambda match: f"{match[1]}{made}\n", text, flags=re.MULTILINE)
-    if count != 1:
-        raise SystemExit(f"README.md has {count} tables under ### {heading}")
-    return found
 
 
 # --- code ---------------------------------------------------------------------------------------------------
@@ -194,7 +181,6 @@ def made() -> dict[Path, str]:
     package = ROOT / "eventlog_handlers"
     files = {
         ROOT / "docs" / "options.md": options_page(),
-        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
         package / "settings" / "typed.py": common_types(),
         package / "services" / "typed.py": all_types(),
     }

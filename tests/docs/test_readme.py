@@ -21,7 +21,12 @@ from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 from eventlog_handlers.text import template
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+PAGES = (
+    "README.md",
+    *(f"docs/{name}.md" for name in ("quickstart", "options", "events", "delivery", "secrets")),
+)
+README = "\n".join((ROOT / page).read_text("utf-8") for page in PAGES)
+"""The README and the pages that carry on from it."""
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 CREDENTIALS = {
     "ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAItest",
@@ -67,10 +72,12 @@ def test_the_two_commands_exist():
     project = (ROOT / "pyproject.toml").read_text()
 
     assert shlex.split(demo) == [
-        "python3", "-m", "venv", ".venv", "&&", ".venv/bin/pip", "install", "-e", ".[test]", "&&",
+        "python3", "-m", "venv", ".venv", "&&", ".venv/bin/pip", "install", "-e", ".[all]", "&&",
         ".venv/bin/eventlog-handlers", "demo",
     ]  # fmt: skip
-    assert shlex.split(tests) == [".venv/bin/python", "-m", "pytest"]
+    assert shlex.split(tests) == [
+        ".venv/bin/pip", "install", "-e", ".[test]", "&&", ".venv/bin/python", "-m", "pytest",
+    ]  # fmt: skip
     assert 'eventlog-handlers = "eventlog_handlers.cli:main"' in project
     for extra in re.findall(r"\[(\w+)\]'", README):
         assert re.search(rf"^{extra} = \[", project, re.MULTILINE), extra
@@ -111,7 +118,8 @@ def matches(shown: Any, sent: Any) -> bool:
 
 def test_the_smallest_example_sends_what_is_shown(eventlog_console, tmp_path):
     """Field by field, in that order."""
-    (tmp_path / "shop.py").write_text(blocks("python")[0])
+    (example,) = [block for block in blocks("python") if block.startswith("# shop.py\n")]
+    (tmp_path / "shop.py").write_text(example)
 
     done = subprocess.run(
         [sys.executable, "shop.py"],
@@ -175,13 +183,14 @@ def test_the_yaml_block_configures_logging(eventlog_console, tmp_path):
 
 def test_the_django_block_is_what_the_application_reads():
     """The names in it exist, and the value is taken."""
-    (block,) = [block for block in blocks("python") if "INSTALLED_APPS" in block]
-    names: dict[str, Any] = {}
-    exec(block, names)
-
-    own = {name: value for name, value in names["EVENTLOG"].items() if name not in ("dsn", "level")}
-    SERVICES["guance"].settings(own, CREDENTIALS)
-    assert "eventlog_handlers.django" in names["INSTALLED_APPS"]
+    found = [block for block in blocks("python") if "INSTALLED_APPS" in block]
+    assert len(found) == 2
+    for block in found:
+        names: dict[str, Any] = {}
+        exec(block, names)
+        own = {name: value for name, value in names["EVENTLOG"].items() if name not in ("dsn", "level")}
+        SERVICES["guance"].settings(own, CREDENTIALS)
+        assert "eventlog_handlers.django" in names["INSTALLED_APPS"]
 
 
 # --- tables ------------------------------------------------------------------------------------------------
@@ -306,8 +315,22 @@ def test_what_becomes_of_a_record_is_what_the_table_says(eventlog_console, tmp_p
     assert entry["Detail"]["extra"]["customer"] == "C-7"
 
 
+def test_the_readme_is_short():
+    """What a newcomer reads before the first line of code runs."""
+    assert len((ROOT / "README.md").read_bytes()) <= 6_000
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
+def test_links_lead_somewhere(page):
+    """Files that a page links to are there."""
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text("utf-8")):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
 def test_the_files_named_exist():
-    """Links and mentions lead somewhere."""
+    """Mentions too."""
     for name in ("LICENSE", "CONTRIBUTING.md", "CHANGELOG.md", "examples"):
         assert f"`{name}" in README
         assert (ROOT / name).exists()

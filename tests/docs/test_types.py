@@ -15,7 +15,12 @@ from processes import environment
 
 ROOT = Path(__file__).parents[2]
 USES = ROOT / "tests" / "support" / "data" / "typed_use.py"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", ROOT / "docs" / "quickstart.md"]
+SNIPPETS = [
+    snippet
+    for page in PAGES
+    for snippet in re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+]
 
 
 def needed(name: str) -> None:

@@ -77,7 +77,7 @@ class Event(NamedTuple):
     group_id: str | None = None
     resources: tuple[str, ...] | None = None
     detail_type: str | None = None
-    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody wants of an event
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which has no use for an event
     """How many log calls this event stands for."""
     first_time: float | None = None
     """Of the calls it stands for; None where *count* is 1."""
@@ -253,7 +253,7 @@ class Payload(NamedTuple):
 
     event: Event
     body: Any
-    """Known only to the wire module that made it."""
+    """Known only to the service that made it."""
     size: int
     """Bytes it adds to a request, by the service's own count."""
 

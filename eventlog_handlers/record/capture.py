@@ -2,7 +2,7 @@
 
 ``capture`` takes only what may change or die after the call: a copy of the record's fields, arguments that
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
-the record; formatting is left to the worker (mapping.py).
+the record. The worker formats it later (render.py).
 
 A broken log call is still an event. Whatever cannot be read or formatted is replaced by something readable
 and named in ``Capture.defects``.
@@ -14,13 +14,13 @@ import logging
 import sys
 from collections.abc import Callable
 from itertools import islice
-from types import TracebackType
 from typing import Any, NamedTuple, TypeAlias
 
 from eventlog_handlers.events import Event, ExceptionText
 from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
-from eventlog_handlers.record import dialects, exceptions, traceback_text
+from eventlog_handlers.record import dialects, exceptions
+from eventlog_handlers.record.exc_info import exception_of
 from eventlog_handlers.record.fields import (
     ARGS,
     FIELD_COUNT,
@@ -206,7 +206,7 @@ def _straight(
     if context.is_used:
         extras = context.under(extras)
     if exc_info is not None or exc_text is not None:
-        exception = _exception(exc_info, exc_text, defects)
+        exception = exception_of(exc_info, exc_text, defects)
         kept[_EXC_INFO] = None
     return _new(
         Capture,
@@ -257,7 +257,7 @@ def _thorough(
         template=shorten(template, MAX_TEMPLATE),
         has_arguments=said.has_arguments or given(said.args),
         extras=context.under(plain) if context.is_used else plain,
-        exception=_exception(said.exc_info, said.exc_text, defects),
+        exception=exception_of(said.exc_info, said.exc_text, defects),
         stack="" if stack is None else shorten(safe_text(stack, defects, "stack_info"), MAX_MESSAGE),
         span=dialects.span(fields, _modules.get(dialects.OTEL_API)),
         defects=tuple(defects),
@@ -305,46 +305,6 @@ def _first_extras(extras: dict[Any, Any], defects: list[str]) -> dict[Any, Any]:
     note(defects, f"extra: {len(extras)} items, {len(first)} kept")
     first[unused("…", first)] = f"[{len(extras) - len(first)} more]"
     return {**first, **steering}
-
-
-def _exception(exc_info: Any, exc_text: Any, defects: list[str]) -> exceptions.Link | ExceptionText | None:
-    """The exception of a record, whatever form it has there: a tuple, an instance, True or printed text."""
-    value: BaseException | None = None
-    try:
-        value, tb = _live(exc_info, defects)
-        if value is not None:
-            return exceptions.capture(value, tb, defects)
-    except EXIT_EXCEPTIONS:
-        raise
-    except BaseException as error:
-        note(defects, f"exception: unreadable, {type_name(type(error))}")
-        if value is not None:
-            return exceptions.bare(type(value), f"unreadable: {type_name(type(error))}")
-    if exc_text is None:
-        return None
-    if not issubclass(type(exc_text), str):
-        note(defects, f"exc_text: is no text but {type_name(type(exc_text))}")
-        return None
-    text = safe_text(exc_text, defects, "exc_text")
-    return traceback_text.parsed(text) if text.strip() else None
-
-
-def _live(exc_info: Any, defects: list[str]) -> tuple[BaseException | None, TracebackType | None]:
-    if type(exc_info) is tuple and len(exc_info) == 3:
-        _, value, tb = exc_info
-        if isinstance(value, BaseException):
-            return value, tb if isinstance(tb, TracebackType) else None
-        if exc_info == (None, None, None):
-            return None, None  # exc_info=True where nothing was being handled
-    elif isinstance(exc_info, BaseException):
-        return exc_info, exc_info.__traceback__
-    elif exc_info is True:
-        _, value, tb = sys.exc_info()
-        return value, tb
-    elif exc_info is None or exc_info is False or exc_info == ():
-        return None, None
-    note(defects, f"exc_info: no exception but {exceptions.described(exc_info, defects)}")
-    return None, None
 
 
 def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -> Capture:

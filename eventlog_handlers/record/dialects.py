@@ -2,7 +2,8 @@
 
 Checked against structlog 26.1 (``render_to_log_kwargs``, ``ProcessorFormatter.wrap_for_formatter``), loguru
 0.7.3 (``StandardSink``) and opentelemetry-api 1.45; none of them is imported. What belongs here: reading
-their forms into the plain one. What does not: what becomes of it (captures.py).
+their forms into the plain one. What does not: what becomes of it (capture.py), and texts that these libraries
+have already finished (finished_text.py).
 """
 
 from __future__ import annotations

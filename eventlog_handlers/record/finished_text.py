@@ -28,7 +28,7 @@ TRACEBACK_KEYS = (
 )  # fmt: skip
 _STACK_KEYS = ("stack", "stack_info")
 _REPEATED_KEYS = {"level": "levelname", "levelname": "levelname", "logger": "name", "name": "name"}
-"""Keys whose value the record says itself."""
+"""Keys that repeat a field of the record: left out where both agree."""
 
 _NAME, _FUNCTION, _LINE = map(FIELDS.index, ("name", "funcName", "lineno"))
 # ECMA-48: a control sequence, or an operating system command up to its end.

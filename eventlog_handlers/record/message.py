@@ -1,7 +1,7 @@
 """A record's message as text, whatever its template and arguments are; raises EXIT_EXCEPTIONS alone.
 
 What belongs here: putting arguments into a template, at once or later. What does not: which texts of a record
-are its message (captures.py), other values (jsonable.py).
+are its message (capture.py), other values (plain.py).
 """
 
 from __future__ import annotations

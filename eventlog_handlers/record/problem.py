@@ -73,8 +73,8 @@ Key: TypeAlias = tuple[Any, ...]
 
 
 Quick: TypeAlias = tuple[Key, list[CodeType]]
-"""What tells a record's problem without reading the record in full, and the code objects whose ids are in
-that key: no others may get these ids while the key is in use."""
+"""A key that tells a record's problem without reading the record in full, and the code objects whose ids are
+in it. The holder of the key must hold the code objects too: else other objects may get their ids."""
 
 
 def quick_key(record: logging.LogRecord) -> Quick | None:

@@ -4,9 +4,9 @@
 otherwise pure. A broken log call is still an event: whatever cannot be formatted is replaced by something
 readable and named in ``Event.defects``.
 
-What does not belong here: how a value becomes JSON (jsonable.py), an exception text (exceptions.py), a
-template and its arguments a message (messages.py), events of one problem alike (fingerprints.py); nor
-anything one service wants.
+What does not belong here: how a value becomes JSON (plain.py), an exception a text (traceback_text.py), a
+template and its arguments a message (message.py), a finished text a title and fields (finished_text.py); nor
+what one service wants.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 T = TypeVar("T")
 
 
-def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | None = None) -> Event:
+def render(captured: Capture, sender: Identity, *, level_map: Mapping[int, str] | None = None) -> Event:
     """Make the event. For the worker's thread; never raises.
 
     *level_map* names the status of exact level numbers; otherwise from 50 on critical, from 40 on error, from
     30 on warning, else info. ``extra={"event_status": …}`` wins over both.
     """
     try:
-        return _rendered(captured, who, level_map)
+        return _rendered(captured, sender, level_map)
     except Exception as error:
         blank = captured._replace(
             fields=NO_FIELDS,
@@ -52,10 +52,10 @@ def render(captured: Capture, who: Identity, *, level_map: Mapping[int, str] | N
             exception=None,
             defects=(*captured.defects, f"record: {type_name(type(error))} while rendered"),
         )
-        return _rendered(blank, who, None)
+        return _rendered(blank, sender, None)
 
 
-def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | None) -> Event:
+def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] | None) -> Event:
     captured = unpacked(captured)
     defects = list(captured.defects)
     (
@@ -107,10 +107,10 @@ def _rendered(captured: Capture, who: Identity, level_map: Mapping[int, str] | N
         thread_id=_number(thread_id),
         thread_name=text_field(thread_name, "", "thread name", defects),
         process_id=_number(process_id),
-        host=who.host,
-        service=who.service,
-        env=who.env,
-        tags=who.tags,
+        host=sender.host,
+        service=sender.service,
+        env=sender.env,
+        tags=sender.tags,
         trace_id=trace_id,
         span_id=span_id,
         event_name=_steered_text(steering, "event_name", defects),
@@ -143,7 +143,7 @@ def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defec
 
 
 def status_of(level: int) -> str:
-    """The status of a logging level where nobody asked for another."""
+    """The status of a logging level, where neither the log call nor ``level_map`` names one."""
     for least, status in _STATUS_FROM:
         if level >= least:
             return status

@@ -28,7 +28,7 @@ class Renderer:
         self._before_send = pipeline.before_send
         self._level_map = pipeline.level_map
         self._self_log = self_log
-        self._who = identity(
+        self._sender = identity(
             pipeline.service,
             pipeline.env,
             pipeline.tags,
@@ -36,12 +36,12 @@ class Renderer:
             argv0=sys.argv[0] if sys.argv else "",
             hostname=hostname(),
         )
-        self._how = rendering(self._who, self._level_map, pipeline.redact)
+        self._how = rendering(self._sender, self._level_map, pipeline.redact)
 
     def __call__(self, captured: Capture) -> Event | None:
         event = rendered(captured, self._how)
         if event is None:
-            event = render(captured, self._who, level_map=self._level_map)
+            event = render(captured, self._sender, level_map=self._level_map)
             if self._redactor is not None:
                 event = self._redactor.redact(event)
             leave_rendered(captured, self._how, event)
@@ -68,7 +68,7 @@ class Renderer:
 
     def own_event(self, record: logging.LogRecord) -> Event:
         """An event of the package's own making: neither redacted nor shown to ``before_send``."""
-        return render(capture(record, id_bits=random_bits()), self._who, level_map=self._level_map)
+        return render(capture(record, id_bits=random_bits()), self._sender, level_map=self._level_map)
 
 
 def _plain(changed: Event) -> Event:

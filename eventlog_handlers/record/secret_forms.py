@@ -56,7 +56,7 @@ FORMS = (
         lazy(r"(?<![A-Za-z0-9.])(?:LTAI[A-Za-z0-9]{12,}|STS\.[A-Za-z0-9]{16,})"),
         REDACTED,
     ),
-    # Tokens that say whose they are. GitHub: docs.github.com "About authentication to GitHub"; GitLab:
+    # Tokens whose prefix names the service. GitHub: docs.github.com "About authentication to GitHub"; GitLab:
     # docs.gitlab.com "Token overview"; Slack: docs.slack.dev "Tokens"; Stripe, npm, Hugging Face, Shopify,
     # DigitalOcean: their documentation of API keys. Looked up 2026-11-20.
     Form(
@@ -139,7 +139,7 @@ FORMS = (
         rf"\1{REDACTED}@",
     ),
     Form(
-        # Who knows such an address may post there. DingTalk's is known by the name of its access_token.
+        # Such an address is a key: knowing it is enough to post. DingTalk's is known by its access_token.
         "/",
         ("hooks.slack.com/", "/webhook", "/bot/v2/hook/", "api.telegram.org/bot"),
         lazy(

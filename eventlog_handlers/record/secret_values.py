@@ -60,7 +60,7 @@ class SourceLines:
 
 
 def start_of_name(text: str, at: int) -> int:
-    """Where the name begins whose stem begins *at*."""
+    """Where the name begins that has a stem at *at*."""
     least = max(0, at - LONGEST_HEAD)
     while at > least and (text[at - 1].isalnum() or text[at - 1] in "_-"):
         at -= 1

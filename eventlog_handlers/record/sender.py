@@ -1,4 +1,6 @@
-"""Who sends: service, environment, host; from options, OpenTelemetry's variables, the program's name. Pure.
+"""The sender of events: service, environment, host. Pure.
+
+They come from options, from OpenTelemetry's variables and from the program's name.
 
 What belongs here: the order in which they are asked. What does not: reading the process's environment, its
 arguments and host name, which the caller does.

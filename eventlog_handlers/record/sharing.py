@@ -102,11 +102,11 @@ _renderings: WeakValueDictionary[tuple[Any, ...], Rendering] = WeakValueDictiona
 
 
 def rendering(
-    who: Identity, level_map: Mapping[int, str] | None, redact: tuple[str, ...] | None
+    sender: Identity, level_map: Mapping[int, str] | None, redact: tuple[str, ...] | None
 ) -> Rendering:
     """The Rendering of all that an event depends on besides its capture."""
     what = (
-        who.service, who.env, who.host, tuple(who.tags.items()),
+        sender.service, sender.env, sender.host, tuple(sender.tags.items()),
         None if level_map is None else tuple(level_map.items()), redact,
     )  # fmt: skip
     return _renderings.setdefault(what, Rendering())

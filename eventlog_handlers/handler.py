@@ -35,7 +35,7 @@ from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
 from eventlog_handlers.record.capture import capture, degraded
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
-from eventlog_handlers.record.problem import quick_key
+from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.secret import Secret
@@ -186,7 +186,7 @@ class EventHandler(Handler):
                 raise
             except BaseException as error:
                 captured = degraded(record, error, id_bits=id_bits)
-        if folds is None or folds.admits(captured, quick):
+        if folds is None or folds.admits(captured, problem_of(captured), quick):
             self._take_in(captured)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # as in Handler

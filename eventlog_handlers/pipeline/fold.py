@@ -5,22 +5,18 @@ stands for all of that. A window that saw repeats is followed by one twice as lo
 One that saw none ends the fold: the next occurrence goes at once again, and its window is half as long as
 the last one was (halved again for each such time that has passed), never shorter than the setting.
 
-A problem is what has one fingerprint, one level and the same ``extra`` that decides where and as what an
-event goes (``event_status``, ``event_name``, ``group_id``, ``detail_type``, ``resources``).
-
 What a summary shows: the fingerprint, how many occurrences it stands for, when the first and the last of
 them were; message, traceback and extras of one of them, read in full. That is the last one among the first
 EXACT repeats of a window; after that one at most FRESH_SECONDS older than the last, by the records' own
 times. A message whose arguments are plain values, without exception, is always the last one's.
 
-Which side may touch what. The caller's side (``repeats``, ``admits``) takes no lock and survives being
-interrupted by itself at any instruction. It draws numbers from a fold's counter, which is one indivisible
-step: what the worker's side has not yet told of is the distance between two of its own draws. So no closing
-of a window has to be agreed upon. And who counts where nothing waits to be told announces it, after
-counting: so nothing stays untold in a fold that left the table while an emit had it in hand. The worker's
-side (all else) stands under the ledger's lock.
+Which side may touch what. The caller's side (``repeats``, ``admits``) takes no lock, and a log call that
+interrupts another one at any instruction does no harm. It counts with a ``Tally``, so closing a window needs
+no agreement with it. A log call that counts the first repeat since the last summary announces the fold, after
+counting: so no repeat is lost where the fold leaves the table while a log call uses it. The worker's side
+(all else) stands under the ledger's lock.
 
-What belongs here: what is the same problem, and when its summary is due. What does not: counting events as
+What does not belong here: which records are one problem (the keys handed in are opaque), counting events as
 accepted and settled (ledger.py), waking a thread (worker.py).
 """
 
@@ -36,11 +32,12 @@ from types import CodeType
 from typing import Any
 
 from eventlog_handlers.pipeline.fold_windows import next_window, window_after_quiet
+from eventlog_handlers.pipeline.tally import Tally
 from eventlog_handlers.record.capture import Capture, capture
 from eventlog_handlers.record.fields import ARGS, CREATED, FIELDS, MSG
 from eventlog_handlers.record.message import are_plain
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
-from eventlog_handlers.record.problem import Key, Quick, problem_of
+from eventlog_handlers.record.problem import Key, Quick
 
 MAX_FOLDS = 1_024
 """Folds kept from one turn of the worker to the next; between two turns twice as many at most."""
@@ -50,31 +47,30 @@ FRESH_SECONDS = 0.1
 
 
 class Fold:
-    """One problem's occurrences since its first event. Holds no record, frame, exception, nothing live."""
+    """One problem's occurrences since its first event. Holds no record, no frame and no exception."""
 
     __slots__ = (
-        "claim", "count", "due", "exact", "first", "identity", "is_open", "last", "occurrence", "own",
-        "plain", "read_at", "retired", "seen", "stormed", "told", "turn", "window",
+        "claim", "due", "exact", "first", "is_open", "last", "occurrence", "plain", "problem", "read_at",
+        "retired", "seen", "stormed", "tally", "told", "turn", "window",
     )  # fmt: skip
 
-    def __init__(self, identity: Key, first: Capture, due: float, window: float, turn: int) -> None:
-        self.identity = identity
+    def __init__(self, problem: Key, first: Capture, due: float, window: float, turn: int) -> None:
+        self.problem = problem
         # Caller's side.
-        self.count: Callable[[], int] = itertools.count().__next__
-        self.claim: Callable[[], int] = itertools.count().__next__
-        """Who draws 0 may take this fold out of the table or put another in its place."""
+        self.tally = Tally()
+        """Repeats since the fold was opened."""
+        self.claim = Tally().add
+        """The thread that draws 0 owns the removal of this fold: it alone takes it out or replaces it."""
         self.is_open = False
-        """Some repeat since the last summary has been announced to the worker's side."""
+        """A repeat since the last summary has been announced to the worker's side."""
         self.occurrence = first._replace(events=None)  # it may be kept for long, its event need not be
         self.plain: tuple[str, tuple[Any, ...] | None] | None = None
-        """Message and arguments of the last repeat, where these are all there is to it."""
+        """Message and arguments of the last repeat, where the rest is as in *occurrence*."""
         self.read_at = self.first = self.last = _time_of(first)
         self.retired = False
-        """Not, or soon not, in the table any more."""
-        # Worker's side; the caller's only reads.
+        """Not in the table any more, or about to leave it."""
+        # Worker's side; the caller's side only reads.
         self.exact = EXACT
-        self.own = 0
-        """How often the worker's side drew from ``count``."""
         self.told = 0
         """Repeats that are in summaries."""
         self.stormed = False
@@ -84,18 +80,12 @@ class Fold:
         self.seen = 0
         self.turn = turn
 
-    def repeats(self) -> int:
-        """How many repeats have been counted since the fold was opened."""
-        drawn = self.count() - self.own
-        self.own += 1
-        return drawn
-
     def taken(self) -> Capture | None:
-        """The summary of the repeats not told of yet; now they are. None if there are none."""
-        self.is_open = False  # before the draw: who counts after it announces itself anew
-        repeats = self.repeats()
+        """The summary of the repeats that no summary tells of yet; None if there are none."""
+        self.is_open = False  # before the total: a log call that counts after it announces the fold again
+        repeats = self.tally.total()
         untold, self.told = repeats - self.told, repeats
-        self.exact = repeats + self.own + EXACT
+        self.exact = repeats + self.tally.own_draws + EXACT
         if untold == 0:
             return None
         occurrence, plain = self.occurrence, self.plain
@@ -109,18 +99,18 @@ class Fold:
         )
 
     def forget(self) -> None:
-        """What was counted is somebody else's to tell."""
+        """Another process tells of what was counted."""
         self.retired = True
-        self.is_open = False  # before the draw, as in ``taken``
-        self.told = self.repeats()
+        self.is_open = False  # before the total, as in ``taken``
+        self.told = self.tally.total()
 
 
 class Folds:
     """The table of one handler's folds.
 
     *window_seconds* is a fold's first window, *clock* gives monotonic seconds, *id_bits* the 128 random bits
-    of a summary's id. *on_open* is called, on the caller's side, when a fold gets the first repeat that has
-    to be told of.
+    of a summary's id. *on_open* is called, on the caller's side, when a fold gets its first repeat
+    since its last summary.
     """
 
     def __init__(
@@ -144,7 +134,7 @@ class Folds:
         self._turns = itertools.count()
         """Orders folds by when they were made or last found used."""
         self.hurried = False
-        """Tell of everything at the next turn."""
+        """Make all summaries at the next turn."""
         # Worker's side.
         self._open: dict[Fold, None] = {}
         self._open_due = inf
@@ -167,7 +157,7 @@ class Folds:
             self._aliases.pop(quick[0], None)
             return False
         if not fold.is_open and self._clock() >= fold.due:
-            return False  # a quiet window has ended, only nobody has looked yet
+            return False  # a window without a repeat is over, only no thread has looked yet
         fields = record.__dict__
         created, args = fields["created"], fields["args"]
         number = self._count(fold, created)
@@ -191,26 +181,26 @@ class Folds:
                 return True
         return True
 
-    def admits(self, captured: Capture, quick: Quick | None) -> bool:
+    def admits(self, captured: Capture, problem: Key, quick: Quick | None) -> bool:
         """Whether *captured* is to go as an event of its own; else it has been counted as a repeat.
 
-        For what ``repeats`` did not know: opens a fold, or finds by the fingerprint that it is a repeat.
+        For a record that ``repeats`` did not know: opens a fold, or finds by *problem*, the key that all
+        repeats of one problem have in common, that it is a repeat.
         """
-        identity = problem_of(captured)
-        fold = self._folds.get(identity)
+        fold = self._folds.get(problem)
         is_new = fold is None
         now = self._clock()
         if fold is None:
             if len(self._folds) >= 2 * MAX_FOLDS:
                 return True  # faster than the worker can clear up
-            made = self._made(identity, captured, now)
-            fold = self._folds.setdefault(identity, made)
+            made = self._made(problem, captured, now)
+            fold = self._folds.setdefault(problem, made)
             is_new = fold is made
         elif fold.retired or (not fold.is_open and now >= fold.due):
             if fold.claim() != 0:
-                return True  # somebody else is just replacing it
+                return True  # another thread is replacing it
             fold.retired = True
-            fold = self._folds[identity] = self._made(identity, captured, now, fold)
+            fold = self._folds[problem] = self._made(problem, captured, now, fold)
             is_new = True
         if quick is not None:
             key, codes = quick
@@ -225,26 +215,26 @@ class Folds:
         fold.read_at = _time_of(captured)
         return False
 
-    def roughly_open(self) -> int:
-        """How many folds have repeats to tell of, without the lock."""
+    def approximate_open(self) -> int:
+        """How many folds have unreported repeats; without the lock, so it may be out by a few."""
         return len(self._open) + len(self._opened)
 
     def _count(self, fold: Fold, created: float) -> int:
-        number = fold.count()
+        number = fold.tally.add()
         fold.last = created
-        if not fold.is_open:  # asked after counting: a summary taken in between has counted this one
+        if not fold.is_open:  # asked after counting: a summary made in between has this repeat in it
             fold.is_open = True
             fold.first = created
             self._opened.append(fold)
             self._on_open()
         return number
 
-    def _made(self, identity: Key, captured: Capture, now: float, before: Fold | None = None) -> Fold:
-        window, since = self._remembered.pop(identity, (0.0, now))
+    def _made(self, problem: Key, captured: Capture, now: float, before: Fold | None = None) -> Fold:
+        window, since = self._remembered.pop(problem, (0.0, now))
         if before is not None:
             window, since = before.window, before.due
         window = window_after_quiet(window, now - since, self._window)
-        return Fold(identity, captured, now + window, window, next(self._turns))
+        return Fold(problem, captured, now + window, window, next(self._turns))
 
     # --- the worker's side ---------------------------------------------------------------------------------
 
@@ -273,15 +263,15 @@ class Folds:
         return summaries
 
     def wait(self) -> float | None:
-        """Seconds until a summary is due; None if there is nothing to tell of."""
+        """Seconds until a summary is due; None if no fold has an unreported repeat."""
         if not self._announced():
             return None
         return 0.0 if self.hurried else max(0.0, self._open_due - self._clock())
 
     def sums(self) -> tuple[int, int]:
-        """Repeats no summary tells of yet, and how many problems they belong to."""
+        """Repeats that no summary tells of yet, and how many problems they belong to."""
         folds = {*list(self._folds.values()), *self._announced()}
-        untold = [count for fold in folds if (count := fold.repeats() - fold.told)]
+        untold = [count for fold in folds if (count := fold.tally.total() - fold.told)]
         return sum(untold), len(untold)
 
     def clear(self) -> None:
@@ -314,10 +304,10 @@ class Folds:
         self._open_due = min((fold.due for fold in self._open), default=inf)
 
     def _trim(self, summaries: list[Capture]) -> None:
-        """Let the folds leave that were used least lately."""
+        """Take the folds out whose last repeat was seen longest ago."""
         folds = list(self._folds.values())
         for fold in folds:
-            repeats = fold.repeats()
+            repeats = fold.tally.total()
             if repeats > fold.seen:
                 fold.turn = next(self._turns)
             fold.seen = repeats
@@ -328,18 +318,18 @@ class Folds:
     def _retire(self, fold: Fold, summaries: list[Capture]) -> None:
         is_ours = fold.claim() == 0
         if not is_ours and not fold.retired:
-            return  # a caller is just putting another in its place
+            return  # a log call is putting another in its place
         was_retired = fold.retired
         fold.retired = True
-        # Who claimed it first replaces it in its next steps; found here once more, it was broken off there.
-        if (is_ours or was_retired) and self._folds.get(fold.identity) is fold:
-            self._folds.pop(fold.identity, None)
+        # A log call that claimed it replaces it in its next steps. Found here once more, it was broken off.
+        if (is_ours or was_retired) and self._folds.get(fold.problem) is fold:
+            self._folds.pop(fold.problem, None)
             if fold.window > self._window:
                 if len(self._remembered) >= MAX_FOLDS:
                     # Callers take entries out meanwhile: one more or less is kept.
                     with contextlib.suppress(RuntimeError, StopIteration):
                         self._remembered.pop(next(iter(self._remembered)), None)
-                self._remembered[fold.identity] = fold.window, fold.due
+                self._remembered[fold.problem] = fold.window, fold.due
         self._tell(fold, summaries)
 
     def _tell(self, fold: Fold, summaries: list[Capture]) -> bool:
@@ -350,7 +340,7 @@ class Folds:
         return summary is not None
 
     def _announced(self) -> dict[Fold, None]:
-        """Folds with repeats to tell of, those that callers have just opened included."""
+        """Folds with unreported repeats, those that log calls have just opened included."""
         while self._opened:
             fold = self._opened.popleft()
             self._open[fold] = None

@@ -21,18 +21,21 @@ from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.exceptions import Link
 from eventlog_handlers.record.fields import ARGS
 
-UNBOUNDED = 16
-"""So few captures are neither counted nor measured: a quiet handler pays nothing for the bounds."""
 MEASURED = 16
-"""One capture in so many is measured, chosen by its random id, and counts for all of them."""
-UNMEASURED = MEASURED - 1
-"""Bits of the id, all 0 in a capture that is measured."""
+"""About one capture in so many is measured, and counts for all of them.
+
+How many are left out until the next is chance: else records that are long by turns would all be measured, or
+none of them.
+"""
 _LONG_BYTES = 1_024  # shorter captures are bounded by their number alone
 _CANDIDATES = 32  # captures that are compared when one has to be dropped
 _CHUNK_BYTES = 1 << 20  # of long captures that are rendered at once
 _MAX_DROPS = 64  # for one newcomer
 
 _second: Callable[[Any], int] = itemgetter(1)
+_texts: Callable[[Capture], tuple[Any, ...]] = itemgetter(
+    *map(Capture._fields.index, ("fields", "message", "template", "extras", "exception", "stack"))
+)
 
 
 class Intake:
@@ -63,23 +66,33 @@ class Intake:
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
-    def bound(self, newest: Capture) -> None:
-        """Drop captures, *newest* perhaps among them, until all fits. To be called once *newest* waits.
+    def bound_number(self, newest: Capture) -> None:
+        """Drop a capture, *newest* perhaps, where too many wait. To be called once *newest* waits.
 
         The least severe goes first, of equals the oldest. Where very many wait, a sample of them is compared.
         """
-        captures = self.captures
-        if not newest.id_bits & UNMEASURED and (size := approximate_bytes(newest)) > _LONG_BYTES:
+        if len(self.captures) > self._capacity:
+            self._drop(self._least_severe(newest))
+
+    def bound_bytes(self, newest: Capture) -> int:
+        """Measure *newest*, which counts for MEASURED captures, and drop until those that are long fit.
+
+        Returns after how many others one is to be measured again.
+        """
+        size = approximate_bytes(newest)
+        if size > _LONG_BYTES:
             self._long[id(newest)] = size = MEASURED * size
             self.long_bytes += size
-        if len(captures) > self._capacity:
-            self._drop(self._least_severe(newest))
         if self.long_bytes > self._capacity_bytes:
-            for _ in range(_MAX_DROPS):
-                self._drop(self._least_severe(newest))
-                if self.long_bytes <= self._capacity_bytes or not captures:
-                    return
-            self._drop(newest)
+            self._drop_long(newest)
+        return newest.id_bits & (2 * MEASURED - 1)
+
+    def _drop_long(self, newest: Capture) -> None:
+        for _ in range(_MAX_DROPS):
+            self._drop(self._least_severe(newest))
+            if self.long_bytes <= self._capacity_bytes or not self.captures:
+                return
+        self._drop(newest)
 
     def expect(self, captured: Capture) -> SimpleQueue[None]:
         """Where *captured*, not yet here, is announced once it is in the buffer or dropped."""
@@ -159,7 +172,7 @@ class Intake:
 
 def approximate_bytes(captured: Capture) -> int:
     """About what *captured* takes in memory: the size of its texts."""
-    _, _, fields, message, template, _, extras, exception, stack, *_ = captured
+    fields, message, template, extras, exception, stack = _texts(captured)
     size = len(template) if message is None else sys.getsizeof(message)
     args = fields[ARGS]
     if type(args) is tuple:

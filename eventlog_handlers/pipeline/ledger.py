@@ -275,7 +275,7 @@ class Ledger:
 
     def approximate_pending(self) -> int:
         """Accepted and not settled. Without the lock it may be out by what moves at this moment."""
-        return self.approximate_held() + (0 if self._folds is None else self._folds.roughly_open())
+        return self.approximate_held() + (0 if self._folds is None else self._folds.approximate_open())
 
     def approximate_held(self) -> int:
         """Of those, the ones that take room."""

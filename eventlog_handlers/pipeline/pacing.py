@@ -29,7 +29,7 @@ class Pacer:
     requests that can't wait (finding the one bad event of a batch) are paid for by those after them.
 
     A service that throttles us all the same halves the rate each time, and each request it takes gives a
-    twentieth of it back: other processes share its limit, and nobody tells us how many. Where it says when to
+    twentieth of it back: other processes share its limit, and it does not say how many. Where it says when to
     come again, nothing goes before.
 
     Handlers of one destination share one pacer, each through a ``Member`` of its own: the least of what the

@@ -140,7 +140,7 @@ class ThreadPool:
             if now >= self._start_again_at:
                 process_exit.hook_process()
                 if self._work.is_over():
-                    raise RuntimeError("nobody would wait for a thread at the end of the process")
+                    raise RuntimeError("nothing would wait for a thread at the end of the process")
                 if fork.forks_unannounced():
                     raise RuntimeError("no thread of ours may be alive when uWSGI forks")
                 self._start_thread(self._run, self._name)

@@ -20,7 +20,7 @@ from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.errors import described
 from eventlog_handlers.pipeline.fold import Folds
 from eventlog_handlers.pipeline.gates import Idle
-from eventlog_handlers.pipeline.intake import UNBOUNDED, UNMEASURED, Intake
+from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.rendering import render_some
@@ -59,10 +59,10 @@ class Worker:
         self._inline_seconds = inline_seconds
         self._clock = parts.clock
         self._capacity = settings.capacity
-        self._unbounded = min(UNBOUNDED, settings.capacity)
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full, settings.capacity, settings.capacity_bytes)
         self._captures = self._intake.captures
+        self._unmeasured = 0  # how many captures come in until the next one is measured
         seconds = settings.aggregate_seconds
         self.folds = None if seconds is None else Folds(seconds, parts.clock, random_bits, self._fold_opened)
         """None where nothing is folded. Never rebound."""
@@ -104,10 +104,14 @@ class Worker:
         waiting = len(captures)
         if self._is_closed and process_exit.past_exit_hooks():
             self._flush_late()
-        elif waiting >= pool.wake_at and not pool.rouse():
-            self._go_on_without_threads()
-        if waiting > self._unbounded and (waiting > self._capacity or not captured[1] & UNMEASURED):
-            self._intake.bound(captured)
+        elif waiting >= pool.wake_at:  # never more than the capacity
+            if not pool.rouse():
+                self._go_on_without_threads()
+            if waiting > self._capacity:
+                self._intake.bound_number(captured)
+        self._unmeasured -= 1  # threads may lose one, which does no harm
+        if self._unmeasured < 0:
+            self._unmeasured = self._intake.bound_bytes(captured)
 
     def commit(self, captured: Capture) -> None:
         """Take a capture in and wait until it is in the buffer: ``durability="commit"``.
@@ -272,7 +276,7 @@ class Worker:
 
     def has_news(self) -> bool:
         """Whether something came in that no thread has looked at."""
-        return bool(self._captures or (self.folds is not None and self.folds.roughly_open()))
+        return bool(self._captures or (self.folds is not None and self.folds.approximate_open()))
 
     def pending(self) -> int:
         """How many events are not settled."""

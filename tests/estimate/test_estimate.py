@@ -268,7 +268,9 @@ def test_the_handlers_fold_by_the_same_rule() -> None:
             record = logging.LogRecord("shop", 40, "shop.py", 1, "m", (), None)
             captured = capture(record, id_bits=0)
             quick = problem.quick_key(record)
-            if not folds.repeats(record, quick, None) and folds.admits(captured, quick):
+            if not folds.repeats(record, quick, None) and folds.admits(
+                captured, problem.problem_of(captured), quick
+            ):
                 real.append(1)
     real += [summary.count for summary in folds.all_open()]
 

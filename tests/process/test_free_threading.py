@@ -16,6 +16,7 @@ from eventlog_handlers.pipeline import fold
 from eventlog_handlers.pipeline.fold import Folds
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.problem import problem_of
 from eventlog_handlers.testing import ManualClock
 
 THREADS = 8
@@ -40,7 +41,8 @@ def test_a_table_that_changes_while_a_fold_leaves_it_costs_no_count(monkeypatch:
     folds = Folds(10.0, clock, random_bits, lambda: None)
     for number in range(4):
         for _ in range(3):
-            folds.admits(capture(record(f"problem {'abcd'[number]}"), id_bits=0), None)
+            captured = capture(record(f"problem {'abcd'[number]}"), id_bits=0)
+            folds.admits(captured, problem_of(captured), None)
     clock.advance(11.0)
     folds.due()  # each window saw repeats, and is followed by a longer one
     folds._remembered = Fickle({"one": (20.0, 0.0)})

@@ -110,7 +110,10 @@ SUDDEN = {
     "abort": ("os.abort()", -signal.SIGABRT),
     "SIGKILL": ("os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
-    "SIGHUP": ("os.kill(os.getpid(), signal.SIGHUP)", -signal.SIGHUP),
+    "SIGHUP": (  # ignored in all that nohup starts
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGHUP)",
+        -signal.SIGHUP,
+    ),
 }
 
 

@@ -25,7 +25,7 @@ from unwatched import unwatched
 from eventlog_handlers.errors import MisconfiguredError, TransientError
 from eventlog_handlers.events import DELIVERED
 from eventlog_handlers.services.cloudwatch import clients
-from eventlog_handlers.services.cloudwatch.direct import Keys, body_of, has_foreign_hooks, learned
+from eventlog_handlers.services.cloudwatch.direct import Direct, Keys, body_of, has_foreign_hooks, learned
 from eventlog_handlers.services.cloudwatch.options import CloudWatchSettings
 from eventlog_handlers.services.cloudwatch.sigv4 import Scope, authorization, signing_key
 from eventlog_handlers.services.cloudwatch.sink import CloudWatchEventsSink
@@ -65,14 +65,14 @@ def is_direct(request: Request) -> bool:
     return "amz-sdk-request" not in request.headers
 
 
-def botocores(request: Request, url: str, token: str | None) -> str:
+def botocores(request: Request, url: str, token: str | None, secret: str = SECRET) -> str:
     """The signature botocore makes of the headers that *request* had signed."""
     names = request.headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     again = AWSRequest("POST", f"{url}/", data=request.body)
     for name in names:
         again.headers[name] = request.headers[name]
     again.context["timestamp"] = request.headers["x-amz-date"]
-    auth = botocore.auth.SigV4Auth(Credentials(KEY_ID, SECRET, token), "events", "eu-west-1")
+    auth = botocore.auth.SigV4Auth(Credentials(KEY_ID, secret, token), "events", "eu-west-1")
     return auth.signature(auth.string_to_sign(again, auth.canonical_request(again)), again)
 
 
@@ -221,6 +221,37 @@ def test_a_request_that_can_be_made_again_is_learned() -> None:
     assert again == signed()
 
 
+def test_a_new_day_has_a_signing_key_of_its_own() -> None:
+    """What is kept of the day before would make a wrong signature."""
+    kept = learned("https://events.example/", signed(), b"{}", KEYS)
+    assert kept is not None
+    kept.headers(KEYS, b"{}", 1_795_175_064.0)
+
+    for seconds in (1_795_175_064.0 + 86_400, 1_795_175_064.0):
+        fresh = learned("https://events.example/", signed(), b"{}", KEYS)
+        assert fresh is not None
+        assert kept.headers(KEYS, b"{}", seconds) == fresh.headers(KEYS, b"{}", seconds)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://events.example/", "events.example"),
+        ("https://events.example:443/", "events.example"),
+        ("http://events.example:80/", "events.example"),
+        ("http://events.example:8080/", "events.example:8080"),
+        ("https://events.example:80/", "events.example:80"),
+        ("http://[::1]:4566/", "[::1]:4566"),
+        ("http://[::1]/", "[::1]"),
+    ],
+)
+def test_the_host_is_signed_as_it_is_sent(url: str, host: str) -> None:
+    """Without a default port, with the brackets of an address of IPv6."""
+    headers = {name: value for name, value in HEADERS.items() if name != "x-amz-date"}
+
+    assert Direct(url, headers, "r", "events").headers(KEYS, b"{}", 0.0)["host"] == host
+
+
 @pytest.mark.parametrize(
     ("url", "headers", "keys"),
     [
@@ -256,11 +287,14 @@ def test_credentials_renewed_by_botocore_are_used_at_once() -> None:
         send(subject)
         credentials = held.get_credentials()
         assert credentials is not None
-        credentials.access_key = "AKIARENEWED"
+        credentials.access_key, credentials.secret_key = "AKIARENEWED", "another-secret"
         send(subject)
 
     used = [request.headers["authorization"].split("/")[0].split("=")[1] for request in server.requests]
     assert used == [KEY_ID, KEY_ID, "AKIARENEWED"]
+    last = server.requests[-1]
+    signature = botocores(last, server.url, None, secret="another-secret")
+    assert last.headers["authorization"].endswith(signature)
 
 
 @pytest.mark.parametrize("since", ["before the first call", "afterwards"])

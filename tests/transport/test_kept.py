@@ -162,6 +162,21 @@ def test_silence_on_a_kept_connection_ends_with_the_deadline(counted: list[objec
     assert counted == []  # both began, none came to its end
 
 
+@pytest.mark.parametrize("framing", ["length", "chunks"])
+def test_an_answer_that_drips_ends_with_the_deadline(framing: str) -> None:
+    """Each byte comes in time, all of them would take 10 s."""
+    dripping = Reply(b"x" * 200, drip_from=45, drip_seconds=0.05)
+    if framing == "chunks":
+        dripping = raw(f"{CHUNKED}c8\n{'x' * 200}\n0\n\n", drip_from=50, drip_seconds=0.05)
+    with FaultServer(FINE, dripping) as server:
+        client = a_client()
+        post(client, server.url)
+        with pytest.raises(TransientError) as raised:
+            client.post(server.url, headers={}, body=b"", timeout=0.5)
+
+    assert (raised.value.code, raised.value.ambiguous) == ("timeout", True)
+
+
 @pytest.mark.parametrize(
     ("owner", "name"),
     [(HTTPAdapter, "send"), (urllib3.HTTPConnectionPool, "urlopen")],

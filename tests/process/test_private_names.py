@@ -17,6 +17,7 @@ import pytest
 from faultserver import FaultServer, Reply
 from processes import environment, run
 
+from eventlog_handlers import GuanceHandler, attached
 from eventlog_handlers.errors import TransientError
 from eventlog_handlers.events import DELIVERED
 from eventlog_handlers.process.start_thread import caller_owns_logging_lock
@@ -57,6 +58,53 @@ def without(*names: str) -> Callable[[Any], Any]:
 def texts(console: Any) -> list[str]:
     contents = [event.body["Content"].splitlines()[0] for event in console.events("cms")]
     return sorted(content.partition(" ")[2] for content in contents)
+
+
+@without("logging.Logger._cache")
+def test_without_the_levels_that_a_logger_was_asked_for_nothing_is_unheard(monkeypatch):
+    """Whether its records were missed can't be told, so no line is said; all else is."""
+    monkeypatch.delenv("EVENTLOG_CONSOLE", raising=False)
+    handler = GuanceHandler(api_key="k", level="ERROR")
+    apart = logging.getLogger("shop.apart")
+    apart.propagate = False
+    logging.getLogger("shop").addHandler(handler)
+    apart.error("missed")
+    with_it = {problem["kind"] for problem in attached()["problems"]}
+
+    class Bare(logging.Logger):
+        @property
+        def _cache(self):
+            raise AttributeError
+
+        @_cache.setter
+        def _cache(self, value):
+            pass
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apart, "__class__", Bare)
+        without_it = attached()
+
+    assert with_it == {"unheard"}
+    assert without_it["problems"] == []
+    assert [one["logger"] for one in without_it["handlers"]] == ["shop"]
+
+
+@without("flask.logging.has_level_handler")
+def test_without_flasks_look_for_a_handler_its_lines_are_printed_all_the_same():
+    """By the stand-in for logging.lastResort."""
+    script = """
+    del flask.logging.has_level_handler
+    configure("cms://cn-hangzhou", level="WARNING", dry_run=True)
+    flask.logging.create_logger = lambda app: logging.getLogger(app.name)  # Flask's own would need the name
+    logging.getLogger("shop").warning("only 2 left")
+    """
+
+    done = run(
+        script, preamble="import logging, flask, flask.logging\nfrom eventlog_handlers import configure\n"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "only 2 left" in done.stderr.splitlines()
 
 
 @without("threading._register_atexit")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from eventlog_handlers.events import JSON, Event
@@ -40,6 +40,7 @@ _LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 _REPEATING_TEXTS = ("logger", "thread_name", "event_name", "group_id", "detail_type")
 _REPEATING_CHARACTERS = 200  # longer texts are not remembered
+_STACK_CHARACTERS = 8_192  # nor longer stacks
 
 
 class Redactor:
@@ -52,6 +53,7 @@ class Redactor:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names = SecretNames(names)
         self._repeating = lru_cache(maxsize=2_048)(self.text)
+        self._repeating_stack = lru_cache(maxsize=64)(partial(self.text, is_traceback=True))
 
     def redact(self, event: Event) -> Event:
         """*event* without secrets. Its fingerprint stays: it is a hash, and of the text as it was."""
@@ -69,11 +71,11 @@ class Redactor:
             if text and (shown := self._repeated(text)) != text:
                 changed[field] = shown
         if event.stack:
-            changed["stack"] = self.text(event.stack, is_traceback=True)
+            changed["stack"] = self._stack(event.stack)
         if event.exception is not None:
             changed["exception"] = event.exception._replace(
                 message=self.text(event.exception.message),
-                stacktrace=self.text(event.exception.stacktrace, is_traceback=True),
+                stacktrace=self._stack(event.exception.stacktrace),
             )
         if event.attributes:
             changed["attributes"] = self._object(event.attributes.items())
@@ -123,6 +125,12 @@ class Redactor:
     def _repeated(self, text: str) -> str:
         """As ``text``, for what many events have in common: remembered."""
         return self._repeating(text) if len(text) <= _REPEATING_CHARACTERS else self.text(text)
+
+    def _stack(self, text: str) -> str:
+        """As ``text`` for a traceback: one problem often fails with the very same one."""
+        if len(text) <= _STACK_CHARACTERS:
+            return self._repeating_stack(text)
+        return self.text(text, is_traceback=True)
 
     # ---- values that are plain JSON
 

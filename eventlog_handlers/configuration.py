@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from eventlog_handlers.base import Handler
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.handler import EventHandler, live_handlers
-from eventlog_handlers.listening import setup
+from eventlog_handlers.listening import hearing, setup
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
@@ -94,7 +94,7 @@ class FanOut(Handler):
         for handler in self.handlers:
             handler.close(0.0)  # flushed, or over its time
         super().close()
-        setup.closed(self)
+        hearing.closed(self)
 
 
 if TYPE_CHECKING:

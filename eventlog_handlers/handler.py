@@ -19,7 +19,7 @@ from eventlog_handlers.base import Handler
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
-from eventlog_handlers.listening import setup, told
+from eventlog_handlers.listening import hearing, told
 from eventlog_handlers.pipeline.counters import loss_record
 from eventlog_handlers.pipeline.dry_run import DryRun
 from eventlog_handlers.pipeline.ledger import Ticket
@@ -232,7 +232,7 @@ class EventHandler(Handler):
         self._worker.park(timeout)
         self._leave_pacer()
         super().close()
-        setup.closed(self)
+        hearing.closed(self)
 
     def stats(self) -> dict[str, Any]:
         """Counters of this process: ``accepted = delivered + dropped + aggregated + pending``."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers.process import fork
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _self_log = SelfLog("attached")
 _expected: dict[int, tuple[logging.Logger, weakref.ref[logging.Handler]]] = {}
 """By a handler's id: the logger that ``configure`` attached it to."""
+_undo: list[Callable[[logging.Handler], None]] = []
 _looked_pid: int | None = None
 _is_hooked = False
 _is_waiting = False
@@ -42,6 +45,29 @@ def expect(logger: logging.Logger, handler: logging.Handler) -> None:
 def expect_no_more(handler: logging.Handler) -> None:
     """*handler* was closed or replaced."""
     _expected.pop(id(handler), None)
+
+
+def when_closed(undo: Callable[[logging.Handler], None]) -> None:
+    """Have *undo* called with each handler that is closed for good."""
+    _undo.append(undo)
+
+
+def closed(handler: logging.Handler) -> None:
+    """*handler* was closed: what was done for it is undone, and it may be taken off.
+
+    Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
+    go on with their next record, and it is worth a look which of them do. Nor at the end of the process.
+    """
+    from eventlog_handlers.process.start_thread import caller_owns_logging_lock
+
+    if caller_owns_logging_lock():
+        look_later()
+    elif not threading.main_thread().is_alive():  # logging.shutdown, at the end of the process
+        look()
+    else:
+        expect_no_more(handler)
+        for undo in _undo:
+            undo(handler)
 
 
 def attached() -> dict[str, Any]:

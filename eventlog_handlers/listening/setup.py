@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from eventlog_handlers.listening import flask, hearing, last_resort, report, servers, uncaught
-from eventlog_handlers.process.start_thread import caller_owns_logging_lock
 
 _targets: dict[int, logging.Logger] = {}
 """By a handler's id: the logger that ``configure`` attached it to."""
@@ -40,21 +38,13 @@ def end(handler: logging.Handler) -> None:
     report.unregister(handler)
 
 
-def closed(handler: logging.Handler) -> None:
-    """*handler* was closed: it hears of no uncaught exceptions any more.
-
-    Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
-    go on with their next record, and it is worth a look which of them do.
-    """
-    if caller_owns_logging_lock():
-        hearing.look_later()
-        return
-    if not threading.main_thread().is_alive():  # logging.shutdown, at the end of the process
-        hearing.look()
-        return
-    hearing.expect_no_more(handler)
+def _undo(handler: logging.Handler) -> None:
+    """*handler* was closed: it hears of no uncaught exceptions any more."""
     report.unregister(handler)
     target = _targets.get(id(handler))
     if target is not None and handler not in target.handlers:
         del _targets[id(handler)]
         last_resort.detach(target)
+
+
+hearing.when_closed(_undo)

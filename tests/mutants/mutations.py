@@ -1,7 +1,7 @@
 """Which small changes a line of Python may suffer: each makes the program wrong, if the line matters. Pure.
 
 A mutation changes one expression or takes away one statement. What nobody can notice by design is left out:
-docstrings, annotations, messages, names of loggers, what is only for type checkers.
+docstrings, annotations, messages and where they are cut, names of loggers, what is only for type checkers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ class Mutation(NamedTuple):
     """One change: the text between two offsets of the file (in UTF-8 bytes) becomes *after*."""
 
     line: int
+    """Where the change stands."""
+    statement: tuple[int, int]
+    """First and last line of the statement it stands in."""
     start: int
     end: int
     before: str
@@ -24,6 +27,17 @@ class Mutation(NamedTuple):
         """*source* with the change made."""
         raw = source.encode()
         return (raw[: self.start] + self.after.encode() + raw[self.end :]).decode()
+
+
+class Mutant(NamedTuple):
+    """One change of one file."""
+
+    path: str
+    mutation: Mutation
+
+    def __str__(self) -> str:
+        change = self.mutation
+        return f"{self.path}:{change.line}: {' '.join(change.before.split())[:90]!r} -> {change.after!r}"
 
 
 _COMPARED: dict[type[ast.cmpop], str] = {
@@ -59,33 +73,34 @@ def mutations(source: str) -> list[Mutation]:
         return offsets[node.end_lineno - 1] + node.end_col_offset
 
     def change(node: ast.expr | ast.stmt, first: int, last: int, after: str) -> Mutation:
-        return Mutation(node.lineno, first, last, raw[first:last].decode(), after)
+        return Mutation(node.lineno, (0, 0), first, last, raw[first:last].decode(), after)
 
     def between(left: ast.expr, right: ast.expr, sign: str, after: str) -> Iterator[Mutation]:
         first = raw.find(sign.encode(), end(left), start(right))
         if first >= 0:
             yield change(left, first, first + len(sign), after)
 
-    found: list[Mutation] = []
-    for node in _meant(tree):
+    def of(node: ast.AST) -> Iterator[Mutation]:
         if isinstance(node, ast.Compare) and len(node.ops) == 1:
             kind = type(node.ops[0])
-            found += between(node.left, node.comparators[0], _WRITTEN[kind], _COMPARED[kind])
+            yield from between(node.left, node.comparators[0], _WRITTEN[kind], _COMPARED[kind])
         elif isinstance(node, ast.BinOp) and type(node.op) in _COMPUTED and not _is_text(node):
             sign, other = _COMPUTED[type(node.op)]
-            found += between(node.left, node.right, sign, other)
+            yield from between(node.left, node.right, sign, other)
         elif isinstance(node, ast.BoolOp):
             sign, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
-            found += between(node.values[0], node.values[1], sign, other)
+            yield from between(node.values[0], node.values[1], sign, other)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            found.append(change(node, start(node), start(node.operand), ""))
+            yield change(node, start(node), start(node.operand), "")
         elif isinstance(node, ast.Constant):
-            found += [change(node, start(node), end(node), after) for after in _others(node.value)]
+            for after in _others(node.value):
+                yield change(node, start(node), end(node), after)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _SWAPPED:
-            found.append(change(node, start(node.func), end(node.func), _SWAPPED[node.func.id]))
+            yield change(node, start(node.func), end(node.func), _SWAPPED[node.func.id])
         elif isinstance(node, ast.stmt) and _can_go(node):
-            found.append(change(node, start(node), end(node), "pass"))
-    return sorted(set(found))
+            yield change(node, start(node), end(node), "pass")
+
+    return sorted({one._replace(statement=span) for node, span in _meant(tree) for one in of(node)})
 
 
 def _others(value: object) -> list[str]:
@@ -119,22 +134,32 @@ def _can_go(node: ast.stmt) -> bool:
 def _is_beside_the_point(node: ast.AST) -> bool:
     if isinstance(node, ast.If):
         return "TYPE_CHECKING" in ast.dump(node.test)
+    if isinstance(node, ast.Subscript):  # where a text is cut for a message
+        return isinstance(node.slice, ast.Slice) and node.slice.lower is None and _is_length(node.slice.upper)
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "shorten" and _is_length(node.args[-1])
     return isinstance(node, ast.JoinedStr | ast.Import | ast.ImportFrom | ast.Raise | ast.Assert)
 
 
-def _meant(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes whose change a test could notice."""
-    todo: list[ast.AST] = [tree]
+def _is_length(node: ast.expr | None) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and node.value >= 20
+
+
+def _meant(tree: ast.AST) -> Iterator[tuple[ast.AST, tuple[int, int]]]:
+    """The nodes whose change a test could notice, with the lines of the statement they stand in."""
+    todo: list[tuple[ast.AST, tuple[int, int]]] = [(tree, (1, 1))]
     while todo:
-        node = todo.pop()
+        node, span = todo.pop()
         if _is_beside_the_point(node):
             continue
-        yield node
+        if isinstance(node, ast.stmt):
+            span = (node.lineno, node.end_lineno or node.lineno)
+        yield node, span
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "returns", "decorator_list", "type_params"):
                 continue
             todo += [
-                child
+                (child, span)
                 for child in (value if isinstance(value, list) else [value])
                 if isinstance(child, ast.AST)
             ]

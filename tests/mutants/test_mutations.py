@@ -45,3 +45,19 @@ def test_every_mutation_of_this_package_compiles() -> None:
         changed = mutation.apply(source)
         compile(changed, "changed", "exec")
         assert changed != source
+
+
+def test_the_length_of_a_text_in_a_message_stays() -> None:
+    """Where a text is cut is nobody's business; a slice that starts somewhere is one's."""
+    changes = {
+        mutation.before for mutation in mutations("a = text[:200]\nb = row[:3]\nc = shorten(text, 80)")
+    }
+
+    assert changes == {"3"}
+
+
+def test_a_mutation_knows_the_statement_it_stands_in() -> None:
+    """Tracers name the lines of statements, defaults of arguments run at the import only."""
+    (mutation,) = mutations("def f(\n    depth=3,\n):\n    return depth\n")
+
+    assert (mutation.line, mutation.statement) == (2, (1, 4))

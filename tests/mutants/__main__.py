@@ -2,6 +2,7 @@
 
     python tests/mutants map                        # which tests run which line; once, some minutes
     python tests/mutants map tests/buffers          # the same, of some tests only
+    python tests/mutants map --append tests/text    # and of some more, or of new ones
     python tests/mutants run --sample 200           # so many mutants, drawn at random (--seed)
     python tests/mutants run --only eventlog_handlers/pipeline/retry.py
 
@@ -28,17 +29,22 @@ ROOMS = ("pipeline", "buffers", "settings")
 """What is mutated unless --only says something else."""
 
 
-def draw_map(tests: list[str]) -> int:
+def draw_map(tests: list[str], is_addition: bool) -> int:
     """Run the tests under coverage, noting which test runs which line, and how long each test takes."""
     PLACE.mkdir(exist_ok=True)
+    if not is_addition:
+        for file in PLACE.glob("times*.xml"):
+            file.unlink()
+    times = PLACE / f"times{len(list(PLACE.glob('times*.xml')))}.xml"
     (PLACE / "coveragerc").write_text(
         f"[run]\nsource = {ROOT / 'eventlog_handlers'}\ndynamic_context = test_function\n"
         f"data_file = {PLACE / 'coverage'}\nconcurrency = thread\n"
     )
     command = [
         *(sys.executable, "-m", "coverage", "run", f"--rcfile={PLACE / 'coveragerc'}"),
+        *(["--append"] if is_addition else []),
         *("-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout=300"),
-        *(f"--junitxml={PLACE / 'times.xml'}", *tests),
+        *(f"--junitxml={times}", *tests),
     ]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
@@ -87,6 +93,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     mapping = commands.add_parser("map", help="note which tests run which line")
     mapping.add_argument("tests", nargs="*", default=["tests"], help="what pytest is to run (tests)")
+    mapping.add_argument("--append", action="store_true", help="add to the map that there is")
     running = commands.add_parser("run", help="try mutants")
     running.add_argument("--only", action="append", default=[], help="a file or folder; may be repeated")
     running.add_argument("--sample", type=int, help="so many mutants, drawn at random; else all")
@@ -94,8 +101,8 @@ def main() -> int:
     running.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once (as many as cores)")
     given = parser.parse_args()
     if given.command == "map":
-        return draw_map(given.tests)
-    if not (PLACE / "coverage").exists() or not (PLACE / "times.xml").exists():
+        return draw_map(given.tests, given.append)
+    if not list(PLACE.glob("times*.xml")):
         parser.error("there is no map yet: python tests/mutants map")
     return run(given.only, given.sample, given.seed, given.jobs)
 

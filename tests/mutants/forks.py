@@ -111,7 +111,7 @@ def killer(log: str) -> str:
 
 
 def _aside(path: Path) -> Path:
-    """Where the file waits whose mutant is tried, with its times, so that what is compiled of it stays valid."""
+    """Where a file waits while its mutant is tried: its time is kept, so what was compiled of it stays valid."""
     return path.with_suffix(".whole")
 
 

@@ -111,7 +111,7 @@ def killer(log: str) -> str:
 
 
 def _aside(path: Path) -> Path:
-    """Where a file waits while its mutant is tried: its time is kept, so what was compiled of it stays valid."""
+    """Where a file waits while its mutant is tried; its time is kept, so its compiled form stays valid."""
     return path.with_suffix(".whole")
 
 

@@ -20,10 +20,11 @@ from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
 from eventlog_handlers.listening import hearing, told
-from eventlog_handlers.pipeline.counters import loss_record
+from eventlog_handlers.pipeline.counters import loss_record, note_record
 from eventlog_handlers.pipeline.dry_run import DryRun
 from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Parts
+from eventlog_handlers.pipeline.open_sharing import made_sharing
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
@@ -86,7 +87,13 @@ class EventHandler(Handler):
         make_sink = self._dry_run or make_sink
         key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
         self.destination = destination = destination._replace(key=key)
-        pacer = _pacer(destination, pipeline)
+        processes = made_sharing(
+            pipeline,
+            self_log,
+            lambda text: renderer.own_event(note_record(text)),
+            **destination._asdict(),
+        )
+        pacer = _pacer(destination, pipeline) if processes is None else processes.pacer
         parts = Parts(
             make_sink=lambda: _noticed(pipeline, make_sink, self_log),
             make_buffer=lambda report: _make_buffer(pipeline, destination, report),
@@ -99,6 +106,7 @@ class EventHandler(Handler):
             wall_clock=time.time,
             rand=random_fraction,
             self_log=self_log,
+            sharing=processes,
         )
         self._worker = Worker(type(self).__name__, pipeline, parts)
         self._leave_pacer = _nothing if pacer is None else pacer.leave

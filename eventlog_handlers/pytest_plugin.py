@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from eventlog_handlers.console.server import LocalConsole
 
 
@@ -26,7 +28,9 @@ def _eventlog_console_server() -> Iterator[LocalConsole]:
 
 
 @pytest.fixture
-def eventlog_console(_eventlog_console_server: LocalConsole, monkeypatch: pytest.MonkeyPatch) -> LocalConsole:
+def eventlog_console(
+    _eventlog_console_server: LocalConsole, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> LocalConsole:
     """A local stand-in of CMS, Guance and CloudWatch Events; handlers made in the test send to it.
 
     ``.events()``, ``.requests()`` and ``.refused()`` are what arrived, each also for one service
@@ -41,6 +45,8 @@ def eventlog_console(_eventlog_console_server: LocalConsole, monkeypatch: pytest
     console.restore()
     console.relax()
     monkeypatch.setenv("EVENTLOG_CONSOLE", console.url)
+    # Problems and rate limits are shared by the processes of this user: not with the test before.
+    monkeypatch.setenv("EVENTLOG_RUNTIME_DIR", str(tmp_path / "eventlog-runtime"))
     monkeypatch.delenv("EVENTLOG_DISABLED", raising=False)
     monkeypatch.setattr(notices, "hushed", True)  # the variable is no left-over here
     return console

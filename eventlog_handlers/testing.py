@@ -19,6 +19,7 @@ from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.events import DELIVERED, Code, Event, Limits, Outcome, Payload
 from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.pacing import Pacer
+from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process.self_log import SelfLog
@@ -143,6 +144,7 @@ def make_worker(
     rand: Callable[[], float] = lambda: 0.5,
     cpu_clock: Callable[[], float] = lambda: 0.0,
     pacer: Pacer | None = None,
+    sharing: Sharing | None = None,
     **settings: Any,
 ) -> Worker:
     """A worker around *sink* that starts no thread unless *start_thread* is given: drive it by ``step()``.
@@ -168,7 +170,8 @@ def make_worker(
         render=render_capture or (lambda captured: render(captured, who)),
         own_event=lambda loss: make_event(loss.sentence(), max(loss.by_level)),
         start_thread=start_thread or _refuse_threads,
-        pacer=pacer,
+        pacer=pacer if sharing is None else sharing.pacer,
+        sharing=sharing,
         clock=clock,
         cpu_clock=cpu_clock,
         wall_clock=clock,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from canary import pytest_runtest_makereport as pytest_runtest_makereport
@@ -45,11 +47,21 @@ def pytest_sessionfinish() -> None:
     process_exit._participants.clear()
 
 
+_runtime_directories = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def _runtime_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("runtime")
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, _runtime_base: Path) -> None:
     for name in list(os.environ):
         if name.startswith(_OURS):
             monkeypatch.delenv(name)
+    # Rate limits, budgets and problems are shared by all processes of a user: not with another test's.
+    monkeypatch.setenv("EVENTLOG_RUNTIME_DIR", str(_runtime_base / str(next(_runtime_directories))))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 

@@ -10,10 +10,13 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.budget import Budget, Spent
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.reports import Notes
+from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.record.fingerprint import chosen
 from eventlog_handlers.settings.values import PipelineSettings
 
 _WARNING = 30
+_SAME_SECONDS = 1.0
+"""Two ends of a budget's window that are nearer are one: each question computes them a little differently."""
 
 
 class Charging:
@@ -30,10 +33,12 @@ class Charging:
         wall_clock: Callable[[], float],
         own_event: Callable[[Loss], Event],
         notes: Notes,
+        sharing: Sharing | None = None,
     ) -> None:
         limits = [(settings.max_events_per_hour, "hour"), (settings.max_events_per_day, "day")]
         given = [(limit, period) for limit, period in limits if limit is not None]
         self._budget = Budget(given, settings.budget_reserve) if given else None
+        self._sharing = sharing if given else None
         self._clock = clock
         self._wall_clock = wall_clock
         self._own_event = own_event
@@ -46,12 +51,16 @@ class Charging:
         budget = self._budget
         if budget is None:
             return True
-        now = self._clock()
-        spent = budget.lacking(now, critical=class_of(event.level) == 0)
+        now, critical = self._clock(), class_of(event.level) == 0
+        if self._sharing is not None:
+            spent = self._sharing.charge(now, critical=critical)
+        else:
+            spent = budget.lacking(now, critical=critical)
+            if spent is None:
+                budget.charge(now)
         if spent is None:
-            budget.charge(now)
             return True
-        if self._told.get(spent.period) != spent.until:
+        if not spent.until - _SAME_SECONDS < self._told.get(spent.period, 0.0) < spent.until + _SAME_SECONDS:
             self._told[spent.period] = spent.until
             self._tell(spent, now)
         return False

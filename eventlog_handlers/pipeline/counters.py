@@ -99,6 +99,13 @@ def loss_record(loss: Loss) -> logging.LogRecord:
     return record
 
 
+def note_record(text: str) -> logging.LogRecord:
+    """The record of an event of our own that says *text*."""
+    record = logging.LogRecord("eventlog_handlers", logging.ERROR, __file__, 0, "%s", (text,), None)
+    record.__dict__.update(fingerprint="eventlog_handlers note")
+    return record
+
+
 def level_name(level: int) -> str:
     """logging's name for *level*; never raises, for a record may have any integer as its level."""
     try:

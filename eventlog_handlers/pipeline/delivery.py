@@ -30,6 +30,7 @@ from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.refusals import Fate
 from eventlog_handlers.pipeline.reports import Notes, Reports
+from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings
@@ -70,7 +71,7 @@ class Delivery:
         ledger: Ledger,
         settings: PipelineSettings,
         *,
-        pacer: Pacer | Member | None,
+        pacer: Pacer | Member | SharedPacer | None,
         clock: Callable[[], float],
         cpu_clock: Callable[[], float],
         wall_clock: Callable[[], float],
@@ -116,6 +117,13 @@ class Delivery:
 
     def plan(self) -> InFlight | Idle:
         """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
+        planned = self._plan()
+        if isinstance(planned, Idle) and planned.asks and isinstance(self._pacer, SharedPacer):
+            self._pacer.ask(self._clock())
+            planned = self._plan()
+        return planned
+
+    def _plan(self) -> InFlight | Idle:
         with self._lock:
             now = self._clock()
             if self._destination.is_held() or self._destination.resting(now) > 0:
@@ -216,7 +224,7 @@ class Delivery:
             in_flight.todo = batches(*self._encoded(in_flight), self.sink.limits)[::-1]
         is_first = True
         while in_flight.todo:
-            if not is_first and self._pacer is not None and self._pacer.try_take(self._clock()) > 0:
+            if not is_first and not self._may_send_another():
                 return False
             is_first = False
             batch = in_flight.todo.pop()
@@ -229,6 +237,13 @@ class Delivery:
                 break
         self._judge_refused(in_flight)
         return True
+
+    def _may_send_another(self) -> bool:
+        """Take one more place in the rate limit, if there is one."""
+        pacer, now = self._pacer, self._clock()
+        if isinstance(pacer, SharedPacer):
+            pacer.ask(now)
+        return pacer is None or pacer.try_take(now) <= 0
 
     def _encoded(self, in_flight: InFlight) -> tuple[list[Lease], list[Payload]]:
         encoded: list[Lease] = []
@@ -312,7 +327,11 @@ class Delivery:
     def _request_failed(self, error: SinkError, batch: Batch, in_flight: InFlight) -> None:
         """Nothing of the request arrived for certain; the destination rests, its events need no delay."""
         if self._pacer is not None and isinstance(error, ThrottledError):
-            self._pacer.throttled(self._clock() + retry.at_least(0.0, error.retry_after))
+            wait = retry.at_least(0.0, error.retry_after)
+            if isinstance(self._pacer, SharedPacer):
+                self._pacer.throttled(wait)
+            else:
+                self._pacer.throttled(self._clock() + wait)
         is_ambiguous = isinstance(error, TransientError) and error.ambiguous
         self._ledger.count_failed_request(perhaps_stored=len(batch.leases) if is_ambiguous else 0)
         with self._lock:

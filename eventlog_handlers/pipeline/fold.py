@@ -108,9 +108,9 @@ class Fold:
 class Folds:
     """The table of one handler's folds.
 
-    *window_seconds* is a fold's first window, *clock* gives monotonic seconds, *id_bits* the 128 random bits
-    of a summary's id. *on_open* is called, on the caller's side, when a fold gets its first repeat
-    since its last summary.
+    *window_seconds* is a fold's first window, *longest_seconds* bounds later ones. *clock* gives monotonic
+    seconds, *id_bits* the 128 random bits of a summary's id. *on_open* is called, on the caller's side, when
+    a fold gets its first repeat since its last summary.
     """
 
     def __init__(
@@ -119,8 +119,10 @@ class Folds:
         clock: Callable[[], float],
         id_bits: Callable[[], int],
         on_open: Callable[[], None],
+        longest_seconds: float = inf,
     ) -> None:
         self._window = window_seconds
+        self._longest = longest_seconds
         self._clock = clock
         self._id_bits = id_bits
         self._on_open = on_open
@@ -298,7 +300,7 @@ class Folds:
                     self._retire(fold, summaries)
                     continue
                 fold.stormed = False
-                fold.window = next_window(fold.window, self._window)
+                fold.window = min(next_window(fold.window, self._window), self._longest)
                 fold.due = now + fold.window
             self._next_look = min(self._next_look, fold.due if not fold.retired else inf)
         self._open_due = min((fold.due for fold in self._open), default=inf)

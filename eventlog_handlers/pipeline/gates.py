@@ -15,6 +15,8 @@ class Idle(NamedTuple):
 
     seconds: float | None
     records: int
+    asks: bool = False
+    """A place in a rate limit that is shared with other processes must be asked for first."""
 
 
 class Situation(NamedTuple):
@@ -34,8 +36,8 @@ class Situation(NamedTuple):
     batch_size: int
     request_bytes: int
     flush_interval: float
-    pace: float
-    """Until the rate limit lets a request go."""
+    pace: float | None
+    """Until the rate limit lets a request go; None: that must be asked for."""
     many: int
     """Captures that may pile up while nothing can be sent anyway."""
 
@@ -77,6 +79,8 @@ def the_batch_is_due(now: Situation) -> Idle | None:
 
 def the_rate_limit_allows(now: Situation) -> Idle | None:
     """There is a place in the rate limit; it is taken when events are in hand."""
+    if now.pace is None:
+        return Idle(0.0, now.many, asks=True)
     return Idle(now.pace, now.many) if now.pace > 0 else None
 
 

@@ -32,11 +32,17 @@ class Ticket:
         self.keys: set[int] | None = None
         self.done: SimpleQueue[None] = SimpleQueue()
         self.finished = False
+        self.has_more: Callable[[], bool] = _nothing_more
+        """Whether summaries of what is shared with other processes are still to come."""
 
     def finish(self) -> None:
         """Wake the thread that waits."""
         self.finished = True
         self.done.put(None)
+
+
+def _nothing_more() -> bool:
+    return False
 
 
 class Waiting(NamedTuple):
@@ -66,6 +72,7 @@ class Ledger:
         buffer: Buffer,
         wall_clock: Callable[[], float],
         reports: Reports,
+        settled: Callable[..., None] | None = None,
     ) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
         self._lock = threading.RLock()
@@ -75,6 +82,9 @@ class Ledger:
         self._intake = intake
         self._folds = folds
         self._aggregated = 0  # repeats that went into summaries, less one for each
+        self.added_summaries = 0
+        """Summaries of what other processes had counted."""
+        self._counted = 0  # events that were added to a problem that another process reports
         self._taken = 0  # captures that left the intake for rendering
         self._in_hand = 0  # of those, not yet in the buffer
         self._dropped_early = 0  # captures that the intake dropped
@@ -82,6 +92,8 @@ class Ledger:
         self._losses = Losses()
         self._wall_clock = wall_clock
         self._reports = reports
+        self._on_settled = settled
+        """Called with each event that was in the buffer, and ``delivered``; under the lock."""
 
     # --- coming in -----------------------------------------------------------------------------------------
 
@@ -101,16 +113,26 @@ class Ledger:
             return chunk
 
     def put(
-        self, events: Sequence[Event], *, dropped: Sequence[tuple[int, str]], unread: list[Capture]
+        self,
+        events: Sequence[Event],
+        *,
+        dropped: Sequence[tuple[int, str]],
+        unread: list[Capture],
+        counted: int = 0,
+        summaries: Sequence[tuple[Event, str | None]] = (),
     ) -> None:
         """What became of the captures taken: *events*, ``(level, reason)`` for each that is none, and those
-        that were not looked at and wait again. Whatever raises, each is in one of the law's sums."""
+        that were not looked at and wait again; *counted* were added to a problem that another process
+        reports. *summaries* as for ``add_summary``. Whatever raises, each is in one of the law's sums."""
         with self._lock:
-            accounted = self._accounted() + len(dropped) + len(events)
+            accounted = self._accounted() + len(dropped) + len(events) + len(summaries)
+            self._counted += counted
             try:
                 for level, reason in dropped:
                     self._count_drop(reason, level)
                 self._put(events)
+                for summary, reason_of_drop in summaries:
+                    self._add_summary(summary, reason_of_drop)
             finally:
                 # Must not fail: else these captures would be in none of the law's sums.
                 for _ in range(accounted - self._accounted()):
@@ -126,6 +148,15 @@ class Ledger:
         with self._lock:
             self._added += 1
             self._put([event])
+
+    def add_summary(self, event: Event, dropped: str | None = None) -> None:
+        """Take in the summary of a problem that processes share; *dropped*: why it goes no further.
+
+        It stands for one of the events that were only counted here, if there is one, as the summary of a fold
+        does. Otherwise all of them were counted by other processes, and it has come from outside.
+        """
+        with self._lock:
+            self._add_summary(event, dropped)
 
     def adopt(self) -> None:
         """Take in, a slice at a time, what dead processes left in the spool; count what the buffer lost."""
@@ -174,6 +205,8 @@ class Ledger:
                 self._counters.delivered += accounted - self._accounted()
             for lease in leases:
                 self._reports.count("on_delivered")
+                if self._on_settled is not None:
+                    self._on_settled(lease.event, delivered=True)
                 self._settled(lease.key)
 
     def nack(self, lease: Lease, delay: float = 0.0, *, spent: bool = False) -> None:
@@ -224,10 +257,12 @@ class Ledger:
 
     # --- flushing ------------------------------------------------------------------------------------------
 
-    def open_ticket(self, *, sum_up: bool = True) -> Ticket:
+    def open_ticket(self, *, sum_up: bool = True, has_more: Callable[[], bool] = _nothing_more) -> Ticket:
         """A ticket for everything accepted so far; finished at once if nothing is pending.
 
         *sum_up*: folds tell now of the repeats counted so far, whether their windows are over or not.
+        *has_more*: whether summaries of what is shared with other processes are still to come; asked again
+        when all else is settled.
         """
         with self._lock:
             self._count_dropped_early()
@@ -235,7 +270,8 @@ class Ledger:
             if sum_up and self._folds is not None:
                 self._sum_up(self._folds.all_open())
             ticket = Ticket(self._taken + self._dropped_early + len(self._intake.captures))
-            if self.approximate_pending():
+            ticket.has_more = has_more
+            if self.approximate_pending() or has_more():
                 self._tickets.append(ticket)
             else:
                 ticket.finish()
@@ -307,7 +343,7 @@ class Ledger:
                 "delivered": counters.delivered,
                 "dropped": dict(counters.dropped),
                 "dropped_by_level": dict(counters.dropped_by_level),
-                "aggregated": aggregated,
+                "aggregated": aggregated + self._counted,
                 "pending": waiting + self._in_hand + len(self._buffer) + folds,
                 "pending_bytes": self._buffer.bytes(),
                 "oldest_seconds": self._buffer.oldest(),
@@ -358,11 +394,31 @@ class Ledger:
                 ticket.keys &= held
                 self._finish_if_settled(ticket)
 
+    def _add_summary(self, event: Event, dropped: str | None) -> None:
+        if self._counted:
+            self._counted -= 1
+        else:
+            self._added += 1
+            self.added_summaries += 1
+        if dropped is None:
+            before = self._buffer.keys() if self._tickets else set()
+            self._put([event])
+            new = self._buffer.keys() - before if self._tickets else set()
+            for ticket in self._tickets:
+                if ticket.keys is not None and ticket.has_more is not _nothing_more:
+                    ticket.keys |= new
+            return
+        self._count_drop(dropped, event.level)
+        if self._on_settled is not None:
+            self._on_settled(event, delivered=False)
+
     def _drop_leases(self, leases: Sequence[Lease], reason: str) -> None:
         if leases:
             self._buffer.ack(leases)
         for lease in leases:
             self._count_drop(reason, lease.event.level)
+            if self._on_settled is not None:
+                self._on_settled(lease.event, delivered=False)
             self._settled(lease.key)
 
     def _sum_up(self, summaries: Iterable[Capture]) -> None:
@@ -388,6 +444,8 @@ class Ledger:
     def _count_evicted(self, evicted: Iterable[Evicted]) -> None:
         for event, key in evicted:
             self._count_drop("overflow", event.level)
+            if self._on_settled is not None:
+                self._on_settled(event, delivered=False)
             if key is not None:
                 self._settled(key)
 
@@ -399,7 +457,10 @@ class Ledger:
     def _arm_tickets(self) -> None:
         """Give each ticket whose captures have all been put the keys it waits for."""
         for ticket in tuple(self._tickets):
-            if ticket.keys is None and self._taken + self._dropped_early >= ticket.after:
+            if ticket.keys is not None:
+                if not ticket.keys:
+                    self._finish_if_settled(ticket)
+            elif self._taken + self._dropped_early >= ticket.after:
                 ticket.keys = self._buffer.keys()
                 self._finish_if_settled(ticket)
 
@@ -410,6 +471,6 @@ class Ledger:
                 self._finish_if_settled(ticket)
 
     def _finish_if_settled(self, ticket: Ticket) -> None:
-        if not ticket.keys:
+        if not ticket.keys and not ticket.has_more():
             self._tickets.remove(ticket)
             ticket.finish()

@@ -16,6 +16,8 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.reports import Notes, Reports
+from eventlog_handlers.pipeline.shared_pacer import SharedPacer
+from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.thread_pool import ThreadPool, Work
 from eventlog_handlers.process.self_log import SelfLog
@@ -38,7 +40,7 @@ class Parts(NamedTuple):
     """Makes the event that tells of losses."""
     start_thread: Callable[[Callable[[], None], str], None]
     """Called with *run* and *name*: starts a daemon thread or raises RuntimeError."""
-    pacer: Pacer | Member | None
+    pacer: Pacer | Member | SharedPacer | None
     clock: Callable[[], float]
     """Monotonic."""
     cpu_clock: Callable[[], float]
@@ -48,6 +50,8 @@ class Parts(NamedTuple):
     rand: Callable[[], float]
     """From 0 to 1."""
     self_log: SelfLog
+    sharing: Sharing | None = None
+    """What is shared with other processes; None: nothing is."""
 
 
 class Life:
@@ -69,13 +73,16 @@ class Life:
         self.notes = Notes(parts.self_log)
         self.reports = Reports(settings.observer, name, parts.self_log)
         self.buffer = parts.make_buffer(self.notes.say_once)
-        self.ledger = Ledger(intake, folds, self.buffer, parts.wall_clock, self.reports)
+        sharing = parts.sharing
+        settled = None if sharing is None else sharing.settled
+        self.ledger = Ledger(intake, folds, self.buffer, parts.wall_clock, self.reports, settled=settled)
         self.charging = Charging(
             settings,
             clock=parts.clock,
             wall_clock=parts.wall_clock,
             own_event=parts.own_event,
             notes=self.notes,
+            sharing=sharing,
         )
         self.delivery = Delivery(
             parts.make_sink,

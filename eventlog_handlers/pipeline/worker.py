@@ -24,6 +24,7 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.rendering import render_some
+from eventlog_handlers.pipeline.sharing import HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic, start_thread
 from eventlog_handlers.process.randomness import random_bits, reseed
@@ -63,11 +64,20 @@ class Worker:
         self._intake = Intake(settings.when_full, settings.capacity, settings.capacity_bytes)
         self._captures = self._intake.captures
         self._unmeasured = 0  # how many captures come in until the next one is measured
-        seconds = settings.aggregate_seconds
-        self.folds = None if seconds is None else Folds(seconds, parts.clock, random_bits, self._fold_opened)
+        self.folds = self._made_folds()
         """None where nothing is folded. Never rebound."""
         self._begin_life()
         process_exit.join(self)
+
+    def _made_folds(self) -> Folds | None:
+        """The table of repeats. Where problems are shared with other processes it only gathers what is
+        handed over; the long windows are the shared table's."""
+        seconds, longest = self.settings.aggregate_seconds, float("inf")
+        if seconds is None:
+            return None
+        if self._parts.sharing is not None:
+            seconds, longest = min(seconds, HANDOVER_SECONDS), min(seconds, LONGEST_HANDOVER_SECONDS)
+        return Folds(seconds, self._clock, random_bits, self._fold_opened, longest)
 
     def _begin_life(self) -> None:
         self._life = Life(
@@ -85,7 +95,9 @@ class Worker:
         without the hooks.
         """
         reseed()
-        if self._parts.pacer is not None:
+        if self._parts.sharing is not None:
+            self._parts.sharing.after_fork_in_child()
+        elif self._parts.pacer is not None:
             self._parts.pacer.after_fork_in_child()
         _parents_buffers.append(self._life.buffer)
         self._intake.clear()
@@ -252,14 +264,36 @@ class Worker:
             return None
         finally:
             life.tell()
+            self._publish()
+
+    def _publish(self, *, now_at_once: bool = False) -> None:
+        sharing, life = self._parts.sharing, self._life
+        if sharing is None:
+            return
+        try:
+            sharing.publish(
+                lambda: sharing.calls(life.ledger.sums(), life.ledger.added_summaries),
+                now_at_once=now_at_once,
+            )
+        except Exception as error:  # a fault of ours, and no event is concerned
+            life.notes.say_once("publish", f"counters can't be shown to other processes: {described(error)}")
 
     def _render_some(self) -> bool:
         life = self._life
-        return render_some(life.ledger, self._intake, self._parts.render, life.charging, life.notes)
+        return render_some(
+            life.ledger,
+            self._intake,
+            self._parts.render,
+            life.charging,
+            life.notes,
+            self._parts.sharing,
+        )
 
     def _until_folds(self, idle: Idle) -> Idle:
         """*idle*, but not past the end of a window that has something to tell."""
-        seconds = self._life.ledger.wait_for_folds()
+        sharing = self._parts.sharing
+        looks = [self._life.ledger.wait_for_folds(), None if sharing is None else sharing.next_look()]
+        seconds = min((look for look in looks if look is not None), default=None)
         if seconds is None or (idle.seconds is not None and idle.seconds <= seconds):
             return idle
         return Idle(seconds, idle.records)
@@ -286,6 +320,9 @@ class Worker:
         """Let go of connections and files: the last thread leaves."""
         self._life.delivery.close()
         self._life.ledger.rest()
+        if self._parts.sharing is not None:
+            self._publish(now_at_once=True)
+            self._parts.sharing.rest()
 
     def keep_alive(self) -> None:
         """Stay in memory to the end of the process."""
@@ -335,7 +372,9 @@ class Worker:
         """
         if self.pid != os.getpid():
             self.after_fork_in_child()
-        ticket = self._life.ledger.open_ticket()
+        sharing = self._parts.sharing
+        ledger = self._life.ledger
+        ticket = ledger.open_ticket() if sharing is None else ledger.open_ticket(has_more=sharing.has_to_tell)
         if not ticket.finished:
             if urgent:
                 self._life.delivery.hurry()
@@ -423,4 +462,13 @@ class Worker:
             "own_traffic": life.own_traffic,
             "threads": life.pool.threads,
             "restarts": life.pool.restarts,
+            **self._scope(),
         }
+
+    def _scope(self) -> dict[str, Any]:
+        """With which processes rate limit, budgets and problems are shared, as of the last look."""
+        sharing = self._parts.sharing
+        if sharing is None:
+            return {"scope": "process"}
+        state = sharing.state()
+        return {"scope": state.pop("scope", sharing.asked_for), "sharing": state}

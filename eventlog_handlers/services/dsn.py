@@ -67,6 +67,11 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
         raise SettingsError(
             "proxies holds a user or a password, which can't stand in a DSN: put the proxy into HTTPS_PROXY"
         )
+    if "@" in str(options.get("scope", "")):
+        raise SettingsError(
+            "scope holds a user or a password, which can't stand in a DSN: set EVENTLOG_REDIS_USERNAME and "
+            "EVENTLOG_REDIS_PASSWORD"
+        )
     return service.scheme, options
 
 

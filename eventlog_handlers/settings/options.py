@@ -75,7 +75,7 @@ OPTIONS = (
     ),
     Option(
         "requests_per_second", "float | None", None, checks.optional(checks.real(0.001, 10_000)),
-        "rate limit of this process; its handlers of one endpoint and key share it; `None`: no limit",
+        "rate limit of one endpoint and key, shared in the handler's `scope`; `None`: no limit",
     ),
     Option(
         "requests_per_minute", "float | None", None, checks.optional(checks.real(0.01, 100_000)),
@@ -87,12 +87,19 @@ OPTIONS = (
         "of it, 1 to 5",
     ),
     Option(
+        "scope", "str", "host", places.scope,
+        'who shares rate limit, budgets and problems: `"host"`, the processes of this user on this host; '
+        '`"process"`, this one alone; `"redis://host:6379/0"`, all that use that Redis (see '
+        "`docs/processes.md`)",
+    ),
+    Option(
         "share", "int", 1, checks.whole(1, 10_000),
-        "this process is one of N that share an account: rate limit, burst and budgets are divided by N",
+        "this scope (host, pod, or process with `scope=\"process\"`) is one of N that share an account: rate "
+        "limit, burst and budgets are divided by N",
     ),
     Option(
         "max_events_per_hour", "int | None", None, checks.optional(checks.whole(1, 10**9)),
-        "budget of this handler in this process, in fixed windows from the first event on; further "
+        "budget, shared in the handler's `scope`, in fixed windows from the first event on; further "
         "events are dropped and counted as `budget`",
     ),
     Option(

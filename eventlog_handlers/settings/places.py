@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.local_console import console_url
+from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.text.loopback import is_loopback
 
 
@@ -36,6 +37,23 @@ def proxies(name: str, value: Any) -> Mapping[str, str] | None:
     if not all(isinstance(part, str) for way in ways.items() for part in way):
         raise SettingsError(f"{name} takes URLs by scheme, such as {example}")
     return Proxies(ways)
+
+
+def scope(name: str, value: object) -> Secret | str:
+    """``host`` or ``process``, or a URL of redis:// as a secret: it may hold a password."""
+    if not isinstance(value, str):
+        raise SettingsError(f"{name} takes a text: host, process, or a URL such as redis://host:6379/0")
+    text = value.strip()
+    if text in ("host", "process"):
+        return text
+    if "://" in text:
+        return Secret(text)
+    raise SettingsError(
+        f"{name} takes host, process, or a URL such as redis://host:6379/0{checks.meant(text, _SCOPES)}"
+    )
+
+
+_SCOPES = ("host", "process", "redis://", "rediss://")
 
 
 def directory(name: str, value: object) -> str | None:

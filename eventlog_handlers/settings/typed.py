@@ -63,8 +63,7 @@ class CommonOptions(TypedDict, total=False):
     None.
     """
     requests_per_second: float | None
-    """Rate limit of this process; its handlers of one endpoint and key share it; `None`: no limit. Default:
-    None.
+    """Rate limit of one endpoint and key, shared in the handler's `scope`; `None`: no limit. Default: None.
     """
     requests_per_minute: float | None
     """The same by the minute, and never more in any 61 s; give one of the two. Default: None."""
@@ -72,12 +71,17 @@ class CommonOptions(TypedDict, total=False):
     """How many requests may go at once after a quiet time; with a rate limit by the minute a quarter of it, 1
     to 5. Default: 5.
     """
+    scope: str
+    """Who shares rate limit, budgets and problems: `"host"`, the processes of this user on this host;
+    `"process"`, this one alone; `"redis://host:6379/0"`, all that use that Redis (see
+    `docs/processes.md`). Default: "host".
+    """
     share: int
-    """This process is one of N that share an account: rate limit, burst and budgets are divided by N.
-    Default: 1.
+    """This scope (host, pod, or process with `scope="process"`) is one of N that share an account: rate
+    limit, burst and budgets are divided by N. Default: 1.
     """
     max_events_per_hour: int | None
-    """Budget of this handler in this process, in fixed windows from the first event on; further events are
+    """Budget, shared in the handler's `scope`, in fixed windows from the first event on; further events are
     dropped and counted as `budget`. Default: None.
     """
     max_events_per_day: int | None

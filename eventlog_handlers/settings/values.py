@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 from eventlog_handlers.settings.option import Option
 from eventlog_handlers.settings.options import OPTIONS
+from eventlog_handlers.settings.secret import Secret
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform
@@ -90,6 +91,8 @@ class PipelineSettings(Frozen):
     max_events_per_hour: int | None
     max_events_per_day: int | None
     budget_reserve: float
+    scope: Secret | str
+    """``host``, ``process``, or the URL of a Redis, which may hold a password."""
     is_disabled: bool = False
     """By the environment: no record is taken, and no credentials are needed."""
     notice: str | None = None

@@ -193,6 +193,9 @@ class Coordinator(Protocol):
     def members(self) -> list[Member]:
         """The processes that take part."""
 
+    def others(self) -> int:
+        """How many members of other processes were here within MEMBER_SECONDS: they tell what is due."""
+
     def sums(self) -> Sums:
         """The table of problems, added up."""
 

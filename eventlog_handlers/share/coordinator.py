@@ -22,6 +22,7 @@ from eventlog_handlers.share.contract import (
     Telling,
     Verdict,
 )
+from eventlog_handlers.share.identity import PROCESS_BYTES
 from eventlog_handlers.share.memory import MemoryStore
 from eventlog_handlers.share.store import Store
 
@@ -62,6 +63,7 @@ class StoreCoordinator:
         """Summaries that this process tells."""
         self._renew_at = self._scan_at = self._members_at = float("-inf")
         self._living = (1, 0)
+        self._others = 0
         self._alone_mark = float("-inf")
 
     @property
@@ -304,6 +306,11 @@ class StoreCoordinator:
             self._members_at = now
         return self._living
 
+    def others(self) -> int:
+        """How many members of other processes are here."""
+        self.living()
+        return self._others
+
     def last_living(self) -> tuple[int, int]:
         """The same, as of now and without the lock."""
         now = self._clock()
@@ -313,6 +320,8 @@ class StoreCoordinator:
     def _count(self, now: float) -> tuple[int, int]:
         here = [member.id for member in self.store.members(now) if member.is_here]
         own = self.store.member.hex()
+        process = own[: 2 * PROCESS_BYTES]
+        self._others = sum(not member.startswith(process) for member in here)
         if own not in here:
             here.append(own)
         return len(here), here.index(own)

@@ -370,6 +370,11 @@ class Fallback:
         answer = self._ask(self._shared.sums)
         return self._alone.sums() if answer is None else answer[0]
 
+    def others(self) -> int:
+        """How many other processes would tell what is due; while alone, none would."""
+        answer = self._ask(self._shared.others)
+        return self._alone.others() if answer is None else answer[0]
+
     def state(self) -> dict[str, Any]:
         """The scope at this moment, how many members, and why it is not the scope asked for. Asks nobody."""
         state: dict[str, Any] = {"scope": self.scope, "members": self._living[0]}

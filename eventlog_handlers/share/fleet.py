@@ -31,6 +31,7 @@ from eventlog_handlers.share.contract import (
 )
 from eventlog_handlers.share.coordinator import StoreCoordinator
 from eventlog_handlers.share.fleet_scripts import Scripts, prefix
+from eventlog_handlers.share.identity import process_id
 from eventlog_handlers.share.redis_link import RedisLink
 
 MAX_PROBLEMS = 10_000
@@ -88,6 +89,7 @@ class FleetCoordinator:
         self._folding = threading.Lock()
         """One call at a time has a number that may be asked for again."""
         self._members = 1
+        self._others = 1  # not known yet, so perhaps some
         self._slowdown = 1.0
         self._known: dict[bytes, float] = {}
         """Problems that this process counted: when to look for what is due of each."""
@@ -221,7 +223,8 @@ class FleetCoordinator:
         """Show this process's counters for a day."""
         shown = {name: counters.get(name, 0) for name in COUNTERS}
         card = json.dumps({"pid": os.getpid(), "name": _program(), "counters": shown})
-        self._link.run(self._scripts.publish, self._prefix, [self._caller, card, 86_400])
+        arguments = [self._caller, card, 86_400, MEMBER_SECONDS, process_id().hex()]
+        self._others = int(self._link.run(self._scripts.publish, self._prefix, arguments)) - 1
 
     def members(self) -> list[Member]:
         """The processes that published counters within a day."""
@@ -240,6 +243,10 @@ class FleetCoordinator:
                 )
             )
         return sorted(found)
+
+    def others(self) -> int:
+        """How many other processes published within 30 s, as of this one's last time."""
+        return self._others
 
     def living(self) -> tuple[int, int]:
         """How many asked for a place in the last 30 s, as of the last answer. They have no order."""

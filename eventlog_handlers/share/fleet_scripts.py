@@ -326,7 +326,8 @@ return {whole(problems), v[1] or '0', v[2] or '0', whole(open), whole(telling)}
 """
 
 PUBLISH_OWN = """
--- ARGV: member, its counters as JSON, seconds after which a silent member is forgotten.
+-- ARGV: member, its counters as JSON, seconds after which a silent member is forgotten, seconds after which
+-- a silent process is no longer here, its id. Answers how many processes are here.
 local key, seen = prefix .. 'counters', prefix .. 'seen'
 redis.call('HSET', key, ARGV[1], ARGV[2])
 redis.call('ZADD', seen, text(now), ARGV[1])
@@ -334,9 +335,11 @@ for _, gone in ipairs(redis.call('ZRANGEBYSCORE', seen, '-inf', text(now - tonum
   redis.call('HDEL', key, gone)
   redis.call('ZREM', seen, gone)
 end
-redis.call('EXPIRE', key, 86400)
-redis.call('EXPIRE', seen, 86400)
-return 1
+local here = prefix .. 'processes'
+redis.call('ZADD', here, text(now), ARGV[5])
+redis.call('ZREMRANGEBYSCORE', here, '-inf', text(now - tonumber(ARGV[4])))
+for _, one in ipairs({key, seen, here}) do redis.call('EXPIRE', one, 86400) end
+return redis.call('ZCARD', here)
 """
 
 MEMBERS_OWN = """

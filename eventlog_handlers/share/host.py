@@ -16,6 +16,7 @@ from typing import Any
 from eventlog_handlers.share import layout, mapped_file, parts, problems, runtime_directory
 from eventlog_handlers.share.allowance import Spending
 from eventlog_handlers.share.contract import BusyError, Member
+from eventlog_handlers.share.identity import new_member
 from eventlog_handlers.share.layout import AT, BUDGET, ENTRY, HEAD, MOMENT
 from eventlog_handlers.share.mapped_file import MappedFile
 from eventlog_handlers.share.pace import Pace, on_another_clock
@@ -83,7 +84,7 @@ class MappedStore:
         self._new_life()
 
     def _new_life(self) -> None:
-        self.member = os.urandom(8)
+        self.member = new_member()
         self._pid = os.getpid()
         self._threads = threading.Lock()
         self._locked_file: MappedFile | None = None

@@ -15,6 +15,7 @@ from eventlog_handlers.share.contract import (
     MEMBER_SECONDS,
     Member,
 )
+from eventlog_handlers.share.identity import new_member
 from eventlog_handlers.share.pace import Pace
 from eventlog_handlers.share.problems import Entry, is_idle
 
@@ -42,7 +43,7 @@ class MemoryStore:
 
     def __init__(self, shared: Shared | None = None) -> None:
         self._shared = shared or Shared()
-        self.member = os.urandom(8)
+        self.member = new_member()
 
     def locked(self, patience_seconds: float) -> AbstractContextManager[Any]:
         """Hold the lock. It is waited for: threads of one process do not stop inside it."""
@@ -150,7 +151,7 @@ class MemoryStore:
     def after_fork_in_child(self) -> None:
         """The child has its own memory, and a lock that no thread of the parent's holds."""
         self._shared = Shared()
-        self.member = os.urandom(8)
+        self.member = new_member()
 
     def close(self) -> None:
         """Leave the list of members."""

@@ -5,12 +5,12 @@ Its errors are translated here, once, into sentences with a remedy. No text hold
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers.errors import MissingExtraError
+from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.fleet_url import PASSWORD, USERNAME, FleetAddress
 
@@ -58,9 +58,9 @@ class RedisLink:
         *is_write*: wait for the replicas that the address asks for. *again*: a lost answer is asked for once
         more; the script must bear that.
         """
+        client = self._checked()
         import redis
 
-        client = self._checked()
         try:
             try:
                 return self._evaluate(client, script, key, arguments, is_write)
@@ -72,42 +72,41 @@ class RedisLink:
             raise self._translated(error) from None
 
     def _evaluate(self, client: Any, script: str, key: str, arguments: Sequence[Any], is_write: bool) -> Any:
-        import redis
+        from redis.exceptions import NoScriptError
 
-        sha = self._shas.get(script)
-        if sha is None:
-            sha = self._shas[script] = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - Redis's own name
         replicas = self.address.wait_replicas if is_write else 0
-        for command, text in (("EVALSHA", sha), ("EVAL", script)):
+        for _ in range(2):
+            sha = self._shas.get(script)
+            if sha is None:
+                sha = self._shas[script] = client.script_load(script)
             try:
                 if not replicas:
-                    return client.execute_command(command, text, 1, key, *arguments)
+                    return client.execute_command("EVALSHA", sha, 1, key, *arguments)
                 pipeline = client.pipeline(transaction=False)  # one connection: WAIT is about its writes
-                pipeline.execute_command(command, text, 1, key, *arguments)
+                pipeline.execute_command("EVALSHA", sha, 1, key, *arguments)
                 pipeline.execute_command("WAIT", replicas, _WAIT_MILLISECONDS)
                 answer, copied = pipeline.execute()
-            except redis.exceptions.NoScriptError:
-                if command == "EVAL":
-                    raise
-                continue  # the server was started anew, or flushed its scripts
+            except NoScriptError:  # the server was started anew, or flushed its scripts
+                self._shas.pop(script, None)
+                continue
             self.replicas_behind += copied < replicas
             return answer
-        raise AssertionError("EVAL answers or raises")
+        raise UnavailableError(f"{self.address} forgets its scripts at once")
 
     def command(self, *words: Any) -> Any:
         """One command; raises UnavailableError."""
+        client: Any = self._checked()  # redis-py does not annotate its method
         import redis
 
         try:
-            client: Any = self._checked()  # redis-py does not annotate this method
             return client.execute_command(*words)
         except (redis.RedisError, OSError) as error:
             raise self._translated(error) from None
 
     def _checked(self) -> redis.Redis:
         """The client, connected to a server that will do."""
-        import redis
-
+        with fork_gate.no_fork():  # a child would inherit half a module
+            import redis
         with self._lock:
             client = self._client
             if client is None:

@@ -257,7 +257,7 @@ def test_the_table_of_stats_is_complete():
         name for row in rows(section("How to read stats()"), "key") for name in re.findall(r"`(\w+)`", row[0])
     ]
 
-    assert sorted(named) == sorted([*worker.stats(), "dry_run"])
+    assert sorted(named) == sorted([*worker.stats(), "dry_run", "sharing"])
 
 
 LOG_A_RICH_RECORD = """

@@ -157,7 +157,7 @@ def test_c04_basic_config_with_force_closes_without_flush_and_loses_nothing(even
         """
         from eventlog_handlers import GuanceHandler
         for number in range(20):
-            handler = GuanceHandler(requests_per_minute=None)
+            handler = GuanceHandler(requests_per_minute=None, scope="process")
             logging.basicConfig(force=True, format="%(message)s", handlers=[handler])
             log.error("record %d", number)
         """,
@@ -289,7 +289,7 @@ def test_c05_closing_while_others_log_loses_nothing(eventlog_console):
 
 def test_c06_handlers_of_one_destination_share_one_pace():
     """Same service, address and key: one limit; another key, another limit; nothing of them outlives them."""
-    options = {"endpoint": "https://openapi.example", "requests_per_minute": 20}
+    options = {"endpoint": "https://openapi.example", "requests_per_minute": 20, "scope": "process"}
     one, two = (eventlog_handlers.GuanceHandler(api_key="key-a", **options) for _ in range(2))
     other = eventlog_handlers.GuanceHandler(api_key="key-b", **options)
 
@@ -307,7 +307,13 @@ def test_c06_handlers_of_one_destination_share_one_pace():
 
 def dict_configure(**options):
     """One Guance handler at the logger ``shop``, in place of any that was there."""
-    guance = {"class": "eventlog_handlers.GuanceHandler", "api_key": "key", "endpoint": ENDPOINT, **options}
+    guance = {
+        "class": "eventlog_handlers.GuanceHandler",
+        "api_key": "key",
+        "endpoint": ENDPOINT,
+        "scope": "process",
+    }
+    guance |= options
     logging.config.dictConfig(
         {
             "version": 1,
@@ -335,7 +341,7 @@ def test_c06_a_second_dictconfig_with_a_faster_limit_gets_it():
 
 def test_c06_a_slow_handler_that_lives_still_binds_a_fast_one():
     """The service counts both; a closed handler that is used again counts again."""
-    options = {"api_key": "key", "endpoint": "https://twice.example"}
+    options = {"api_key": "key", "endpoint": "https://twice.example", "scope": "process"}
     slow = eventlog_handlers.GuanceHandler(requests_per_minute=1, **options)
     fast = eventlog_handlers.GuanceHandler(requests_per_minute=6_000, **options)
     assert fast._worker._parts.pacer.try_take(0.0) == 0
@@ -359,7 +365,9 @@ def test_c06_handlers_made_by_several_threads_at_once_share_one_pacer(round_numb
     def make() -> None:
         start.wait()
         made.append(
-            eventlog_handlers.GuanceHandler(api_key="key", endpoint=f"https://thrice{round_number}.example")
+            eventlog_handlers.GuanceHandler(
+                api_key="key", endpoint=f"https://thrice{round_number}.example", scope="process"
+            )
         )
 
     threads = [threading.Thread(target=make) for _ in range(8)]
@@ -469,7 +477,7 @@ def test_c07_a_handler_dropped_before_the_end_of_the_program_still_delivers(even
         import gc
         from eventlog_handlers import GuanceHandler
         for number in range(5):
-            handler = GuanceHandler(requests_per_minute=None)
+            handler = GuanceHandler(requests_per_minute=None, scope="process")
             handler.handle(logging.LogRecord("shop", 40, "shop.py", 1, f"record {number}", None, None))
             del handler
         gc.collect()

@@ -311,7 +311,9 @@ def by_hand(service: Service, url: str, *, rand: float = 0.5, **options: Any) ->
 
     The sink keeps the real clock: its timeouts are for real sockets.
     """
-    handler = service.handler(url, **{**CALM, "flush_interval": 0.0, "concurrency": 1, **options})
+    handler = service.handler(
+        url, **{**CALM, "flush_interval": 0.0, "concurrency": 1, "scope": "process", **options}
+    )
     worker, clock = handler._worker, ManualClock()
     settings = worker.settings
     worker._clock = clock

@@ -22,7 +22,7 @@ class Shop:
         self.sink = sink = ScriptedSink(max_events=50, request_bytes=10_000_000)
         self.handler = EventHandler(
             logging.NOTSET,
-            PipelineSettings(batch_size=50, flush_interval=0.0, **settings),
+            PipelineSettings(**{"batch_size": 50, "flush_interval": 0.0, "scope": "process", **settings}),
             lambda self_log: sink,
             Destination("scripted", "", "", ""),
         )

@@ -59,13 +59,17 @@ class GuanceHandler(EventHandler):
         it returns this event, another one, or None to drop it; if it raises or returns anything else, the
         event keeps only the message's template with its numbers masked, types and places, and no value of the
         call
-    requests_per_second = None: rate limit of this process; its handlers of one endpoint and key share it;
-        None: no limit
+    requests_per_second = None: rate limit of one endpoint and key, shared in the handler's scope; None: no
+        limit
     requests_per_minute = 20: the same by the minute, and never more in any 61 s; give one of the two
     burst = 5: how many requests may go at once after a quiet time; with a rate limit by the minute a quarter
         of it, 1 to 5
-    share = 1: this process is one of N that share an account: rate limit, burst and budgets are divided by N
-    max_events_per_hour = None: budget of this handler in this process, in fixed windows from the first event
+    scope = "host": who shares rate limit, budgets and problems: "host", the processes of this user on this
+        host; "process", this one alone; "redis://host:6379/0", all that use that Redis (see
+        docs/processes.md)
+    share = 1: this scope (host, pod, or process with scope="process") is one of N that share an account: rate
+        limit, burst and budgets are divided by N
+    max_events_per_hour = None: budget, shared in the handler's scope, in fixed windows from the first event
         on; further events are dropped and counted as budget
     max_events_per_day = None: the same for 24 hours
     budget_reserve = 0.1: the part of each budget (0 to 0.9) that only events of level 50 and above may use

@@ -1,0 +1,23 @@
+"""Ids of members: random, and those of one process begin alike: it does not take itself for another one."""
+
+from __future__ import annotations
+
+import os
+
+PROCESS_BYTES = 4
+_process: tuple[int, bytes] = (0, b"")
+
+
+def process_id() -> bytes:
+    """PROCESS_BYTES random bytes of this process; a forked child has others."""
+    global _process
+    pid, found = _process
+    if pid != os.getpid():
+        found = os.urandom(PROCESS_BYTES)
+        _process = os.getpid(), found
+    return found
+
+
+def new_member() -> bytes:
+    """8 bytes for one handler's coordinator."""
+    return process_id() + os.urandom(8 - PROCESS_BYTES)

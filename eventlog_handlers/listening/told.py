@@ -5,6 +5,9 @@ framework lets it through to ``asgi.wrap``, the server logs it, or it reaches ``
 stands in the exception's own ``__dict__``: no table would notice that an exception ended and that another one
 got its address. It goes along where an exception is pickled, from a child of a process pool to its parent.
 Nothing here runs code of the application.
+
+A mark holds for a short time only: some programs raise one and the same exception object again and again, and
+each time is news.
 """
 
 from __future__ import annotations
@@ -12,9 +15,15 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from eventlog_handlers.process.clock import monotonic
+
 MARK = "__eventlog_told__"
 _REPORTED = 1_000_000
-"""A mark above each level: the exception itself was reported; what is logged of it later is a repeat."""
+"""A mark above each level: the exception itself was reported; what is logged of it next is a repeat."""
+_REPORTED_SECONDS = 1.0
+"""A server logs what passed the middleware within milliseconds."""
+_HEARD_SECONDS = 10.0
+"""What the application logged may take its time, in ``finally`` blocks, until it reaches the next place."""
 
 
 def _marks(error: BaseException) -> dict[str, Any]:
@@ -33,20 +42,26 @@ def admits(exc_info: Any, level: int) -> bool:
     error = exc_info[1]
     if not isinstance(error, BaseException):
         return True
-    marks = _marks(error)
-    mark = marks.get(MARK, 0)
+    mark = _mark(error)
     if mark == _REPORTED:
         return False
     if level > mark:
-        marks[MARK] = level
+        _marks(error)[MARK] = (level, monotonic())
     return True
 
 
 def is_known(error: BaseException) -> bool:
     """Whether a handler of ours was told of *error* as an error or worse, or ``report`` has sent it."""
-    return bool(_marks(error).get(MARK, 0) >= logging.ERROR)
+    return _mark(error) >= logging.ERROR
 
 
 def note_reported(error: BaseException) -> None:
-    """*error* was sent: what is logged of it from now on is a repeat."""
-    _marks(error)[MARK] = _REPORTED
+    """*error* was sent: what is logged of it next is a repeat."""
+    _marks(error)[MARK] = (_REPORTED, monotonic())
+
+
+def _mark(error: BaseException) -> int:
+    """The level of a mark that still holds; 0 where there is none."""
+    level, when = _marks(error).get(MARK, (0, 0.0))
+    holds = _REPORTED_SECONDS if level == _REPORTED else _HEARD_SECONDS
+    return level if 0.0 <= monotonic() - when <= holds else 0

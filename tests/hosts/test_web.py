@@ -179,6 +179,26 @@ def test_an_application_that_logs_and_raises_is_one_event(events: Any) -> None:
     assert detail["message"] == "sale failed"
 
 
+def test_one_exception_object_raised_again_and_again_is_news_each_time(events: Any, monkeypatch: Any) -> None:
+    """A module's constant, a future's result: the mark on it does not last."""
+    from eventlog_handlers.listening import told
+
+    now = [1_000.0]
+    monkeypatch.setattr(told, "monotonic", lambda: now[0])
+    error = LookupError("no order A-1004")
+
+    def app(environ, start_response):
+        raise error
+
+    for _ in range(3):
+        with pytest.raises(LookupError):
+            ask(wsgi.wrap(wsgi.wrap(app)))
+        logging.getLogger("gunicorn").error("Error handling request", exc_info=error)
+        now[0] += 1.5
+
+    assert [detail["logger"] for detail in events()] == ["eventlog_handlers.wsgi"] * 3
+
+
 # --- Flask and Django --------------------------------------------------------------------------------------
 
 

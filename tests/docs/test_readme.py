@@ -321,7 +321,7 @@ def test_the_readme_is_short():
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+    "page", ["README.md", *(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))]
 )
 def test_links_lead_somewhere(page):
     """Files that a page links to are there."""

@@ -162,6 +162,8 @@ def test_p12_a_web_server(eventlog_console: Any, place: Path, command: Command) 
 
         if {"run", "runserver"} & set(words):
             server.stop(signal.SIGINT, group=True)
+            # A reloader ends before the process that it watches, which runs its exit hooks.
+            eventually(lambda: arrived(eventlog_console).total() >= LATE + LOST, "all events")
         else:
             server.stop()
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import eventlog_handlers
 from eventlog_handlers.services.guance.handler import GuanceHandler
 from eventlog_handlers.share import fleet_scripts, fleet_url, layout, runtime_directory
+from eventlog_handlers.share.contract import Limits
 
+FLEET = Path(__file__).parents[2] / "docs"
 PAGE = (Path(__file__).parents[2] / "docs" / "processes.md").read_text("utf-8")
 
 
@@ -37,3 +39,17 @@ def test_names_of_files_variables_and_keys_are_the_code_s() -> None:
     assert all(f"{option}=" in PAGE for option in fleet_url.OPTIONS)
     assert fleet_scripts.prefix("q").startswith("evh:1:")
     assert "`evh:1:`" in PAGE
+
+
+def test_ten_thousand_waiting_processes_hardly_ask(monkeypatch) -> None:
+    """The page's simulation: within the limit, and a hundredth of the questions that booking saves."""
+    monkeypatch.syspath_prepend(str(FLEET))
+    import make_fleet
+
+    limits = Limits(20.0, 5, (20, 1.016))
+    asked, places, busiest = make_fleet.simulated(2_000, limits, 10.0, ahead=5.0)
+    without, _, _ = make_fleet.simulated(2_000, limits, 10.0, ahead=0.0)
+
+    assert busiest == 20
+    assert places > 200
+    assert asked < without / 20

@@ -165,7 +165,7 @@ class Api:
                     for one in views.events_of_request(self._store, event.request)
                     if one["id"] != event.id
                 ],
-                "tries": [one._asdict() for one in views.tries(self._store, event.uid)],
+                "tries": [one._asdict() for one in views.tries(self._store, event.uid, event.service)],
                 "copy": {
                     "json": copies.as_json(event),
                     "curl": curl,

@@ -227,13 +227,17 @@ def request(store: Store, number: int) -> StoredRequest | None:
     return StoredRequest(*rows[0]) if rows else None
 
 
-def tries(store: Store, uid: str) -> list[StoredRequest]:
-    """The calls that held the event of that id, in their order; at most the first 100."""
+def tries(store: Store, uid: str, service: str) -> list[StoredRequest]:
+    """The calls to *service* that held the event of that id, in their order; at most the first 100.
+
+    Handlers of several services give one record the same id.
+    """
     if not uid:
         return []
     rows = store.database.rows(
-        "SELECT * FROM requests WHERE id IN (SELECT request FROM tries WHERE uid = ?) ORDER BY id LIMIT 100",
-        (uid,),
+        "SELECT * FROM requests WHERE service = ? AND id IN (SELECT request FROM tries WHERE uid = ?) "
+        "ORDER BY id LIMIT 100",
+        (service, uid),
     )
     return [StoredRequest(*row) for row in rows]
 

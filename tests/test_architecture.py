@@ -230,3 +230,10 @@ def test_the_public_names_are_these() -> None:
         "context", "flush", "health", "incident", "metrics_text", "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """pytest imports them by name; two of one name stop each other's collection."""
+    names = [path.name for path in PACKAGE.parent.joinpath("tests").rglob("test_*.py")]
+
+    assert sorted(names) == sorted(set(names))

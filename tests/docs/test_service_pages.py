@@ -14,6 +14,7 @@ import pytest
 from processes import environment
 
 from eventlog_handlers.cli import main
+from eventlog_handlers.services.guance.body import _legal_name
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
@@ -131,3 +132,31 @@ def test_the_fields_are_those_that_are_sent(name, eventlog_console, tmp_path):
 
     fields = {row[0].strip("`") for row in table(SERVICE_PAGES[name], "Fields")}
     assert fields - {"Resources"} == set(event.body) - {"Resources", "EventBusName"}
+
+
+def test_the_tree_of_troubleshooting_has_every_step_of_check_that_may_fail():
+    """No step is missing, and none is made up."""
+    package = DOCS.parent / "eventlog_handlers"
+    sources = [package / "diagnosis" / "destination.py", package / "diagnosis" / "network.py"]
+    sources += sorted(package.glob("services/*/account.py"))
+    code = "".join(path.read_text("utf-8") for path in sources)
+    failing = set(re.findall(r"Finding\(\s*\"(?:problem|warning)\",\s*\"([^\"]+)\"", code))
+
+    page = (DOCS / "troubleshooting.md").read_text("utf-8")
+    steps = [
+        name for line in re.findall(r"^\d+\. (.*)$", page, re.M) for name in re.findall(r"\*\*`(.+?)`", line)
+    ]
+
+    assert len(failing) > 8
+    assert set(steps) == failing
+
+
+def test_the_example_of_a_tag_s_legal_name_is_right():
+    """In the table of limits."""
+    page = (DOCS / "delivery.md").read_text("utf-8")
+
+    examples = re.findall(r"`([\w-]+)` becomes `(\w+)`", page)
+
+    assert len(examples) == 2
+    for given, legal in examples:
+        assert _legal_name(given) == legal

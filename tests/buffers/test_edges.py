@@ -12,6 +12,7 @@ from eventlog_handlers.buffers.memory import weight, weight_of
 from eventlog_handlers.buffers.queues import Position, Queues, Rounds
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.buffers.spool import directory
+from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.buffers.spool.directory import Lock, Names, UnusableError
 from eventlog_handlers.buffers.spool.file import DamagedError, Row, SpoolFile
 from eventlog_handlers.buffers.spool.trouble import Trouble
@@ -342,8 +343,6 @@ def test_an_event_is_expired_once_it_is_older_than_max_age(tmp_path, age, is_kep
 
 
 def _aging(path, clock):
-    from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
-
     return SpoolBuffer(
         path,
         capacity=9,
@@ -449,3 +448,38 @@ def test_a_file_that_fails_is_left_alone_for_longer_each_time_and_said_so_once()
     trouble.tell("a", "two")
     trouble.tell("b", "three")
     assert told[5:] == [("spool a", "one"), ("spool b", "three")]
+
+
+def test_a_lock_let_go_twice_closes_nothing_of_others(tmp_path):
+    """The number of its descriptor may be another file's by then."""
+    lock = Lock.take(tmp_path / "x.lock", new=True)
+    lock.let_go()
+    with (tmp_path / "other").open("wb", buffering=0) as file:
+        lock.let_go()
+
+        assert file.write(b"x") == 1
+
+
+def test_a_row_held_anew_weighs_once(tmp_path):
+    """It takes the place of the one of its number."""
+    rows = spool(ManualClock(), directory=tmp_path)._rows
+
+    rows.hold(1, row(b"x" * 100))
+    rows.hold(1, row(b"x" * 50))
+
+    assert rows.memory_bytes == row(b"x" * 50).size
+    rows.drop(1)
+    assert rows.memory_bytes == 0
+
+
+def test_one_put_may_be_larger_than_what_memory_takes(tmp_path):
+    """What goes to the file needs no room in memory: rows go there in between."""
+    buffer = SpoolBuffer(
+        tmp_path, capacity=100, capacity_bytes=30_000, policy="drop_lowest", clock=ManualClock(),
+        wall_clock=lambda: EPOCH, report=lambda key, text: None, identity="test",
+    )  # fmt: skip
+
+    evicted = buffer.put([make_event("x" * 10_000) for _ in range(20)])
+
+    assert evicted == []
+    assert buffer.state()["in_file"] == 20

@@ -14,7 +14,7 @@ COMMON = {
     "level": 0, "service": None, "env": None, "tags": {}, "capacity": 10_000, "capacity_bytes": 64 << 20,
     "when_full": "drop_lowest", "batch_size": None, "flush_interval": 1.0, "timeout": (3.0, 10.0),
     "exit_timeout": 3.0, "max_age": 3600.0, "concurrency": 4, "before_send": None,
-    "requests_per_second": None, "requests_per_minute": None, "burst": 5, "share": 1,
+    "requests_per_second": None, "requests_per_minute": None, "burst": 5, "scope": "host", "share": 1,
     "max_events_per_hour": None, "max_events_per_day": None, "budget_reserve": 0.1, "level_map": None,
     "redact": True, "aggregate_seconds": None, "spool": None, "durability": "staged", "observer": None,
     "flush_on_sigterm": False, "dry_run": False, "proxies": None, "ca_bundle": None, "allow_insecure": False,
@@ -226,3 +226,14 @@ def test_an_address_is_a_whole_url_without_more(options, has_path, is_taken):
     else:
         with pytest.raises(SettingsError, match="endpoint"):
             places.endpoint("endpoint", value, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("value", "taken"), [("7", "7"), (" 7 ", "7"), (7, "7"), ("1" * 20, "1" * 20), (None, None)]
+)
+def test_an_application_group_is_digits(value, taken):
+    """Twenty at most; anything else is refused."""
+    assert ROWS["group_id"].check("group_id", value) == taken
+    for wrong in ("1" * 21, "", "x", -7, True, 7.0, "\uff17"):
+        with pytest.raises(SettingsError, match="group_id takes the digits"):
+            ROWS["group_id"].check("group_id", wrong)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-import random
 import socket
 import ssl
 import threading
@@ -39,6 +38,7 @@ from faults import (
 )
 from faultserver import FaultServer, Reply
 
+from eventlog_handlers import handler as handler_module
 from eventlog_handlers.pipeline import retry
 from eventlog_handlers.pipeline.gates import Idle
 
@@ -64,9 +64,17 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def _short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+def _short_rests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A handler with its own clock rests a fiftieth of the longest time it might by chance."""
-    monkeypatch.setattr(random, "random", lambda: 0.02)
+    drawn: list[float] = []
+
+    def draw() -> float:
+        drawn.append(0.02)
+        return 0.02
+
+    monkeypatch.setattr(handler_module, "random_fraction", draw)
+    yield
+    assert drawn, "no delay came from what this fixture replaced: it shortened nothing"
 
 
 def url_of(port: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -39,7 +40,13 @@ def environment() -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_EC2_METADATA_DISABLED": "true",
+        # Rate limits and problems are shared by the processes of a user: not with the run before.
+        "EVENTLOG_RUNTIME_DIR": f"{_runtimes.name}/{next(_numbers)}",
     }
+
+
+_runtimes = tempfile.TemporaryDirectory(prefix="eventlog-benchmarks")
+_numbers = itertools.count()
 
 
 def script(code: str) -> str:

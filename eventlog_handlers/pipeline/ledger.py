@@ -126,7 +126,11 @@ class Ledger:
         reports. *summaries* as for ``add_summary``. Whatever raises, each is in one of the law's sums."""
         with self._lock:
             accounted = self._accounted() + len(dropped) + len(events) + len(summaries)
-            self._counted += counted
+            # A summary may have come before the count that it stands for: another thread was quicker.
+            early = min(counted, self.added_summaries)
+            self._counted += counted - early
+            self._added -= early
+            self.added_summaries -= early
             try:
                 for level, reason in dropped:
                     self._count_drop(reason, level)

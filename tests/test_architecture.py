@@ -33,7 +33,7 @@ LAYERS = [
 PURE = {
     "errors", "events", "text", "settings", "schemas", "record",
     "pipeline/fold", "pipeline/fold_windows", "pipeline/tally", "pipeline/batching", "pipeline/budget",
-    "pipeline/retry", "pipeline/destination", "pipeline/gates", "pipeline/refusals",
+    "pipeline/retry", "pipeline/destination", "pipeline/in_flight", "pipeline/gates", "pipeline/refusals",
     "pipeline/sink", "services/dsn", "services/http_answers", "services/verdict", "services/moment",
     "services/cms/options", "services/cms/request", "services/cms/content", "services/cms/answers",
     "services/cms/signing", "services/cms/credentials",

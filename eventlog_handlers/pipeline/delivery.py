@@ -1,59 +1,40 @@
 """From the buffer to the service and back: leases events, sends them, and sees each to its end.
 
-Carries out what ``gates``, ``batching``, ``destination``, ``refusals`` and ``retry`` decide. Several of the
-worker's threads may be in ``deliver`` at once; what they share stands under one lock, which is held over no
-request.
+Carries out what ``gates``, ``batching`` and ``destination`` decide; ``settling`` carries out what the answers
+mean for each event. Several of the worker's threads may be in ``deliver`` at once; what they share stands
+under one lock, which is held over no request.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from eventlog_handlers.errors import (
     RefusedError,
     SinkError,
-    ThrottledError,
     TooLargeError,
     TransientError,
     described,
 )
-from eventlog_handlers.events import Batch, Disposition, Event, Lease, Outcome, Payload
-from eventlog_handlers.pipeline import retry
+from eventlog_handlers.events import Batch, Event, Lease, Payload
 from eventlog_handlers.pipeline.batching import batches, halves
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.destination import LONG_AGO, Destination
 from eventlog_handlers.pipeline.gates import Idle, Situation, first_wait
+from eventlog_handlers.pipeline.in_flight import InFlight
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
-from eventlog_handlers.pipeline.refusals import Fate
 from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
+from eventlog_handlers.pipeline.settling import Settling
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings
 
 _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm must not breed another
-
-
-class InFlight:
-    """What one sender has in hand. It waits while the rate limit allows no further request of its."""
-
-    def __init__(self, leases: Sequence[Lease], began: float) -> None:
-        self.began = began
-        self.unsettled = {lease.key: lease for lease in leases}
-        self.todo: list[Batch] | None = None
-        """Requests still to be sent, the next one last; None before the events are encoded."""
-        self.shortened: set[int] = set()
-        self.refused: list[tuple[Lease, str, str]] = []
-        """Events that were refused, with code and detail; judged when the rest has been tried."""
-        self.has_delivered = False
-
-    def reasons(self) -> list[tuple[str, str]]:
-        """Id and code of each refused event."""
-        return [(lease.event.id, code) for lease, code, _ in self.refused]
 
 
 class Delivery:
@@ -89,15 +70,24 @@ class Delivery:
         self._pacer = pacer
         self._clock = clock
         self._cpu_clock = cpu_clock
-        self._wall_clock = wall_clock
-        self._rand = rand
-        self._self_log = self_log
         self._notes = notes
-        self._reports = reports
         self._own_event = own_event
         self._many = many
         self._lock = threading.RLock()  # taken before the ledger's, never after it
         self._destination = Destination(settings.concurrency)
+        self._settling = Settling(
+            ledger,
+            self._destination,
+            self._lock,
+            max_age=settings.max_age,
+            pacer=pacer,
+            clock=clock,
+            wall_clock=wall_clock,
+            rand=rand,
+            self_log=self_log,
+            notes=notes,
+            reports=reports,
+        )
         self._suspended: deque[InFlight] = deque()
         self._loss_reported_at = LONG_AGO
 
@@ -128,7 +118,7 @@ class Delivery:
             now = self._clock()
             if self._destination.is_held() or self._destination.resting(now) > 0:
                 while self._suspended:  # all wait alike, and what is sent next may be a probe of one event
-                    self._nack(self._suspended.popleft())
+                    self._settling.nack_rest(self._suspended.popleft())
             idle = first_wait(self._situation(now))
             return idle if idle is not None else self._in_flight(now)
 
@@ -159,6 +149,8 @@ class Delivery:
             leases = self._ledger.lease(count, max_age=self._settings.max_age)
             if not leases:
                 return Idle(self._ledger.waiting().ready_in, 1)
+        elif not self._drop_old(now):
+            return self._plan()
         wait = 1.0
         try:
             wait = 0.0 if self._pacer is None else self._pacer.try_take(now)
@@ -173,6 +165,25 @@ class Delivery:
         in_flight = self._suspended.popleft()
         in_flight.began = now
         return in_flight
+
+    def _drop_old(self, now: float) -> bool:
+        """Drop what came past its age while the rate limit made it wait; False if nothing is left of that."""
+        while self._suspended:
+            first = self._suspended[0]
+            try:
+                for lease in first.old(now, self._settings.max_age):
+                    self._ledger.drop(lease, "expired")
+                    del first.unsettled[lease.key]
+            finally:
+                first.prune()
+            if first.todo:
+                return True
+            self._suspended.popleft()
+            try:
+                self._settling.judge_refused(first)
+            finally:
+                self._settling.nack_rest(first)
+        return False
 
     def wants_another_thread(self, *, alone: bool) -> bool:
         """Whether more than a batch still waits, and one more thread could send it now.
@@ -215,7 +226,7 @@ class Delivery:
                 if is_suspended:
                     self._suspended.append(in_flight)
                 else:
-                    self._nack(in_flight)
+                    self._settling.nack_rest(in_flight)
         self._tell_losses()
 
     def _send_all(self, in_flight: InFlight, deadline: float | None) -> bool:
@@ -231,11 +242,11 @@ class Delivery:
             try:
                 self._request(batch, in_flight, deadline)
             except SinkError as error:
-                self._request_failed(error, batch, in_flight)
+                self._settling.request_failed(error, batch, in_flight)
                 break
-            if not in_flight.has_delivered and self._shows_a_setting(in_flight):
+            if not in_flight.has_delivered and self._settling.shows_a_setting(in_flight):
                 break
-        self._judge_refused(in_flight)
+        self._settling.judge_refused(in_flight)
         return True
 
     def _may_send_another(self) -> bool:
@@ -278,12 +289,12 @@ class Delivery:
             # A fault of ours or of a library, not foreseen in the sink's table: keep the events.
             raise TransientError("unexpected", described(error), ambiguous=True) from error
         else:
-            self._answered(outcomes)
-            self._settle(batch.leases, outcomes, in_flight)
+            self._settling.answered(outcomes)
+            self._settling.settle(batch.leases, outcomes, in_flight)
 
     def _refused(self, error: RefusedError | TooLargeError, batch: Batch, in_flight: InFlight) -> None:
         """The request as a whole was refused: halve it until the event at fault stands alone."""
-        self._took_none(error.code, error.detail)
+        self._settling.took_none(error.code, error.detail)
         todo = in_flight.todo
         assert todo is not None  # noqa: S101 - for the type checker
         if len(batch.leases) > 1:
@@ -296,152 +307,7 @@ class Delivery:
             in_flight.shortened.add(lease.key)
             todo.append(Batch((lease,), (self.sink.encode(payload.event, payload.size // 2),)))
         else:
-            self._drop_refused(in_flight, lease, error.code, error.detail)
-
-    # --- answers -------------------------------------------------------------------------------------------
-
-    def _answered(self, outcomes: Sequence[Outcome]) -> None:
-        """Learn from an answer in the service's form."""
-        is_throttled = any(outcome.throttled for outcome in outcomes)
-        if self._pacer is not None:
-            if is_throttled:
-                self._pacer.throttled()
-            else:
-                self._pacer.taken()
-        if any(outcome.disposition is Disposition.DELIVERED for outcome in outcomes):
-            with self._lock:
-                self._destination.answered(self._wall_clock())
-                self._reports.state("ok")
-            if self._self_log.forget("down"):
-                self._self_log.say("delivering again")
-        elif outcomes:
-            self._took_none(outcomes[0].code, outcomes[0].detail)
-
-    def _took_none(self, code: str, detail: str) -> None:
-        """A request of which no event was delivered is a failed request, whatever its status."""
-        self._ledger.count_failed_request()
-        with self._lock:
-            self._destination.took_none(f"{code}: {detail}")
-            self._reports.state(self._destination.word(), self._destination.last_error)
-
-    def _request_failed(self, error: SinkError, batch: Batch, in_flight: InFlight) -> None:
-        """Nothing of the request arrived for certain; the destination rests, its events need no delay."""
-        if self._pacer is not None and isinstance(error, ThrottledError):
-            wait = retry.at_least(0.0, error.retry_after)
-            if isinstance(self._pacer, SharedPacer):
-                self._pacer.throttled(wait)
-            else:
-                self._pacer.throttled(self._clock() + wait)
-        is_ambiguous = isinstance(error, TransientError) and error.ambiguous
-        self._ledger.count_failed_request(perhaps_stored=len(batch.leases) if is_ambiguous else 0)
-        with self._lock:
-            self._destination.failed(error, self._clock(), self._rand())
-            self._reports.state(self._destination.word(), self._destination.last_error)
-        self._self_log.say_once("down", f"not delivering, events are kept and tried again: {error}")
-        outcomes = [retry.outcome_of(error)] * len(batch.leases)
-        self._settle(batch.leases, outcomes, in_flight, destination_rests=True)
-
-    def _settle(
-        self,
-        leases: Sequence[Lease],
-        outcomes: Sequence[Outcome],
-        in_flight: InFlight,
-        *,
-        destination_rests: bool = False,
-    ) -> None:
-        """Carry out what becomes of each event; where the destination rests, the event needs no delay."""
-        rand = self._rand()  # one for all: entries of one answer that fail alike stay together
-        delivered: list[Lease] = []
-        for lease, outcome in zip(leases, outcomes, strict=True):
-            if outcome.disposition is Disposition.REJECTED:
-                in_flight.refused.append((lease, outcome.code, outcome.detail))
-                continue
-            decision = retry.decide(
-                outcome, attempts=lease.attempts, age=lease.age, max_age=self._settings.max_age, rand=rand
-            )
-            if decision.action is retry.Action.ACKNOWLEDGE:
-                delivered.append(lease)
-            elif decision.action is retry.Action.RETRY:
-                self._ledger.count_retry(outcome.code)
-                delay = 0.0 if destination_rests else decision.delay
-                self._wait(in_flight, lease, delay, spent=decision.spent)
-            else:
-                self._drop(in_flight, lease, decision.reason, outcome.code, outcome.detail)
-        if delivered:
-            in_flight.has_delivered = True
-            self._ledger.ack(delivered)
-            for lease in delivered:
-                del in_flight.unsettled[lease.key]
-
-    # --- refusals ------------------------------------------------------------------------------------------
-
-    def _shows_a_setting(self, in_flight: InFlight) -> bool:
-        return self._destination.refusals.show_a_setting(in_flight.reasons())
-
-    def _judge_refused(self, in_flight: InFlight) -> None:
-        """Say whose fault the refusals are; see ``refusals``."""
-        if not in_flight.refused:
-            return
-        reasons = in_flight.reasons()
-        others = in_flight.unsettled.keys() - {lease.key for lease, _, _ in in_flight.refused}
-        with self._lock:
-            refusals = self._destination.refusals
-            is_events_fault = all(
-                refusals.is_convicted(event_id, delivered=in_flight.has_delivered) for event_id, _ in reasons
-            )
-            fates = refusals.judge(
-                reasons,
-                delivered=in_flight.has_delivered,
-                alone=len(reasons) == 1 and not others and not self._ledger.waiting().events,
-            )
-            delay = 0.0
-            if is_events_fault:
-                self._destination.blames_events()
-                self._reports.state(self._destination.word())
-            if Fate.HOLD in fates:
-                delay = self._hold(*next(
-                    (code, detail)
-                    for (_, code, detail), fate in zip(in_flight.refused, fates, strict=True)
-                    if fate is Fate.HOLD
-                ))  # fmt: skip
-        for (lease, code, detail), fate in zip(tuple(in_flight.refused), fates, strict=True):
-            if fate is Fate.DROP:
-                self._drop_refused(in_flight, lease, code, detail)
-            else:
-                # Not before the others had their turn: those that were never refused make the better probe.
-                self._ledger.count_retry(code)
-                self._wait(in_flight, lease, delay + 1.0, spent=False)
-        in_flight.refused.clear()
-
-    def _hold(self, code: str, detail: str) -> float:
-        """Keep every event and probe; returns the seconds until the first probe."""
-        why = f"{code}: {detail}"
-        seconds = self._destination.refuses_all(why, self._clock(), self._rand())
-        self._reports.state(self._destination.word(), why)
-        self._notes.say_once(
-            "down",
-            "not delivering: the service refuses every event with the same code, so a setting (group, bus, "
-            f"region, permission) seems to be wrong; events are kept and tried again: {why}",
-        )
-        return seconds
-
-    def _drop_refused(self, in_flight: InFlight, lease: Lease, code: str, detail: str) -> None:
-        self._drop(in_flight, lease, retry.rejected(code), code, detail)
-
-    def _wait(self, in_flight: InFlight, lease: Lease, delay: float, *, spent: bool) -> None:
-        self._ledger.nack(lease, delay, spent=spent)
-        del in_flight.unsettled[lease.key]
-
-    def _drop(self, in_flight: InFlight, lease: Lease, reason: str, code: str, detail: str) -> None:
-        self._ledger.drop(lease, reason)
-        del in_flight.unsettled[lease.key]
-        with self._lock:
-            self._destination.last_error = f"{code}: {detail}"
-        self._notes.say_once(f"drop {reason}", f"event dropped ({reason}): {detail or code}")
-
-    def _nack(self, in_flight: InFlight) -> None:
-        self._ledger.nack_all(in_flight.unsettled.values())
-        in_flight.unsettled.clear()
+            self._settling.drop_refused(in_flight, lease, error.code, error.detail)
 
     # --- telling -------------------------------------------------------------------------------------------
 

@@ -25,8 +25,7 @@ class Pacer:
     """A token bucket, and optionally a sliding window above it.
 
     *rate* is in requests a second, *burst* how many may go at once after a quiet time, *window* ``(n,
-    seconds)``: never more than *n* in any *seconds*, whatever the bucket says. ``take`` may run into debt:
-    requests that can't wait (finding the one bad event of a batch) are paid for by those after them.
+    seconds)``: never more than *n* in any *seconds*, whatever the bucket says.
 
     A service that throttles us all the same halves the rate each time, and each request it takes gives a
     twentieth of it back: other processes share its limit, and it does not say how many. Where it says when to
@@ -104,12 +103,6 @@ class Pacer:
                 self._take(now)
             return max(0.0, wait)
 
-    def take(self, now: float) -> None:
-        """Take a place whether there is one or not."""
-        with self._lock:
-            self._wait(now)
-            self._take(now)
-
     def _wait(self, now: float) -> float:
         if self._leaving:
             self._let_leave()
@@ -160,11 +153,6 @@ class Member:
         """Take a place and return 0, or return the seconds after which to ask again."""
         self._join()
         return self.shared.try_take(now)
-
-    def take(self, now: float) -> None:
-        """Take a place whether there is one or not."""
-        self._join()
-        self.shared.take(now)
 
     def throttled(self, not_before: float = float("-inf")) -> None:
         """The service found us too fast, and wants nothing before *not_before* if it said so."""

@@ -114,6 +114,30 @@ def test_looking_for_one_bad_event_keeps_to_the_rate_limit():
     assert_law(worker.stats())
 
 
+@pytest.mark.parametrize("late", [(), range(4), range(8)], ids=["none", "half of them", "all"])
+def test_what_comes_past_its_age_while_it_waits_for_the_rate_limit_is_dropped(late):
+    """Half a batch is refused and waits for its next request: what is too old then takes no place in one."""
+    sink, clock = ScriptedSink(RefusedError("Bad"), max_events=8), ManualClock()
+    worker = make_worker(sink, clock, pacer=Pacer(1 / 30, burst=1), flush_interval=0, max_age=100)
+    for number in range(8):
+        submit(worker, f"event {number}")
+        while worker._render_some():
+            pass
+        if number == max(late, default=-1):
+            clock.advance(50)
+    worker.step()
+    assert len(worker._life.delivery._suspended) == 1
+
+    clock.advance(60)
+    worker.step()
+    settle(worker, clock, seconds=3_600)
+
+    arrived = [event.message for event in sink.delivered if event.message.startswith("event")]
+    assert arrived == [f"event {number}" for number in range(8) if number not in late]
+    assert worker.stats()["dropped"] == ({"expired": len(late)} if late else {})
+    assert_law(worker.stats())
+
+
 def test_a_batch_half_sent_is_given_back_when_the_destination_fails():
     """Its rest waits for the rate limit; another sender's failure makes it wait like all others."""
     sink, clock = ScriptedSink(RefusedError("Bad"), max_events=8), ManualClock()
@@ -245,6 +269,27 @@ def test_one_poison_event_alone_is_dropped_at_once():
     stats = worker.stats()
     assert stats["dropped"] == {"rejected: Malformed": 1}
     assert (stats["failed_requests"], stats["last_success"], stats["state"]) == (1, None, "failing")
+
+
+def test_a_poison_event_that_repeats_with_no_other_is_kept_until_another_is_taken():
+    """It looks like a wrong setting, and a wrong setting must lose nothing; one good event tells."""
+    sink, clock = ScriptedSink(max_events=10), ManualClock()
+    sink.answers.extend(
+        [lambda events: [REJECTED if e.message == "poison" else DELIVERED for e in events]] * 1_000
+    )
+    worker = make_worker(sink, clock, flush_interval=0)
+    for _ in range(5):
+        submit(worker, "poison")
+    settle(worker, clock, seconds=900)
+    alone = worker.stats()
+    submit(worker, "good")
+    settle(worker, clock, seconds=900)
+
+    assert (alone["state"], alone["pending"], alone["dropped"]) == ("held", 5, {})
+    assert "good" in [event.message for event in sink.delivered]
+    stats = worker.stats()
+    assert (stats["state"], stats["pending"], sum(stats["dropped"].values())) == ("ok", 0, 5)
+    assert_law(stats)
 
 
 def test_an_answer_that_takes_no_event_is_no_success():

@@ -70,6 +70,7 @@ class Delivery:
         self._pacer = pacer
         self._clock = clock
         self._cpu_clock = cpu_clock
+        self._rand = rand
         self._notes = notes
         self._own_event = own_event
         self._many = many
@@ -145,8 +146,9 @@ class Delivery:
         """Events in hand, and for them a place in the rate limit: what is past its age must not cost one."""
         leases: list[Lease] = []
         if not self._suspended:
-            count = 1 if self._destination.is_held() else self._settings.batch_size
-            leases = self._ledger.lease(count, max_age=self._settings.max_age)
+            leases = self._ledger.lease(self._settings.batch_size, max_age=self._settings.max_age)
+            if self._destination.is_held():
+                leases = self._probe_of(leases)
             if not leases:
                 return Idle(self._ledger.waiting().ready_in, 1)
         elif not self._drop_old(now):
@@ -165,6 +167,17 @@ class Delivery:
         in_flight = self._suspended.popleft()
         in_flight.began = now
         return in_flight
+
+    def _probe_of(self, leases: list[Lease]) -> list[Lease]:
+        """Of *leases* the one to send to a destination that is held; the others wait again."""
+        if len(leases) < 2:
+            return leases
+        rest = list(leases)
+        try:
+            ids = [lease.event.id for lease in leases]
+            return [rest.pop(self._destination.refusals.probe(ids, self._rand()))]
+        finally:
+            self._ledger.nack_all(rest)
 
     def _drop_old(self, now: float) -> bool:
         """Drop what came past its age while the rate limit made it wait; False if nothing is left of that."""

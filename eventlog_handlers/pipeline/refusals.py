@@ -56,6 +56,15 @@ class Refusals:
         codes = {code for _, code in refused}
         return len(codes) == 1 and len({event_id for event_id, _ in refused}) > 1
 
+    def probe(self, event_ids: Sequence[str], rand: float) -> int:
+        """Which of *event_ids* shows best whether a setting is wrong: one that was never refused, by chance.
+
+        By chance (0 <= *rand* < 1), for those that come first may all be poison. One of them all, if every
+        one was refused.
+        """
+        fresh = [number for number, event_id in enumerate(event_ids) if event_id not in self._marks]
+        return (fresh or range(len(event_ids)))[int(rand * len(fresh or event_ids))]
+
     def _fate(self, event_id: str, code: str, *, delivered: bool, alone: bool) -> Fate:
         if self.is_convicted(event_id, delivered=delivered):
             fate = Fate.DROP

@@ -217,3 +217,25 @@ def test_what_refused_events_that_are_at_fault_is_well():
     destination.refuses_all("Bad: x", 0.0, 0.5)
     destination.blames_events()
     assert destination.word() == "held"
+
+
+@pytest.mark.parametrize(
+    ("refused", "waiting", "rand", "probe"),
+    [
+        ([], "abc", 0.0, "a"),
+        ([], "abc", 0.99, "c"),
+        (["a"], "abc", 0.0, "b"),
+        (["a", "b"], "abc", 0.0, "c"),
+        (["a", "b"], "abc", 0.99, "c"),
+        (["a", "b", "c"], "abc", 0.0, "a"),
+        (["a", "b", "c"], "abc", 0.5, "b"),
+        (["a", "b", "c"], "abc", 0.99, "c"),
+        (["a"], "a", 0.99, "a"),
+    ],
+)
+def test_a_probe_is_an_event_that_was_never_refused_where_there_is_one(refused, waiting, rand, probe):
+    """One of them by chance: those that come first may all be poison."""
+    refusals = Refusals()
+    refusals.judge([(event_id, "Bad") for event_id in refused], delivered=False, alone=False)
+
+    assert waiting[refusals.probe(list(waiting), rand)] == probe

@@ -146,8 +146,10 @@ class Delivery:
         """Events in hand, and for them a place in the rate limit: what is past its age must not cost one."""
         leases: list[Lease] = []
         if not self._suspended:
-            leases = self._ledger.lease(self._settings.batch_size, max_age=self._settings.max_age)
-            if self._destination.is_held():
+            is_refusing = self._destination.refuses_events()
+            count = self._settings.batch_size if is_refusing or not self._destination.is_held() else 1
+            leases = self._ledger.lease(count, max_age=self._settings.max_age)
+            if is_refusing:
                 leases = self._probe_of(leases)
             if not leases:
                 return Idle(self._ledger.waiting().ready_in, 1)
@@ -169,7 +171,7 @@ class Delivery:
         return in_flight
 
     def _probe_of(self, leases: list[Lease]) -> list[Lease]:
-        """Of *leases* the one to send to a destination that is held; the others wait again."""
+        """Of *leases* the one to send to a destination that refuses events; the others wait again."""
         if len(leases) < 2:
             return leases
         rest = list(leases)

@@ -120,6 +120,10 @@ class Destination:
         """Whether a setting is wrong: then a request is a probe, of one event."""
         return self._is_misconfigured or self._probes > 0
 
+    def refuses_events(self) -> bool:
+        """Whether it seems to refuse every event: then which one is the probe matters."""
+        return self._probes > 0
+
     def is_failing(self) -> bool:
         """Whether the last request failed."""
         return self._took_none or self._failures > 0 or self._probes > 0

@@ -574,7 +574,7 @@ def test_b17_throttling_halves_the_pace_and_every_success_gives_a_twentieth_back
     pacer = Pacer(1.0)
 
     def next_in() -> float:
-        pacer.take(0.0)
+        assert pacer.try_take(0.0) == 0
         wait = pacer.try_take(0.0)
         pacer._tokens = 1.0
         return round(wait, 3)

@@ -160,8 +160,8 @@ def test_ctrl_c_within_a_log_call_breaks_the_wait_and_not_the_state(tmp_path):
         interrupted = returned = 0
         first = log.info("first")
         for number in range(400):
-            signal.setitimer(signal.ITIMER_REAL, 0.00002 + (number % 40) * 0.00002)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.00002 + (number % 40) * 0.00002)
                 log.info("record %d", number)
                 returned += 1
                 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -28,8 +28,8 @@ from eventlog_handlers.pipeline.in_flight import InFlight
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.reports import Notes, Reports
-from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.settling import Settling
+from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings

@@ -31,6 +31,8 @@ class RedisServer:
 
     def __init__(self, directory: Path, **settings: str) -> None:
         self.port = free_port()
+        while self.port > 55_000:  # a cluster's bus listens 10,000 above
+            self.port = free_port()
         self._directory = directory
         self._settings = {"save": "", "appendonly": "no", "bind": "127.0.0.1", **settings}
         self._process: subprocess.Popen[bytes] | None = None

@@ -146,7 +146,7 @@ def test_a_replica_is_waited_for(own, tmp_path: Path) -> None:
     primary = own()
     with_replica = coordinator(primary, address=address(primary, wait_replicas=1))
     with_replica.fold([Occurrence(PROBLEM, 1, 0.0, 0.0)])
-    assert with_replica.state()["replicas_behind"] == 1
+    assert with_replica.state()["replicas_behind"] >= 1
     (tmp_path / "replica").mkdir()
     replica = RedisServer(tmp_path / "replica", replicaof=f"127.0.0.1 {primary.port}")
     try:

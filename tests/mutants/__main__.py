@@ -71,6 +71,9 @@ def run(only: list[str], sample: int | None, seed: int, jobs: int) -> int:
     survivors = 0
     started = time.monotonic()
     with Forks(ROOT, PLACE, jobs) as forks:
+        for name in forks.failing(sorted({test for mutant in mutants for test in known.tests_of(mutant)})):
+            print(f"fails without any change, so it isn't asked: {name}", flush=True)
+            known.seconds.pop(name, None)
         asked = ((mutant, known.tests_of(mutant)) for mutant in mutants)
         for mutant, killer in forks.attempt(asked):
             killers[str(mutant)] = killer

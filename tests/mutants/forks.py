@@ -46,6 +46,7 @@ class Forks:
         self._running: dict[int, _Running] = {}
 
     def __enter__(self) -> Forks:
+        Path(self._folder.name).chmod(0o755)  # some tests look on as another user
         assert PACKAGE not in sys.modules
         for number in range(self._jobs):
             copy = Path(self._folder.name) / str(number)
@@ -78,6 +79,15 @@ class Forks:
             self._running[_fork(copy, tests)] = _Running(mutant, copy, time.monotonic() + _WHOLE_SECONDS)
         while self._running:
             yield self._ended()
+
+    def failing(self, tests: list[str]) -> set[str]:
+        """Those of *tests* that fail here without any change: they are no witnesses."""
+        copy = self._free[-1]
+        os.waitpid(_fork(copy, tests, "--maxfail=1000"), 0)
+        log = _log(copy).read_text("utf-8", "replace")
+        if not re.search(r"^(\d+ failed, )?\d+ passed.* in ", log, re.MULTILINE):
+            raise RuntimeError(f"the tests don't run without a change: {killer(log)}")
+        return {name.partition("[")[0] for name in re.findall(r"^(?:FAILED|ERROR) (\S+)", log, re.MULTILINE)}
 
     def _ended(self) -> tuple[Mutant, str | None]:
         """Wait for a child, and make its copy whole again."""
@@ -124,7 +134,7 @@ def _kill(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _fork(copy: Path, tests: list[str]) -> int:
+def _fork(copy: Path, tests: list[str], option: str = "-x") -> int:
     pid = os.fork()
     if pid:
         return pid
@@ -143,7 +153,7 @@ def _fork(copy: Path, tests: list[str]) -> int:
             del sys.modules[name]
         import pytest
 
-        options = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={copy}", f"--timeout={_TEST_SECONDS}"]
+        options = [option, "-q", "-p", "no:cacheprovider", f"--rootdir={copy}", f"--timeout={_TEST_SECONDS}"]
         status = int(pytest.main([*options, *tests]))
         sys.stdout.flush()
     finally:

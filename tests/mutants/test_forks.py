@@ -21,6 +21,9 @@ from eventlog_handlers import fits
 def test_small():
     assert fits(1)
 
+def test_broken():
+    assert not fits(1)
+
 def test_edge():
     assert fits(5) and fits(6, limit=6)
 """
@@ -36,6 +39,8 @@ path = "eventlog_handlers/__init__.py"
 mutants = [Mutant(path, one) for one in mutations((root / path).read_text())]
 tests = ["tests/test_fits.py::test_small", "tests/test_fits.py::test_edge"]
 with Forks(root, root, 2) as forks:
+    failing = forks.failing([*tests, "tests/test_fits.py::test_broken"])
+    assert failing == {"tests/test_fits.py::test_broken"}, failing
     noticed = forks.attempt((one, tests) for one in mutants)
     print(json.dumps({one.mutation.after: killer for one, killer in noticed}))
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sqlite3
 
@@ -15,6 +16,7 @@ from eventlog_handlers.buffers.spool import directory
 from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.buffers.spool.directory import Lock, Names, UnusableError
 from eventlog_handlers.buffers.spool.file import DamagedError, Row, SpoolFile
+from eventlog_handlers.buffers.spool.inspect import entries
 from eventlog_handlers.buffers.spool.trouble import Trouble
 from eventlog_handlers.events import MAX_DEPTH, MAX_VALUES
 from eventlog_handlers.testing import ManualClock, make_event
@@ -483,3 +485,54 @@ def test_one_put_may_be_larger_than_what_memory_takes(tmp_path):
 
     assert evicted == []
     assert buffer.state()["in_file"] == 20
+
+
+def test_while_the_file_is_left_alone_attempts_are_not_written_to_it(tmp_path):
+    """A full disk isn't asked once per refused event; here the count goes on all the same."""
+    buffer = spool(ManualClock(), directory=tmp_path)
+    buffer.put(of("a", 1))
+    buffer._trouble.pause("a full disk")
+    (lease,) = buffer.lease(1)
+    buffer.nack(lease, 0.0)
+
+    (again,) = buffer.lease(1)
+    buffer.abandon()
+    heir = spool(ManualClock(), directory=tmp_path)
+    heir.adopt()
+
+    assert again.attempts == 2
+    assert [lease.attempts for lease in heir.lease(1)] == [1]
+
+
+def test_a_file_whose_count_of_removed_rows_is_lost_is_kept_aside(tmp_path):
+    """Its events are delivered; how many are missing can't be told, so somebody may want to look."""
+    dead = spool(ManualClock(), directory=tmp_path)
+    dead.put(of("a", 3))
+    dead.close()
+    dead.abandon()
+    (path,) = tmp_path.glob("*.spool")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executescript("DROP TRIGGER count_removed; DROP TABLE removed;")
+    heir = spool(ManualClock(), directory=tmp_path)
+
+    while heir.adopt():
+        pass
+
+    assert names(heir.lease(9)) == ["a1", "a2", "a3"]
+    assert list(tmp_path.glob("*.spool.bad"))
+
+
+def test_the_size_of_a_spool_file_is_that_of_all_its_parts(tmp_path):
+    """The log beside it counts, and what isn't there counts nothing."""
+    buffer = spool(ManualClock(), directory=tmp_path)
+    buffer.put(of("a", 3))
+    (path,) = tmp_path.glob("*.spool")
+
+    (open_entry,) = entries(tmp_path)
+    together = sum(part.stat().st_size for part in tmp_path.glob("*.spool*"))
+    buffer.close()
+    buffer.abandon()
+    (closed_entry,) = entries(tmp_path)
+
+    assert (open_entry.state, open_entry.bytes) == ("in use", together)
+    assert (closed_entry.state, closed_entry.bytes) == ("left", path.stat().st_size)

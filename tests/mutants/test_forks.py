@@ -73,7 +73,8 @@ def test_the_quickest_tests_are_asked_as_far_as_the_budget_goes() -> None:
         '<testsuites><testsuite><testcase classname="tests.a.test_a" name="test_one[x]" time="1.5"/>'
         '<testcase classname="tests.a.test_a" name="test_one[y[0]]" time="2"/>'
         '<testcase classname="tests.a.test_a" name="test_two" time="1"><failure/></testcase>'
-        '<testcase classname="tests.a.test_a" name="test_three" time="9"/></testsuite></testsuites>'
+        '<testcase classname="tests.a.test_a" name="test_three" time="9"/>'
+        '<testcase classname="tests.a.test_a.TestX" name="runTest" time="9"/></testsuite></testsuites>'
     )
 
     one, three = "tests/a/test_a.py::test_one", "tests/a/test_a.py::test_three"

@@ -536,3 +536,23 @@ def test_the_size_of_a_spool_file_is_that_of_all_its_parts(tmp_path):
 
     assert (open_entry.state, open_entry.bytes) == ("in use", together)
     assert (closed_entry.state, closed_entry.bytes) == ("left", path.stat().st_size)
+
+
+@pytest.mark.parametrize("damaged", [{3}, {2, 3}, {1, 3}, {1}, {1, 2, 3}])
+def test_damaged_rows_are_counted_once_wherever_they_stand(tmp_path, damaged):
+    """At the end of the file too, where no good row follows them."""
+    dead = spool(ManualClock(), directory=tmp_path)
+    dead.put(of("a", 3))
+    dead.close()
+    dead.abandon()
+    (path,) = tmp_path.glob("*.spool")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.executemany("UPDATE event SET checksum = 0 WHERE seq = ?", [(seq,) for seq in damaged])
+        connection.commit()
+    heir = spool(ManualClock(), directory=tmp_path)
+
+    while heir.adopt():
+        pass
+
+    assert names(heir.lease(9)) == [f"a{seq}" for seq in (1, 2, 3) if seq not in damaged]
+    assert [lost.reason for lost in heir.lost()] == ["damaged"] * len(damaged)

@@ -120,6 +120,24 @@ def test_a_leased_event_comes_back_with_all_its_attempts(make_buffer):
     assert attempts == [1, 2, 2, 3]
 
 
+def test_a_lease_is_settled_once(make_buffer):
+    """A second ack or nack is a mistake of the caller's, and changes nothing."""
+    buffer = make_buffer(ManualClock())
+    buffer.put(of("a", 2))
+    acked, nacked = buffer.lease(2)
+    buffer.ack([acked])
+    buffer.nack(nacked, 0.0)
+
+    for lease in (acked, nacked):
+        with pytest.raises(KeyError):
+            buffer.ack([lease])
+        with pytest.raises(KeyError):
+            buffer.nack(lease, 0.0)
+
+    assert (len(buffer), buffer.ready()) == (1, 1)
+    assert not buffer._leased
+
+
 def test_a_full_buffer_takes_again_what_was_acknowledged(make_buffer):
     """Room is what isn't held: exactly as many events as were settled find a place."""
     buffer = make_buffer(ManualClock(), capacity=3, policy="drop_newest")

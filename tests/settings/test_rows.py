@@ -237,3 +237,24 @@ def test_an_application_group_is_digits(value, taken):
     for wrong in ("1" * 21, "", "x", -7, True, 7.0, "\uff17"):
         with pytest.raises(SettingsError, match="group_id takes the digits"):
             ROWS["group_id"].check("group_id", wrong)
+
+
+def test_settings_show_plain_values_and_of_users_objects_only_the_type():
+    """Their repr may hold a secret; ours don't show one."""
+
+    class Watcher:
+        def on_drop(self, *_: object) -> None: ...
+
+        def __repr__(self) -> str:
+            return "a key in it"
+
+    options = {"api_key": "wsak_secret", "observer": Watcher(), "tags": {"team": "shop"}}
+
+    both = [repr(one) for one in SERVICES["guance"].settings(options, {})]
+
+    shown = " ".join(both)
+    assert "capacity=10000" in shown
+    assert "Secret(***)" in shown
+    assert "'team': 'shop'" in shown
+    assert "observer=<Watcher>" in shown
+    assert "key in it" not in shown

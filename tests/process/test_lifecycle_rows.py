@@ -349,7 +349,7 @@ def test_c06_a_slow_handler_that_lives_still_binds_a_fast_one():
 
     slow.close()
     assert fast._worker._parts.pacer.try_take(100.0) == 0
-    slow._worker._parts.pacer.take(100.0)
+    slow._worker._parts.pacer.try_take(100.0)
 
     assert while_both_live == pytest.approx(60.0)
     assert fast._worker._parts.pacer.try_take(101.0) > 50

@@ -27,6 +27,8 @@ CONFIG = {
     },
     "root": {"level": "DEBUG", "handlers": ["cms", "guance", "cloudwatch"]},
 }
+for handler in CONFIG["handlers"].values():
+    handler["exit_timeout"] = 60  # what a script is to deliver does not depend on how slow the machine is
 logging.config.dictConfig(CONFIG)
 log = logging.getLogger("shop")
 """

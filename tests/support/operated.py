@@ -17,7 +17,7 @@ from processes import environment
 from servers import free_port as free_port
 
 APPS = Path(__file__).parent / "apps"
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 90.0  # gunicorn itself gives its workers 30 s
 
 
 def eventually(happened: Callable[[], object], what: str, *, seconds: float = PATIENCE_SECONDS) -> None:

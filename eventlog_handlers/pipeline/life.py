@@ -11,7 +11,10 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.charging import Charging
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.delivery import Delivery
+from eventlog_handlers.pipeline.ending import Ending
+from eventlog_handlers.pipeline.flushing import Flushing
 from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.inline import Inline
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
@@ -19,7 +22,8 @@ from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.sink import Sink
-from eventlog_handlers.pipeline.thread_pool import ThreadPool, Work
+from eventlog_handlers.pipeline.thread_pool import ThreadPool
+from eventlog_handlers.pipeline.turns import Turns
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.settings.values import PipelineSettings
@@ -55,7 +59,11 @@ class Parts(NamedTuple):
 
 
 class Life:
-    """What a process, and again each forked child, starts with. A fork replaces it as a whole."""
+    """What a process, and again each forked child, starts with. A fork replaces it as a whole.
+
+    *is_over* and *keep_alive* are the worker's, for the pool. *inline_seconds* is how long a log call sends
+    by itself where threads are refused.
+    """
 
     def __init__(
         self,
@@ -65,62 +73,83 @@ class Life:
         *,
         intake: Intake,
         folds: Folds | None,
-        work: Work,
+        is_over: Callable[[], bool],
+        keep_alive: Callable[[], None],
+        inline_seconds: float,
     ) -> None:
         # With a spool nothing waits for a batch on its way there: each record wakes a thread.
         high_water = 1 if settings.spool else min(_HIGH_WATER, settings.capacity)
+        clock, self_log, sharing = parts.clock, parts.self_log, parts.sharing
         self.pid = os.getpid()
-        self.notes = Notes(parts.self_log)
-        self.reports = Reports(settings.observer, name, parts.self_log)
-        self.buffer = parts.make_buffer(self.notes.say_once)
-        sharing = parts.sharing
-        settled = None if sharing is None else sharing.settled
-        self.ledger = Ledger(intake, folds, self.buffer, parts.wall_clock, self.reports, settled=settled)
-        self.charging = Charging(
-            settings,
-            clock=parts.clock,
-            wall_clock=parts.wall_clock,
-            own_event=parts.own_event,
-            notes=self.notes,
-            sharing=sharing,
+        self.notes = notes = Notes(self_log)
+        reports = Reports(settings.observer, name, self_log)
+        self.buffer = parts.make_buffer(notes.say_once)
+        self.ledger = ledger = Ledger(
+            intake,
+            folds,
+            self.buffer,
+            parts.wall_clock,
+            reports,
+            settled=None if sharing is None else sharing.settled,
         )
         self.delivery = Delivery(
             parts.make_sink,
-            self.ledger,
+            ledger,
             settings,
             pacer=parts.pacer,
-            clock=parts.clock,
+            clock=clock,
             cpu_clock=parts.cpu_clock,
             wall_clock=parts.wall_clock,
             rand=parts.rand,
-            self_log=parts.self_log,
-            notes=self.notes,
-            reports=self.reports,
+            self_log=self_log,
+            notes=notes,
+            reports=reports,
             own_event=parts.own_event,
             many=high_water,
         )
-        self.pool = ThreadPool(
+        charging = Charging(
+            settings,
+            clock=clock,
+            wall_clock=parts.wall_clock,
+            own_event=parts.own_event,
+            notes=notes,
+            sharing=sharing,
+        )
+        self.turns = Turns(
+            intake,
+            folds,
+            ledger,
+            self.delivery,
+            render=parts.render,
+            charging=charging,
+            notes=notes,
+            reports=reports,
+            sharing=sharing,
+        )
+        self.pool = self.turns.pool = ThreadPool(
             f"eventlog-{name}",
-            work,
+            self.turns,
             senders=settings.concurrency,
             high_water=high_water,
             start_thread=parts.start_thread,
-            clock=parts.clock,
-            self_log=parts.self_log,
+            is_over=is_over,
+            keep_alive=keep_alive,
+            clock=clock,
+            self_log=self_log,
         )
-        self.said_left = 0
+        self.inline = Inline(self.turns, ledger, clock=clock, self_log=self_log, seconds=inline_seconds)
+        self.flushing = Flushing(ledger, self.delivery, self.pool, self.inline, clock=clock, sharing=sharing)
+        self.ending = Ending(
+            ledger,
+            self.delivery,
+            self.pool,
+            self.turns,
+            self.inline,
+            self.flushing,
+            clock=clock,
+            notes=notes,
+            self_log=self_log,
+            exit_timeout=settings.exit_timeout,
+        )
         self.own_traffic = 0
         """Records refused as our own doing; a rough count, made without a lock."""
-
-    def is_in_use_here(self) -> bool:
-        """Whether this thread is inside, and so may have left a change half done."""
-        return self.ledger.is_in_use_here() or self.delivery.is_in_use_here()
-
-    def is_frozen(self) -> bool:
-        """At the very end: whether threads of ours stand still, that may hold what is needed."""
-        return self.pool.threads > 0 or self.delivery.is_stuck() or self.ledger.is_stuck()
-
-    def tell(self) -> None:
-        """Tell observer and stderr what was noted. Under no lock."""
-        self.reports.tell()
-        self.notes.tell()

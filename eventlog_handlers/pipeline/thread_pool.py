@@ -23,7 +23,7 @@ _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refu
 
 
 class Work(Protocol):
-    """What the threads do: the worker."""
+    """What the threads do: ``Turns``."""
 
     def step(self) -> Idle | None:
         """One turn; None if there was something to do, else what to wait for."""
@@ -37,14 +37,8 @@ class Work(Protocol):
     def pending(self) -> int:
         """How many events are not settled."""
 
-    def is_over(self) -> bool:
-        """Whether the process has come to its end, so that nothing would wait for a thread."""
-
     def rest(self) -> None:
-        """Let go of connections and files: the last thread leaves."""
-
-    def keep_alive(self) -> None:
-        """Stay in memory to the end of the process: no thread refers to it, and it has events."""
+        """Close connections and files: the last thread leaves."""
 
 
 class ThreadPool:
@@ -52,7 +46,9 @@ class ThreadPool:
 
     *senders* is how many of them may be busy sending; one more may render. A thread sleeps until
     *high_water* captures wait, or fewer where what it waits for says so. *start_thread(run, name)* starts a
-    daemon thread or raises RuntimeError.
+    daemon thread or raises RuntimeError. *is_over*: whether the process has come to its end, so that nothing
+    would wait for a thread. *keep_alive* keeps the work in memory to the end of the process, where it has
+    events and no thread refers to it.
     """
 
     def __init__(
@@ -63,6 +59,8 @@ class ThreadPool:
         senders: int,
         high_water: int,
         start_thread: Callable[[Callable[[], None], str], None],
+        is_over: Callable[[], bool],
+        keep_alive: Callable[[], None],
         clock: Callable[[], float],
         self_log: SelfLog,
     ) -> None:
@@ -71,6 +69,8 @@ class ThreadPool:
         self._senders = senders
         self._high_water = high_water
         self._start_thread = start_thread
+        self._is_over = is_over
+        self._keep_alive = keep_alive
         self._clock = clock
         self._self_log = self_log
         # Caller's side.
@@ -139,7 +139,7 @@ class ThreadPool:
             now = self._clock()
             if now >= self._start_again_at:
                 process_exit.hook_process()
-                if self._work.is_over():
+                if self._is_over():
                     raise RuntimeError("nothing would wait for a thread at the end of the process")
                 if fork.forks_unannounced():
                     raise RuntimeError("no thread of ours may be alive when uWSGI forks")
@@ -148,7 +148,7 @@ class ThreadPool:
         except RuntimeError:  # thread limit, or the interpreter is ending (3.12.0 to 3.12.2)
             self._start_again_at = now if fork.forks_unannounced() else now + _RESTART_SECONDS
             self._was_refused = not process_exit.exiting()
-            self._work.keep_alive()  # the exit hook is its last chance
+            self._keep_alive()  # the exit hook is its last chance
         finally:
             if not has_started:
                 self._done_starting()
@@ -179,7 +179,7 @@ class ThreadPool:
             has_left = True
         finally:
             if not has_left:  # even the handler of the last resort was broken off
-                self._work.keep_alive()
+                self._keep_alive()
                 if is_counted:
                     self.leave()
         if self.threads == 0:

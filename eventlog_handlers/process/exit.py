@@ -102,9 +102,9 @@ is_finalizing = sys.is_finalizing
 lock they hold; a thread started now never runs; and nothing can be imported."""
 
 
-def budget(participant: Participant) -> float:
-    """Seconds the exit of this process may still wait for *participant*: one budget for all of it."""
-    return max(0.0, participant.exit_timeout - _spent_seconds)
+def budget(exit_timeout: float) -> float:
+    """Of *exit_timeout* seconds, those that the exit may still wait: all handlers share one budget."""
+    return max(0.0, exit_timeout - _spent_seconds)
 
 
 def spend(seconds: float) -> None:
@@ -164,13 +164,15 @@ def flush_at_exit(*, final: bool = False) -> None:
         return
     started = monotonic()
     waits = [
-        (partial(participant.finish_flush, participant.start_flush()), budget(participant))
+        (partial(participant.finish_flush, participant.start_flush()), budget(participant.exit_timeout))
         for participant in participants
     ]
     try:
         finish_together(waits)
     except KeyboardInterrupt:
-        spend(max(map(budget, participants)))  # a second Ctrl-C ends the wait of the next layer too
+        spend(
+            max(budget(participant.exit_timeout) for participant in participants)
+        )  # a second Ctrl-C ends the wait of the next layer too
         raise
     spend(monotonic() - started)
     if final:

@@ -89,7 +89,7 @@ def test_where_threads_are_refused_the_caller_writes(tmp_path):
         worker.commit(captured(f"record {number}"))
         assert worker.stats()["spool"]["in_file"] == number + 1
     assert_law(worker.stats())
-    worker.rest()
+    worker._life.turns.rest()
 
 
 def test_a_commit_whose_capture_is_dropped_at_the_intake_returns():
@@ -116,7 +116,7 @@ def test_a_commit_waits_five_seconds_at_most_and_says_so(capsys):
 
     worker._life.pool.rouse = stuck
     worker.commit(captured("stuck"))
-    worker._life.tell()
+    worker._life.turns.tell()
 
     assert worker.stats()["pending"] == 1
     assert "goes on without it" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_after_an_outage_longer_than_max_age_the_next_event_goes_at_once(buffer)
     for number in range(1_000):
         submit(worker, f"old {number}", logging.CRITICAL)  # so that they would go first
     worker.step()
-    while worker._render_some():
+    while worker._life.turns.render_some():
         pass
     clock.advance(7_200)
     submit(worker, "new")
@@ -121,7 +121,7 @@ def test_what_comes_past_its_age_while_it_waits_for_the_rate_limit_is_dropped(la
     worker = make_worker(sink, clock, pacer=Pacer(1 / 30, burst=1), flush_interval=0, max_age=100)
     for number in range(8):
         submit(worker, f"event {number}")
-        while worker._render_some():
+        while worker._life.turns.render_some():
             pass
         if number == max(late, default=-1):
             clock.advance(50)

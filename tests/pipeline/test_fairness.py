@@ -164,10 +164,10 @@ def test_a_storm_larger_than_the_buffer_costs_only_itself(capacity):
     worker = make_worker(sink, clock, flush_interval=0, capacity=capacity)
     for number in range(9):
         put(worker, f"other {number}", f"other {number}")
-    worker._render_some()
+    worker._life.turns.render_some()
     for number in range(1_000):
         put(worker, f"storm {number}", "storm")
-        worker._render_some()
+        worker._life.turns.render_some()
 
     settle(worker, clock)
 

@@ -41,9 +41,6 @@ class Turns:
     def pending(self) -> int:
         return self.held
 
-    def is_over(self) -> bool:
-        return False
-
     def rest(self) -> None:
         self.rested += 1
         self.on_rest()
@@ -55,7 +52,7 @@ class Turns:
 def pool_of(work: Turns, start_thread, *, senders=4, high_water=1_000, now=clock.monotonic) -> ThreadPool:
     return ThreadPool(
         "pool", work, senders=senders, high_water=high_water, start_thread=start_thread, clock=now,
-        self_log=SelfLog("pool"),
+        is_over=lambda: False, keep_alive=work.keep_alive, self_log=SelfLog("pool"),
     )  # fmt: skip
 
 

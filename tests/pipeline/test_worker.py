@@ -273,7 +273,7 @@ def test_a_full_buffer_sheds_by_policy_and_counts(policy, kept):
 
     for name, level in names:
         worker.submit(captured(name, level))
-        worker._render_some()
+        worker._life.turns.render_some()
     settle(worker, clock)
 
     assert sorted(messages(sink.delivered[:3])) == sorted(kept)

@@ -372,7 +372,7 @@ def test_p16_where_threads_are_refused_a_logging_call_sends_now_and_then():
 
     sink, clock = ScriptedSink(), ManualClock()
     worker = make_worker(sink, clock, start_thread=refuse, flush_interval=3600)
-    worker._inline_seconds = 1.0
+    worker._life.inline._seconds = 1.0
 
     delivered = []
     for message in "abc":
@@ -509,7 +509,7 @@ def test_p17_whatever_kills_the_worker_the_rest_is_delivered_and_the_law_holds(p
         **options,
     )
     if place == "render":
-        worker._parts = worker._parts._replace(render=once(worker._parts.render))
+        worker._life.turns._render = once(worker._life.turns._render)
     elif place in ("encode", "send"):
         setattr(sink, place, once(getattr(sink, place)))
 
@@ -636,13 +636,13 @@ def test_p23_flush_on_the_workers_own_thread_says_no_at_once():
         flush_interval=0.0,
         start_thread=lambda run, name: threading.Thread(target=run, name=name, daemon=True).start(),
     )
-    render = worker._parts.render
+    render = worker._life.turns._render
 
     def render_and_flush(captured):
         answers.append(worker.flush(60))
         return render(captured)
 
-    worker._parts = worker._parts._replace(render=render_and_flush)
+    worker._life.turns._render = render_and_flush
     submit(worker, "one")
 
     assert worker.flush(20)

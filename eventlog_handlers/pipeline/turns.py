@@ -1,0 +1,137 @@
+"""One turn of the pipeline: render captures, deliver one lease of events, tell what was noted.
+
+The threads of the pool take turns; where there is no thread, a caller takes one (``inline``). How long to
+sleep between two turns is told here and done there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from eventlog_handlers.errors import described
+from eventlog_handlers.events import Event
+from eventlog_handlers.pipeline.charging import Charging
+from eventlog_handlers.pipeline.delivery import Delivery
+from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.gates import Idle
+from eventlog_handlers.pipeline.intake import Intake
+from eventlog_handlers.pipeline.ledger import Ledger
+from eventlog_handlers.pipeline.rendering import render_some
+from eventlog_handlers.pipeline.reports import Notes, Reports
+from eventlog_handlers.pipeline.sharing import Sharing
+from eventlog_handlers.pipeline.thread_pool import ThreadPool
+from eventlog_handlers.record.capture import Capture
+
+
+class Turns:
+    """The work that the threads of *pool* share. Any thread may take a turn, several at once."""
+
+    pool: ThreadPool
+    """Set once, before the first turn: the pool is made for these turns."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        folds: Folds | None,
+        ledger: Ledger,
+        delivery: Delivery,
+        *,
+        render: Callable[[Capture], Event | None],
+        charging: Charging,
+        notes: Notes,
+        reports: Reports,
+        sharing: Sharing | None,
+    ) -> None:
+        self._intake = intake
+        self._folds = folds
+        self._ledger = ledger
+        self._delivery = delivery
+        self._render = render
+        self._charging = charging
+        self._notes = notes
+        self._reports = reports
+        self._sharing = sharing
+
+    def step(self, *, deadline: float | None = None) -> Idle | None:
+        """One turn, without thread or sleep: render what came in, then deliver at most one lease of events.
+
+        Returns None if there was something to do, else what to wait for. *deadline* (monotonic) shortens the
+        request's timeout.
+        """
+        delivery, pool = self._delivery, self.pool
+        try:
+            self._ledger.adopt()
+            rendered = self.render_some()
+            planned = delivery.plan()
+            if isinstance(planned, Idle):
+                return None if rendered else self._until_folds(planned)
+            try:
+                if pool.threads and delivery.wants_another_thread(alone=pool.threads == 1):
+                    pool.rouse()
+            finally:
+                delivery.deliver(planned, deadline=deadline)  # whatever was raised, for it has leases
+            return None
+        finally:
+            self.tell()
+            self._publish()
+
+    def render_some(self) -> bool:
+        """Render a chunk of the captures; False if there is none or another thread is at it."""
+        return render_some(
+            self._ledger, self._intake, self._render, self._charging, self._notes, self._sharing
+        )
+
+    def tell(self) -> None:
+        """Tell the observer and stderr what was noted. Under no lock."""
+        self._reports.tell()
+        self._notes.tell()
+
+    def _publish(self, *, now_at_once: bool = False) -> None:
+        sharing, ledger = self._sharing, self._ledger
+        if sharing is None:
+            return
+        try:
+            sharing.publish(
+                lambda: sharing.calls(ledger.sums(), ledger.added_summaries), now_at_once=now_at_once
+            )
+        except Exception as error:  # a fault of ours, and no event is concerned
+            self._notes.say_once("publish", f"counters can't be shown to other processes: {described(error)}")
+
+    def _until_folds(self, idle: Idle) -> Idle:
+        """*idle*, but not past the end of a window that has something to tell."""
+        looks = [self._ledger.wait_for_folds(), None if self._sharing is None else self._sharing.next_look()]
+        seconds = min((look for look in looks if look is not None), default=None)
+        if seconds is None or (idle.seconds is not None and idle.seconds <= seconds):
+            return idle
+        return Idle(seconds, idle.records)
+
+    def waiting(self) -> int:
+        """About how many captures wait to be rendered, as seen after all that this thread has written.
+
+        A thread that goes to sleep first says so and then asks here; ``Worker.submit`` appends first and then
+        asks whether a thread sleeps. Without the GIL a processor may delay a write past a later read, on both
+        sides. Each side's call on the deque takes the deque's own lock, so that one of them sees the other.
+        """
+        captures = self._intake.captures
+        captures.extend(())
+        return len(captures)
+
+    def has_news(self) -> bool:
+        """Whether something came in that no thread has looked at."""
+        return bool(self._intake.captures or (self._folds is not None and self._folds.approximate_open()))
+
+    def pending(self) -> int:
+        """How many events are not settled."""
+        return self._ledger.pending()
+
+    def rest(self) -> None:
+        """Close connections and files: the last thread leaves. The next turn opens them again."""
+        self._delivery.close()
+        self._ledger.rest()
+        if self._sharing is not None:
+            self._publish(now_at_once=True)
+            self._sharing.rest()
+
+    def is_in_use_here(self) -> bool:
+        """Whether this thread holds one of the locks, and so may have left a change half done."""
+        return self._ledger.is_in_use_here() or self._delivery.is_in_use_here()

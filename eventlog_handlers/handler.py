@@ -22,11 +22,11 @@ from eventlog_handlers.errors import described
 from eventlog_handlers.listening import hearing, told
 from eventlog_handlers.pipeline.counters import loss_record, note_record
 from eventlog_handlers.pipeline.dry_run import DryRun
-from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.open_sharing import made_sharing
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import clock, notices
 from eventlog_handlers.process.own_traffic import mark

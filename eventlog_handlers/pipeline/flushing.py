@@ -8,9 +8,10 @@ from queue import Empty
 from eventlog_handlers.pipeline.delivery import Delivery
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.inline import Inline
-from eventlog_handlers.pipeline.ledger import Ledger, Ticket
+from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
+from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import own_traffic, start_thread
 
 

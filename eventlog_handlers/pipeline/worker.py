@@ -22,9 +22,9 @@ from eventlog_handlers.pipeline.flushing import must_not_wait
 from eventlog_handlers.pipeline.fold import Folds
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.intake import Intake
-from eventlog_handlers.pipeline.ledger import Ticket
 from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.sharing import HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS
+from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic, start_thread
 from eventlog_handlers.process.randomness import random_bits, reseed

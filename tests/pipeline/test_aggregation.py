@@ -500,7 +500,7 @@ def test_threads_lose_no_count_while_windows_close() -> None:
                 for fold in list(till.folds._folds.values()):
                     told: list[Any] = []
                     till.folds._retire(fold, told)
-                    till.worker._life.ledger._sum_up(told)
+                    till.worker._life.ledger._arrivals.sum_up(told)
     is_over.set()
     for thread in threads:
         thread.join(10)

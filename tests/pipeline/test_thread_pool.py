@@ -247,7 +247,7 @@ def test_after_a_flush_that_timed_out_batches_are_filled_again():
     assert not worker.flush(0.05)
 
     assert not worker._life.ledger.waiting().is_flushed
-    assert worker._life.ledger._tickets == []
+    assert not worker._life.ledger._tickets
 
 
 def test_a_throttled_event_spends_no_attempt():

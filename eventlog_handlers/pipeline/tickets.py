@@ -1,0 +1,95 @@
+"""Tickets: a flush waits for one, and it is finished when everything accepted before it is settled.
+
+A ticket is opened while captures still wait to be rendered. So it first waits until so many captures have
+left the intake, and then for the keys that the buffer holds at that moment. Under the ledger's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from queue import SimpleQueue
+
+
+def nothing_more() -> bool:
+    """Nothing comes later that belongs to a flush."""
+    return False
+
+
+class Ticket:
+    """What one flush waits for. The thread that waits reads ``finished`` and ``done`` without a lock."""
+
+    def __init__(self, after: int, has_more: Callable[[], bool] = nothing_more) -> None:
+        self.after = after
+        """How many captures must have left the intake before the keys to wait for are known."""
+        self.keys: set[int] | None = None
+        """The buffer's keys that are not settled; None while captures are still to be rendered."""
+        self.has_more = has_more
+        """Whether summaries of what is shared with other processes are still to come."""
+        self.done: SimpleQueue[None] = SimpleQueue()
+        self.finished = False
+
+    def waits_for_summaries(self) -> bool:
+        """Whether a summary that comes later belongs to this flush."""
+        return self.has_more is not nothing_more
+
+    def finish(self) -> None:
+        """Wake the thread that waits."""
+        self.finished = True
+        self.done.put(None)
+
+
+class Tickets:
+    """The open tickets of one handler."""
+
+    def __init__(self) -> None:
+        self._open: list[Ticket] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._open)
+
+    def add(self, ticket: Ticket) -> None:
+        """Finish *ticket* later."""
+        self._open.append(ticket)
+
+    def discard(self, ticket: Ticket) -> None:
+        """No thread waits for *ticket* any more."""
+        if ticket in self._open:
+            self._open.remove(ticket)
+
+    def arm(self, left_the_intake: int, held: Callable[[], set[int]]) -> None:
+        """Give each ticket whose captures have all been put the keys that it waits for.
+
+        *left_the_intake*: how many captures have, ever. *held* gives the buffer's keys.
+        """
+        for ticket in tuple(self._open):
+            if ticket.keys is not None:
+                if not ticket.keys:
+                    self._finish_if_settled(ticket)
+            elif left_the_intake >= ticket.after:
+                ticket.keys = held()
+                self._finish_if_settled(ticket)
+
+    def settled(self, key: int) -> None:
+        """The event of *key* was acked or dropped."""
+        for ticket in tuple(self._open):
+            if ticket.keys is not None:
+                ticket.keys.discard(key)
+                self._finish_if_settled(ticket)
+
+    def keep_only(self, held: set[int]) -> None:
+        """Every event whose key is not in *held* is settled."""
+        for ticket in tuple(self._open):
+            if ticket.keys is not None:
+                ticket.keys &= held
+                self._finish_if_settled(ticket)
+
+    def wait_for_summary(self, keys: set[int]) -> None:
+        """A summary came in as *keys*: the flushes that it belongs to wait for it."""
+        for ticket in self._open:
+            if ticket.keys is not None and ticket.waits_for_summaries():
+                ticket.keys |= keys
+
+    def _finish_if_settled(self, ticket: Ticket) -> None:
+        if not ticket.keys and not ticket.has_more():
+            self._open.remove(ticket)
+            ticket.finish()

@@ -1,14 +1,13 @@
-"""From the buffer to the service and back: leases events, sends them, and sees each to its end.
+"""From leased events to requests: encodes, sends, halves what is refused, and tells of losses.
 
-Carries out what ``gates``, ``batching`` and ``destination`` decide; ``settling`` carries out what the answers
-mean for each event. Several of the worker's threads may be in ``deliver`` at once; what they share stands
-under one lock, which is held over no request.
+``planning`` leases the events; ``settling`` carries out what the answers mean for each of them. Several of
+the worker's threads may be in ``deliver`` at once. What they share stands under one lock, which is held over
+no request.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -23,10 +22,11 @@ from eventlog_handlers.events import Batch, Event, Lease, Payload
 from eventlog_handlers.pipeline.batching import batches, halves
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.destination import LONG_AGO, Destination
-from eventlog_handlers.pipeline.gates import Idle, Situation, first_wait
+from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.in_flight import InFlight
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.pacing import Member, Pacer
+from eventlog_handlers.pipeline.planning import Planning
 from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.settling import Settling
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
@@ -67,13 +67,10 @@ class Delivery:
         self._sink: Sink | None = None
         self._ledger = ledger
         self._settings = settings
-        self._pacer = pacer
         self._clock = clock
         self._cpu_clock = cpu_clock
-        self._rand = rand
         self._notes = notes
         self._own_event = own_event
-        self._many = many
         self._lock = threading.RLock()  # taken before the ledger's, never after it
         self._destination = Destination(settings.concurrency)
         self._settling = Settling(
@@ -89,7 +86,18 @@ class Delivery:
             notes=notes,
             reports=reports,
         )
-        self._suspended: deque[InFlight] = deque()
+        self._planning = Planning(
+            ledger,
+            self._destination,
+            self._settling,
+            self._lock,
+            settings,
+            request_bytes=lambda: self.sink.limits.request_bytes,
+            pacer=pacer,
+            clock=clock,
+            rand=rand,
+            many=many,
+        )
         self._loss_reported_at = LONG_AGO
 
     @property
@@ -104,110 +112,13 @@ class Delivery:
         if self._sink is not None:
             self._sink.close()
 
-    # --- deciding ------------------------------------------------------------------------------------------
-
     def plan(self) -> InFlight | Idle:
         """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
-        planned = self._plan()
-        if isinstance(planned, Idle) and planned.asks and isinstance(self._pacer, SharedPacer):
-            self._pacer.ask(self._clock())
-            planned = self._plan()
-        return planned
-
-    def _plan(self) -> InFlight | Idle:
-        with self._lock:
-            now = self._clock()
-            if self._destination.is_held() or self._destination.resting(now) > 0:
-                while self._suspended:  # all wait alike, and what is sent next may be a probe of one event
-                    self._settling.nack_rest(self._suspended.popleft())
-            idle = first_wait(self._situation(now))
-            return idle if idle is not None else self._in_flight(now)
-
-    def _situation(self, now: float) -> Situation:
-        ready_in, waiting, waiting_bytes, is_flushed = self._ledger.waiting()
-        if self._suspended:
-            ready_in = 0.0
-        return Situation(
-            ready_in=ready_in,
-            waiting=waiting,
-            waiting_bytes=waiting_bytes,
-            waits_for_a_batch=not is_flushed and not self._suspended,
-            may_send=self._destination.may_send(now),
-            resting=self._destination.resting(now),
-            since_last=now - self._destination.last_send,
-            batch_size=self._settings.batch_size,
-            request_bytes=self.sink.limits.request_bytes if ready_in == 0 else 0,
-            flush_interval=self._settings.flush_interval,
-            pace=0.0 if self._pacer is None or ready_in != 0 else self._pacer.wait(now),
-            many=self._many,
-        )
-
-    def _in_flight(self, now: float) -> InFlight | Idle:
-        """Events in hand, and for them a place in the rate limit: what is past its age must not cost one."""
-        leases: list[Lease] = []
-        if not self._suspended:
-            is_refusing = self._destination.refuses_events()
-            count = self._settings.batch_size if is_refusing or not self._destination.is_held() else 1
-            leases = self._ledger.lease(count, max_age=self._settings.max_age)
-            if is_refusing:
-                leases = self._probe_of(leases)
-            if not leases:
-                return Idle(self._ledger.waiting().ready_in, 1)
-        elif not self._drop_old(now):
-            return self._plan()
-        wait = 1.0
-        try:
-            wait = 0.0 if self._pacer is None else self._pacer.try_take(now)
-        finally:
-            if wait > 0:
-                self._ledger.nack_all(leases)
-        if wait > 0:  # another handler with the same rate limit was quicker
-            return Idle(wait, self._many)
-        self._destination.begin(now)
-        if not self._suspended:
-            return InFlight(leases, now)
-        in_flight = self._suspended.popleft()
-        in_flight.began = now
-        return in_flight
-
-    def _probe_of(self, leases: list[Lease]) -> list[Lease]:
-        """Of *leases* the one to send to a destination that refuses events; the others wait again."""
-        if len(leases) < 2:
-            return leases
-        rest = list(leases)
-        try:
-            ids = [lease.event.id for lease in leases]
-            return [rest.pop(self._destination.refusals.probe(ids, self._rand()))]
-        finally:
-            self._ledger.nack_all(rest)
-
-    def _drop_old(self, now: float) -> bool:
-        """Drop what came past its age while the rate limit made it wait; False if nothing is left of that."""
-        while self._suspended:
-            first = self._suspended[0]
-            try:
-                for lease in first.old(now, self._settings.max_age):
-                    self._ledger.drop(lease, "expired")
-                    del first.unsettled[lease.key]
-            finally:
-                first.prune()
-            if first.todo:
-                return True
-            self._suspended.popleft()
-            try:
-                self._settling.judge_refused(first)
-            finally:
-                self._settling.nack_rest(first)
-        return False
+        return self._planning.plan()
 
     def wants_another_thread(self, *, alone: bool) -> bool:
-        """Whether more than a batch still waits, and one more thread could send it now.
-
-        Or, if the one that asks is *alone*, should be there in case that one gets stuck.
-        """
-        with self._lock:
-            has_batch = self._ledger.waiting().events >= self._settings.batch_size
-            return has_batch and (alone or self._destination.may_send(self._clock()))
+        """See ``Planning.wants_another_thread``."""
+        return self._planning.wants_another_thread(alone=alone)
 
     def under_way(self) -> int:
         """How many senders have a request under way; without the lock."""
@@ -239,7 +150,7 @@ class Delivery:
                     busy_seconds=self._cpu_clock() - worked,
                 )
                 if is_suspended:
-                    self._suspended.append(in_flight)
+                    self._planning.suspend(in_flight)
                 else:
                     self._settling.nack_rest(in_flight)
         self._tell_losses()
@@ -250,7 +161,7 @@ class Delivery:
             in_flight.todo = batches(*self._encoded(in_flight), self.sink.limits)[::-1]
         is_first = True
         while in_flight.todo:
-            if not is_first and not self._may_send_another():
+            if not is_first and not self._planning.take_another_place():
                 return False
             is_first = False
             batch = in_flight.todo.pop()
@@ -263,13 +174,6 @@ class Delivery:
                 break
         self._settling.judge_refused(in_flight)
         return True
-
-    def _may_send_another(self) -> bool:
-        """Take one more place in the rate limit, if there is one."""
-        pacer, now = self._pacer, self._clock()
-        if isinstance(pacer, SharedPacer):
-            pacer.ask(now)
-        return pacer is None or pacer.try_take(now) <= 0
 
     def _encoded(self, in_flight: InFlight) -> tuple[list[Lease], list[Payload]]:
         encoded: list[Lease] = []

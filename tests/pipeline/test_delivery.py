@@ -126,7 +126,7 @@ def test_what_comes_past_its_age_while_it_waits_for_the_rate_limit_is_dropped(la
         if number == max(late, default=-1):
             clock.advance(50)
     worker.step()
-    assert len(worker._life.delivery._suspended) == 1
+    assert len(worker._life.delivery._planning._suspended) == 1
 
     clock.advance(60)
     worker.step()
@@ -146,12 +146,12 @@ def test_a_batch_half_sent_is_given_back_when_the_destination_fails():
         submit(worker, f"event {number}")
     worker.step()
     delivery = worker._life.delivery
-    assert len(delivery._suspended) == 1
+    assert len(delivery._planning._suspended) == 1
 
     delivery._destination.failed(MisconfiguredError("AccessDenied"), clock(), 0.5)
     worker.step()
 
-    assert not delivery._suspended
+    assert not delivery._planning._suspended
     settle(worker, clock, seconds=3_600)
     assert sorted(event.message for event in sink.delivered) == [f"event {number}" for number in range(8)]
     assert len(sink.requests[1]) == 1  # a probe

@@ -19,7 +19,8 @@ LAYERS = [
     {"settings", "transport", "schemas"},
     {"buffers", "record"},
     {"observer", "base"},
-    {"pipeline", "share"},
+    {"share"},
+    {"pipeline"},
     {"handler"},
     {"services"},
     {"configuration", "incidents", "context_fields"},
@@ -30,9 +31,11 @@ LAYERS = [
     {"commands"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
 ]
+BOTH_WAYS = {("listening", "process")}
+"""A thread that ends looks whether handlers are attached, and Celery's signals do both rooms' work."""
 PURE = {
     "errors", "events", "text", "settings", "schemas", "record",
-    "pipeline/fold", "pipeline/fold_windows", "pipeline/tally", "pipeline/batching", "pipeline/budget",
+    "pipeline/fold", "pipeline/folds", "pipeline/tally", "pipeline/batching", "pipeline/budget",
     "pipeline/retry", "pipeline/destination", "pipeline/in_flight", "pipeline/gates", "pipeline/refusals",
     "pipeline/sink", "services/dsn", "services/http_answers", "services/verdict", "services/moment",
     "services/cms/options", "services/cms/request", "services/cms/content", "services/cms/answers",
@@ -40,7 +43,7 @@ PURE = {
     "services/guance/options", "services/guance/body", "services/guance/message", "services/guance/answers",
     "services/cloudwatch/options", "services/cloudwatch/entry", "services/cloudwatch/detail",
     "services/cloudwatch/answers", "services/cloudwatch/sigv4", "services/cloudwatch/direct",
-    "share/contract", "share/pace", "share/allowance", "share/problems", "share/layout",
+    "share/contract", "share/pace", "share/fold_windows", "share/allowance", "share/problems", "share/layout",
     "share/fleet_url", "share/fleet_scripts",
 }  # fmt: skip
 """Folders and modules without clock, chance, thread or network: what they need is handed to them."""
@@ -113,6 +116,19 @@ def test_imports_run_one_way(place: str, path: Path) -> None:
         if name.startswith("eventlog_handlers."):
             target = name.split(".")[1]
             assert layer_of(target) <= layer_of(place), f"{path.name} imports {name}"
+
+
+def test_no_two_folders_import_each_other() -> None:
+    """Folders of one layer may use each other, but not both ways."""
+    arrows = {
+        (place.split("/")[0], name.split(".")[1])
+        for place, path in modules()
+        for name in imports(path, everywhere=True)
+        if name.startswith("eventlog_handlers.")
+    }
+
+    both_ways = {tuple(sorted(arrow)) for arrow in arrows if arrow[::-1] in arrows and len(set(arrow)) == 2}
+    assert both_ways == BOTH_WAYS
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from eventlog_handlers.estimate.records import Record
-from eventlog_handlers.pipeline.fold import MAX_FOLDS
-from eventlog_handlers.pipeline.fold_windows import next_window, window_after_quiet
+from eventlog_handlers.pipeline.folds import MAX_FOLDS
+from eventlog_handlers.share.fold_windows import next_window, window_after_quiet
 
 
 class Sent(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.tickets import Tickets

@@ -18,7 +18,7 @@ from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.pipeline.arrivals import Arrivals
 from eventlog_handlers.pipeline.counters import Loss
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.reports import Reports

@@ -13,7 +13,7 @@ from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.delivery import Delivery
 from eventlog_handlers.pipeline.ending import Ending
 from eventlog_handlers.pipeline.flushing import Flushing
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.inline import Inline
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger

@@ -12,7 +12,7 @@ from eventlog_handlers.errors import described
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.charging import Charging
 from eventlog_handlers.pipeline.delivery import Delivery
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger

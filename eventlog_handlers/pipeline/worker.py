@@ -19,7 +19,7 @@ from typing import Any
 
 from eventlog_handlers.buffers import Buffer
 from eventlog_handlers.pipeline.flushing import must_not_wait
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.life import Life, Parts

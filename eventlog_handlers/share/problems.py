@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventlog_handlers.pipeline.fold_windows import MAX_WINDOW_SECONDS, next_window, window_after_quiet
 from eventlog_handlers.share.contract import TELL_SECONDS, Occurrence, Telling, Verdict
+from eventlog_handlers.share.fold_windows import MAX_WINDOW_SECONDS, next_window, window_after_quiet
 
 NOBODY = b"\0" * 8
 

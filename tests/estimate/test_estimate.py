@@ -24,7 +24,7 @@ from eventlog_handlers.estimate.problems import problem_of, read_traceback
 from eventlog_handlers.estimate.records import Reader, Record
 from eventlog_handlers.estimate.report import Estimate, run, text
 from eventlog_handlers.estimate.windows import Folding, Sent, next_window, window_after_quiet
-from eventlog_handlers.pipeline import fold
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.record import problem
 from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.traceback_text import TRACEBACK
@@ -256,7 +256,7 @@ def test_windows_fall_back_while_it_is_quiet(quiet: float, expected: float) -> N
 def test_the_handlers_fold_by_the_same_rule() -> None:
     """A storm played through the handlers' own folding gives the events the estimate foretells."""
     clock = ManualClock(0.0)
-    folds = fold.Folds(60.0, clock, id_bits=lambda: 0, on_open=lambda: None)
+    folds = Folds(60.0, clock, id_bits=lambda: 0, on_open=lambda: None)
     random = Random(7)
     times = sorted(random.choice((0.0, 700.0, 4_000.0)) + random.random() * 400 for _ in range(300))
     real: list[int] = []

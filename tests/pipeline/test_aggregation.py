@@ -21,8 +21,8 @@ from processes import run
 from shop import open_shop
 
 import eventlog_handlers
-from eventlog_handlers.pipeline import fold as aggregation
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline import folds as aggregation
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle

@@ -7,9 +7,9 @@ import pytest
 from eventlog_handlers.errors import TransientError
 from eventlog_handlers.events import Disposition, Outcome
 from eventlog_handlers.pipeline.destination import Destination
-from eventlog_handlers.pipeline.fold_windows import MAX_WINDOW_SECONDS, next_window, window_after_quiet
 from eventlog_handlers.pipeline.refusals import Refusals
 from eventlog_handlers.pipeline.retry import Action, Decision, decide
+from eventlog_handlers.share.fold_windows import MAX_WINDOW_SECONDS, next_window, window_after_quiet
 
 RETRY = Outcome(Disposition.RETRY, "InternalFailure")
 

@@ -12,8 +12,8 @@ import pytest
 from law import assert_law
 
 import eventlog_handlers
-from eventlog_handlers.pipeline import fold
-from eventlog_handlers.pipeline.fold import Folds
+from eventlog_handlers.pipeline import folds as folding
+from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.problem import problem_of
@@ -36,7 +36,7 @@ class Fickle(dict[Any, Any]):
 
 def test_a_table_that_changes_while_a_fold_leaves_it_costs_no_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest entry is looked for among entries that callers take out at the same time."""
-    monkeypatch.setattr(fold, "MAX_FOLDS", 1)
+    monkeypatch.setattr(folding, "MAX_FOLDS", 1)
     clock = ManualClock()
     folds = Folds(10.0, clock, random_bits, lambda: None)
     for number in range(4):

@@ -1,4 +1,7 @@
-"""How long repeats of one problem are counted before their summary goes: the windows of folding. Pure."""
+"""How long repeats of one problem are counted before their summary goes: the windows of folding. Pure.
+
+The rule is the same for the folds of one handler, for problems that processes share, and for the estimate.
+"""
 
 from __future__ import annotations
 

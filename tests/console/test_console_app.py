@@ -447,7 +447,8 @@ def test_three():
 def test_the_fixture_is_fresh_for_each_test(tmp_path: Path) -> None:
     """One server for the session, cleared per test; quotas off; the environment set and set back."""
     (tmp_path / "test_user.py").write_text(FIXTURE_TEST)
-    environ = {name: value for name, value in os.environ.items() if name != "EVENTLOG_CONSOLE"}
+    not_theirs = {"EVENTLOG_CONSOLE", "PYTEST_ADDOPTS"}  # the options may be of plugins that are off below
+    environ = {name: value for name, value in os.environ.items() if name not in not_theirs}
     environ |= {
         "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
         "PYTHONPATH": os.pathsep.join(path for path in (str(Path.cwd()), environ.get("PYTHONPATH")) if path),

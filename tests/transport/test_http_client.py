@@ -6,7 +6,6 @@ import datetime
 import gzip
 import logging
 import re
-import select
 import socket
 import ssl
 import subprocess
@@ -22,6 +21,7 @@ import pytest
 import trustme
 from faultserver import FaultServer, Reply, Request
 from processes import environment
+from urllib3.util.wait import wait_for_read
 
 from eventlog_handlers import GuanceHandler
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
@@ -314,7 +314,7 @@ def test_a_kept_connection_closed_while_it_was_idle_is_replaced_at_once() -> Non
         post(client, server.url)
         pools = client._adapters["adapter"].poolmanager.pools
         kept = pools[next(iter(pools.keys()))].pool.queue[-1]
-        assert select.select([kept.sock], [], [], 10)[0]  # the end of the connection has come
+        assert wait_for_read(kept.sock, 10)  # the end of the connection has come
         answer = post(client, server.url)
 
     assert answer.body == b"again"

@@ -1,7 +1,7 @@
 """Every host of docs/hosts.md, by the files and commands that stand there: all events arrive, none twice.
 
-Each server has its own default settings but for the port, is loaded, and stopped as an operator stops it as
-soon as the last answer has come.
+Each server has its own default settings but for the port and the page's gunicorn.conf.py, is loaded, and
+stopped as an operator stops it as soon as the last answer has come.
 """
 
 from __future__ import annotations
@@ -169,6 +169,44 @@ def test_p12_a_web_server(eventlog_console: Any, place: Path, command: Command) 
 
         assert arrived(eventlog_console) == numbered("A", LATE) + numbered("B", LOST), server.output()
     assert not eventlog_console.refused()
+
+
+SLOW_START = """
+import os
+import time
+
+post_fork_of_the_page = post_fork
+
+
+def post_fork(server, worker):
+    post_fork_of_the_page(server, worker)
+    if worker.age == 2:
+        os.kill(server.pid, signal.SIGTERM)
+        while server.SIG_QUEUE.empty():  # the master's handler, inherited, puts the signal there
+            time.sleep(0.01)
+
+
+def post_worker_init(worker):
+    print(f"worker {worker.age} serves")
+"""
+
+
+@pytest.mark.parametrize("command", [one for one in of("WSGI") if "gunicorn" in one.id])
+def test_p12_gunicorn_ends_a_worker_that_starts_when_the_stop_comes(
+    eventlog_console: Any, place: Path, command: Command
+) -> None:
+    """Without the page's gunicorn.conf.py it forgets the signal, and serves until gunicorn kills it."""
+    config = place / "gunicorn.conf.py"
+    config.write_text(config.read_text() + SLOW_START)
+    port = free_port()
+    words = command.words(port=str(port))
+    needs(words)
+
+    with Operated(words, console=eventlog_console.url, port=port, cwd=place) as server:
+        server.wait_for_output("Shutting down: Master")
+
+        assert "worker 2 serves" not in server.output()
+        assert server.output().count("Booting worker") == 2
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def commands(page: str) -> list[Command]:
 
 def files(page: str) -> dict[str, str]:
     """The Python blocks that begin with their file's name, by it."""
-    blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```", text(page), re.M | re.S)
+    blocks = re.findall(r"^```python\n(# ([\w.]+\.py)\n.*?)^```", text(page), re.M | re.S)
     return {name: code for code, name in blocks}
 
 

@@ -8,6 +8,7 @@ import importlib
 import itertools
 import logging
 import os
+import re
 import threading
 import time
 import warnings
@@ -25,6 +26,7 @@ from eventlog_handlers.pipeline.dry_run import DryRun
 from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.open_sharing import made_sharing
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
+from eventlog_handlers.pipeline.showing import made_showing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.pipeline.worker import Worker
@@ -63,6 +65,13 @@ class Destination(NamedTuple):
     key: Secret | str
     address: str
 
+    def shown(self) -> str:
+        """For people: ``cms metrics.cn-hangzhou.aliyuncs.com 7``. Without the key, and without a user and a
+        password in the endpoint."""
+        host = self.endpoint.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        more = [word for word in re.findall(r"[\w./:-]+", self.address) if word != "None"]
+        return " ".join(filter(None, [self.service, host, *more]))
+
 
 class EventHandler(Handler):
     """What the three handlers share: a record becomes an event, its delivery is watched and counted.
@@ -78,9 +87,9 @@ class EventHandler(Handler):
         make_sink: Callable[[SelfLog], Sink],
         destination: Destination,
     ) -> None:
-        number = checks.level(level)
+        number, name = checks.level(level), type(self).__name__
         reseed_if_forked()
-        self_log = SelfLog(type(self).__name__)
+        self_log = SelfLog(name)
         self._self_log = self_log
         renderer = Renderer(pipeline, self_log)
         self._dry_run = DryRun(make_sink) if pipeline.dry_run else None
@@ -107,8 +116,11 @@ class EventHandler(Handler):
             rand=random_fraction,
             self_log=self_log,
             sharing=processes,
+            make_showing=lambda: (
+                None if pipeline.is_disabled else made_showing(name, destination.shown(), pipeline)
+            ),
         )
-        self._worker = Worker(type(self).__name__, pipeline, parts)
+        self._worker = Worker(name, pipeline, parts)
         self._leave_pacer = _nothing if pacer is None else pacer.leave
         self._folds = self._worker.folds
         self._take_in = self._worker.submit

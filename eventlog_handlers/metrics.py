@@ -75,14 +75,15 @@ def health(late_seconds: float = LATE_SECONDS) -> Health:
         age = one["oldest_seconds"]
         if age is not None and (oldest is None or age > oldest):
             oldest = age
-        status, reason = _status(name, one, late_seconds)
+        status, reason = status_of(name, one, late_seconds)
         handlers[name] = status
         if ("ok", "late", "held").index(status) > ("ok", "late", "held").index(worst):
             worst, why = status, reason
     return Health(worst, oldest, why, handlers)  # type: ignore[arg-type]
 
 
-def _status(name: str, one: Mapping[str, Any], late_seconds: float) -> tuple[str, str]:
+def status_of(name: str, one: Mapping[str, Any], late_seconds: float = LATE_SECONDS) -> tuple[str, str]:
+    """``ok``, ``late`` or ``held``, and why, of a handler called *name* whose ``stats()`` are *one*."""
     if one["state"] == "held":
         return "held", f"{name}: {one['last_error']}"
     age = one["oldest_seconds"]

@@ -21,6 +21,7 @@ from eventlog_handlers.pipeline.pacing import Member, Pacer
 from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sharing import Sharing
+from eventlog_handlers.pipeline.showing import Showing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.pipeline.turns import Turns
@@ -56,6 +57,8 @@ class Parts(NamedTuple):
     self_log: SelfLog
     sharing: Sharing | None = None
     """What is shared with other processes; None: nothing is."""
+    make_showing: Callable[[], Showing | None] = lambda: None
+    """Called again in a forked child; None: this worker is not to be seen from outside."""
 
 
 class Life:
@@ -125,6 +128,7 @@ class Life:
             notes=notes,
             reports=reports,
             sharing=sharing,
+            showing=parts.make_showing(),
         )
         self.pool = self.turns.pool = ThreadPool(
             f"eventlog-{name}",

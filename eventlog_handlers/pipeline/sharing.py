@@ -266,6 +266,11 @@ class Sharing:
         coordinator = self._coordinator
         return dict(self._state) if coordinator is None else {**self._state, **coordinator.state()}
 
+    def scope(self) -> str:
+        """The scope at this moment; before the first question, the one asked for. Asks nobody."""
+        scope: str = self.state().get("scope", self.asked_for)
+        return scope
+
     # --- life ----------------------------------------------------------------------------------------------
 
     def after_fork_in_child(self) -> None:

@@ -86,7 +86,8 @@ class ThreadPool:
         self.restarts = 0
         """How often a thread was broken off and went on."""
         self._is_sleeping = False  # a thread sleeps until a token arrives; at most one does
-        self._is_parked = False
+        self.is_parked = False
+        """The handler was closed, and no thread has started since."""
         self._is_ending = False  # the process: no thread is to sleep any more
 
     # --- the caller's side ---------------------------------------------------------------------------------
@@ -120,7 +121,7 @@ class ThreadPool:
 
     def park(self) -> None:
         """Let the threads leave once nothing is pending; the next one that is started unparks."""
-        self._is_parked = True
+        self.is_parked = True
         if self._is_sleeping:
             self._tokens.put(None)
 
@@ -171,7 +172,7 @@ class ThreadPool:
                 with self._lock:
                     self.threads += 1
                     is_counted = True
-                    self._is_parked = False
+                    self.is_parked = False
             finally:
                 self._done_starting()  # whatever was thrown into the thread: else none could start again
             while not self._turn_until_idle():
@@ -206,7 +207,7 @@ class ThreadPool:
     def sleep(self, idle: Idle) -> bool:
         """Wait for a record, a flush or the time; False if this thread has left. One sleeper is enough."""
         with self._lock:
-            if self._is_sleeping or self._is_ending or (self._is_parked and not self._work.pending()):
+            if self._is_sleeping or self._is_ending or (self.is_parked and not self._work.pending()):
                 if self._is_sleeping and idle.seconds is not None:
                     # The sleeper may have begun to sleep while this thread's request was under way.
                     self._tokens.put(None)

@@ -7,6 +7,7 @@ sleep between two turns is told here and done there.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from eventlog_handlers.errors import described
 from eventlog_handlers.events import Event
@@ -19,6 +20,7 @@ from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.rendering import render_some
 from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.sharing import Sharing
+from eventlog_handlers.pipeline.showing import Showing
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.record.capture import Capture
 
@@ -41,6 +43,7 @@ class Turns:
         notes: Notes,
         reports: Reports,
         sharing: Sharing | None,
+        showing: Showing | None,
     ) -> None:
         self._intake = intake
         self._folds = folds
@@ -51,6 +54,7 @@ class Turns:
         self._notes = notes
         self._reports = reports
         self._sharing = sharing
+        self._showing = showing
 
     def step(self, *, deadline: float | None = None) -> Idle | None:
         """One turn, without thread or sleep: render what came in, then deliver at most one lease of events.
@@ -59,12 +63,14 @@ class Turns:
         request's timeout.
         """
         delivery, pool = self._delivery, self.pool
+        idle: Idle | None = None
         try:
             self._ledger.adopt()
             rendered = self.render_some()
             planned = delivery.plan()
             if isinstance(planned, Idle):
-                return None if rendered else self._until_folds(planned)
+                idle = None if rendered else self._until_folds(planned)
+                return idle
             try:
                 if pool.threads and delivery.wants_another_thread(alone=pool.threads == 1):
                     pool.rouse()
@@ -74,6 +80,7 @@ class Turns:
         finally:
             self.tell()
             self._publish()
+            self._show(goes_to_sleep=idle is not None)
 
     def render_some(self) -> bool:
         """Render a chunk of the captures; False if there is none or another thread is at it."""
@@ -96,6 +103,26 @@ class Turns:
             )
         except Exception as error:  # a fault of ours, and no event is concerned
             self._notes.say_once("publish", f"counters can't be shown to other processes: {described(error)}")
+
+    def _show(self, *, goes_to_sleep: bool, leaves: bool = False) -> None:
+        """Show counters and state to ``top``, if it is time to."""
+        if self._showing is None:
+            return
+        try:
+            self._showing.show(self._shown, goes_to_sleep=goes_to_sleep, leaves=leaves)
+        except Exception as error:  # a fault of ours, and no event is concerned
+            self._notes.say_once("show", f"counters can't be shown to `top`: {described(error)}")
+
+    def _shown(self) -> dict[str, Any]:
+        sums = self._ledger.sums()
+        names = ("accepted", "delivered", "dropped", "aggregated", "pending", "oldest_seconds")
+        scope = "process" if self._sharing is None else self._sharing.scope()
+        return {**{name: sums[name] for name in names}, **self._delivery.state(), "scope": scope}
+
+    def hide(self) -> None:
+        """Show nothing to ``top`` until the next turn: the handler was closed, and nothing is pending."""
+        if self._showing is not None and not self._ledger.pending():
+            self._showing.remove()
 
     def _until_folds(self, idle: Idle) -> Idle:
         """*idle*, but not past the end of a window that has something to tell."""
@@ -131,6 +158,9 @@ class Turns:
         if self._sharing is not None:
             self._publish(now_at_once=True)
             self._sharing.rest()
+        self._show(goes_to_sleep=True, leaves=True)
+        if self.pool.is_parked:
+            self.hide()
 
     def is_in_use_here(self) -> bool:
         """Whether this thread holds one of the locks, and so may have left a change half done."""

@@ -244,6 +244,8 @@ class Worker:
         settled = self.flush(timeout)
         self._is_closed = True
         self._life.pool.park()
+        if not self._life.pool.threads:  # else the last of them does that
+            self._life.turns.hide()
         if process_exit.exiting() and not process_exit.is_finalizing():
             self.say_what_is_left()
             process_exit.end_threads_of([self])

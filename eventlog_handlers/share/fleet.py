@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -31,7 +30,7 @@ from eventlog_handlers.share.contract import (
 )
 from eventlog_handlers.share.coordinator import StoreCoordinator
 from eventlog_handlers.share.fleet_scripts import Scripts, prefix
-from eventlog_handlers.share.identity import process_id
+from eventlog_handlers.share.identity import process_id, program
 from eventlog_handlers.share.redis_link import RedisLink
 
 MAX_PROBLEMS = 10_000
@@ -222,7 +221,7 @@ class FleetCoordinator:
     def publish(self, counters: Mapping[str, int]) -> None:
         """Show this process's counters for a day."""
         shown = {name: counters.get(name, 0) for name in COUNTERS}
-        card = json.dumps({"pid": os.getpid(), "name": _program(), "counters": shown})
+        card = json.dumps({"pid": os.getpid(), "name": program(), "counters": shown})
         arguments = [self._caller, card, 86_400, MEMBER_SECONDS, process_id().hex()]
         self._others = int(self._link.run(self._scripts.publish, self._prefix, arguments)) - 1
 
@@ -297,7 +296,3 @@ def _spent(answer: str) -> Spent | None:
         return None
     limit, period, since, until = answer.split("|")
     return Spent(int(limit), period, float(since), float(until))
-
-
-def _program() -> str:
-    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"  # noqa: PTH119

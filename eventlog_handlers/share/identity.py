@@ -1,8 +1,12 @@
-"""Ids of members: random, and those of one process begin alike: it does not take itself for another one."""
+"""Ids of members: random, and those of one process begin alike: it does not take itself for another one.
+
+And the name by which people know the process.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 
 PROCESS_BYTES = 4
 _process: tuple[int, bytes] = (0, b"")
@@ -21,3 +25,12 @@ def process_id() -> bytes:
 def new_member() -> bytes:
     """8 bytes for one handler's coordinator."""
     return process_id() + os.urandom(8 - PROCESS_BYTES)
+
+
+def program() -> str:
+    """The program's name, without its arguments, which may hold secrets: ``shop.py``, ``gunicorn``."""
+    path = sys.argv[0] if getattr(sys, "argv", None) else ""
+    folder, _, name = path.replace(os.sep, "/").rpartition("/")
+    if name == "__main__.py":  # python -m celery
+        name = folder.rpartition("/")[2]
+    return "python" if name in ("", "-c", "-m", "-") else name

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 import random
-import sys
 from collections.abc import Mapping
 
 from eventlog_handlers.share import layout
 from eventlog_handlers.share.contract import COUNTERS, MEMBER_SECONDS, Member
+from eventlog_handlers.share.identity import program
 from eventlog_handlers.share.layout import AT, COUNTS, DEPARTED, MOMENT, Memory
 
 ENDED = -1e18
@@ -53,7 +53,7 @@ class Part:
     def _write(self, memory: Memory, now: float, wall_time: float) -> None:
         memory[self.at : self.at + layout.MEMBER_STRIDE] = bytes(layout.MEMBER_STRIDE)
         self.beat(memory, now)
-        owner = layout.owner(self.member, os.getpid(), wall_time, _program())
+        owner = layout.owner(self.member, os.getpid(), wall_time, program())
         memory[self.at : self.at + len(owner)] = owner
 
     def claim_blank(self, memory: Memory, now: float, wall_time: float) -> None:
@@ -142,7 +142,3 @@ def _seen(memory: Memory, at: int) -> float:
 
 def _offsets() -> range:
     return range(AT.members, AT.members + layout.MEMBERS * layout.MEMBER_STRIDE, layout.MEMBER_STRIDE)
-
-
-def _program() -> str:
-    return os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else "python"  # noqa: PTH119

@@ -95,7 +95,7 @@ def _is_owned(path: str, uid: int) -> bool:
 def _file_system(path: str) -> str:
     """The type of the file system that *path* is on, as Linux names it; "" where nobody tells."""
     try:
-        mounts = [line.split(" ") for line in _read("/proc/self/mountinfo").splitlines()]
+        mounts = [line.split(" ") for line in read("/proc/self/mountinfo").splitlines()]
     except OSError:
         return ""
     real = os.path.realpath(path)
@@ -111,12 +111,12 @@ def _file_system(path: str) -> str:
 def boot_id() -> bytes:
     """16 bytes that tell this start of the machine from others; zeros where nobody tells."""
     try:
-        return bytes.fromhex(_read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
+        return bytes.fromhex(read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)
 
 
-def _read(path: str) -> str:
+def read(path: str) -> str:
     """All of a small file. Not by ``open``, which may import a codec: a fork in the midst of that would leave
     the child without it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import eventlog_handlers
+from eventlog_handlers.commands import top
 from eventlog_handlers.services.guance.handler import GuanceHandler
 from eventlog_handlers.share import fleet_scripts, fleet_url, layout, runtime_directory
 from eventlog_handlers.share.contract import Limits
@@ -53,3 +54,33 @@ def test_ten_thousand_waiting_processes_hardly_ask(monkeypatch) -> None:
     assert busiest == 20
     assert places > 200
     assert asked < without / 20
+
+
+def row(pid: int, program: str, state: str, counts: tuple[int, ...], **more: object) -> dict[str, object]:
+    numbers = dict(zip(("accepted", "delivered", "dropped", "aggregated", "pending"), counts, strict=True))
+    assert counts[0] == sum(counts[1:])
+    return {
+        "pid": pid, "program": program, "handler": "GuanceHandler",
+        "destination": "guance cn3-openway.guance.com",
+        "state": state, "last_error": "", "oldest_seconds": None, **numbers, **more,
+    }  # fmt: skip
+
+
+TOP = [
+    row(2210, "nightly.py", "held", (4, 0, 0, 1, 3), oldest_seconds=3000.0, last_error=(
+        "ft.InvalidAPIKey: the service does not know the key: is it of another site (site=, endpoint=)? "
+        "is it a Key ID where the Key (Secret) is wanted, or the reverse on older sites?"
+    )),
+    row(2207, "gunicorn", "late", (1201, 740, 0, 455, 6), oldest_seconds=12.0, last_error=(
+        "connect: no connection to cn3-openway.guance.com:443: Connection refused"
+    )),
+    row(2208, "gunicorn", "ok", (1188, 731, 0, 457, 0)),
+]  # fmt: skip
+
+
+def test_the_picture_of_top_is_what_it_prints_of_such_processes() -> None:
+    """Byte for byte but for the clock, at 80 columns."""
+    (shown,) = re.findall(r"<!-- top -->\n```text\n(.*?)\n```", PAGE, re.S)
+    printed = "\n".join(top._lines(top._Picture(TOP, 0), 80))
+
+    assert re.sub(r"\d\d:\d\d:\d\d", "03:14:07", printed) == shown

@@ -228,7 +228,7 @@ def test_a_short_program_tells_its_summary_at_exit(eventlog_console, crowd) -> N
 
 
 def test_process_scope_is_each_process_for_itself(eventlog_console, crowd) -> None:
-    """And opens no file."""
+    """And opens no file that others share."""
     two = crowd(2, requests_per_minute=None, scope="process")
     stats = []
     for process in two:
@@ -237,7 +237,7 @@ def test_process_scope_is_each_process_for_itself(eventlog_console, crowd) -> No
 
     assert sorted(count_of(event) for event in eventlog_console.events("guance")) == [1, 1, 2, 2]
     assert [one["scope"] for one in stats] == ["process", "process"]
-    assert not Path(os.environ["EVENTLOG_RUNTIME_DIR"]).exists()
+    assert not list(Path(os.environ["EVENTLOG_RUNTIME_DIR"]).rglob("*.share"))
 
 
 def test_constructing_opens_nothing_and_an_unusable_directory_is_said_once(

@@ -538,6 +538,7 @@ def test_a_signal_handler_that_logs_within_a_log_call_loses_no_count() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_starts_with_an_empty_table() -> None:
     """The parent's open counts are the parent's; the child's first event goes at once, its repeats follow."""
     with open_shop(aggregate_seconds=600.0) as shop:

@@ -37,7 +37,7 @@ def test_help_shows_every_option_with_default_and_meaning(service):
 
     for row in (*service.options(), *COMMON_OPTIONS):
         assert re.search(rf"^ \|  {row.name} = .*: ", shown, re.MULTILINE), row.name
-    assert "capacity: 'int' = 10000" in shown
+    assert re.search("capacity: (int|'int') = 10000", shown)  # CPython 3.14 leaves the quotes away
 
 
 def test_a_subclass_with_a_constructor_of_its_own_has_its_own_signature():

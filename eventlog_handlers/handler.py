@@ -37,6 +37,7 @@ from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
 from eventlog_handlers.record.capture import capture, degraded
+from eventlog_handlers.record.exceptions import import_for_printing
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.record.renderer import Renderer
@@ -274,6 +275,7 @@ def _import_for_commit() -> None:
     """
     compile_all()
     use_orjson()
+    import_for_printing()
     for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
         with contextlib.suppress(ImportError):  # what is missing is said where it is used
             importlib.import_module(name)

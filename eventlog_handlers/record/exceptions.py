@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Iterator
 from types import CodeType, TracebackType
 
+from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.record import fingerprint
 from eventlog_handlers.record.frames import FRAMES_FIRST, FRAMES_LAST, Frames, walked
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS, note, safe_text, type_name
@@ -250,6 +251,7 @@ def _lines_of_library(
 ) -> tuple[str, ...]:
     """The last lines as the running ``traceback`` words them; ours, if it chokes on the exception."""
     try:
+        import_for_printing()
         # *_seen* is private, the same since 3.5: with it no cause or context is followed.
         printed = traceback.TracebackException(type(value), value, tb, limit=0, _seen=set())
         printed.exceptions = None  # 3.13 looks at it, and sets it only without _seen
@@ -263,6 +265,21 @@ def _lines_of_library(
         raise
     except BaseException:
         return (f"{name}: {message}\n" if message else f"{name}\n",)
+
+
+_has_printed = False
+
+
+def import_for_printing() -> None:
+    """Let ``traceback`` import what it imports at its first use, as CPython 3.15's does, while forks wait.
+
+    A child that begins in the midst of that import would be stuck at its own next traceback.
+    """
+    global _has_printed
+    if not _has_printed:
+        with fork_gate.no_fork():
+            traceback.format_exception_only(ValueError())
+        _has_printed = True
 
 
 _BUILTIN_GROUP = getattr(builtins, "BaseExceptionGroup", None)

@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from eventlog_handlers.events import ExceptionText
-from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link
+from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link, import_for_printing
 from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
 
@@ -31,6 +31,7 @@ _CACHED_FRAMES = 2_000
 
 def render(link: Link) -> ExceptionText:
     """The exception as text. Reads source files through ``linecache``; touches no live exception."""
+    import_for_printing()
     text = "".join(_printed(link, _StackTexts()).format())
     return ExceptionText(
         type=encodable(link.type),

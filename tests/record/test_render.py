@@ -270,13 +270,20 @@ def test_any_message_and_arguments_make_an_event(msg: str, args: list[Any]) -> N
 # ---- messages
 
 
+def refusal(template: str, *args: object) -> str:
+    """How this Python words that it can't put *args* in; CPython 3.15 says it otherwise than those before."""
+    with pytest.raises((TypeError, ValueError)) as raised:
+        template % args
+    return str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("msg", "args", "message", "defect"),
     [
-        ("%d", ("x",), "%d [args: 'x']", "message: TypeError: %d format: a"),
+        ("%d", ("x",), "%d [args: 'x']", f"message: TypeError: {refusal('%d', 'x')}"),
         ("%s %s", (1,), "%s %s [args: 1]", "message: TypeError: not enough arguments"),
         ("none", (1, 2), "none [args: 1, 2]", "message: TypeError: not all arguments"),
-        ("100%", (1,), "100% [args: 1]", "message: ValueError: incomplete format"),
+        ("100%", (1,), "100% [args: 1]", f"message: ValueError: {refusal('100%', 1)}"),
         ("%(a)s", ({"b": 1},), "%(a)s [args: {'b': 1}]", "message: KeyError: 'a'"),
         ("%s", (Odd(),), "%s [args: <unprintable Odd: RuntimeError>]", "message: RuntimeError: no text"),
         ("%d", (Odd(),), "%d [args: <unprintable Odd: RuntimeError>]", "message: TypeError"),

@@ -574,3 +574,37 @@ def test_damaged_rows_are_counted_once_wherever_they_stand(tmp_path, damaged):
 
     assert names(heir.lease(9)) == [f"a{seq}" for seq in (1, 2, 3) if seq not in damaged]
     assert [lost.reason for lost in heir.lost()] == ["damaged"] * len(damaged)
+
+
+def test_a_row_that_is_no_event_is_counted_by_those_who_look_in(tmp_path):
+    """Its checksum is right: another program wrote it, or an older version of this one."""
+    buffer = spool(ManualClock(), directory=tmp_path)
+    buffer.put([make_event("a", 40)])
+    buffer._rows._file.insert([(2, Row(40, EPOCH, 0, b"no event"))])
+
+    (entry,) = entries(tmp_path)
+    waiting, damaged = entry.read()
+
+    assert (names(waiting), damaged) == (["a"], 1)
+
+
+def test_a_file_that_lets_no_row_go_is_put_aside(tmp_path, monkeypatch):
+    """Its events are in the heir's file: under its own name it would be delivered again by the next heir."""
+    left = spool(ManualClock(), directory=tmp_path)
+    left.put([make_event("a", 40)])
+    path = left._rows.path
+    left._rows.close()
+    left._rows.abandon()
+
+    def full(self, seqs):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SpoolFile, "remove", full)
+        heir = spool(ManualClock(), directory=tmp_path)
+        assert heir.adopt() == 1
+        heir.adopt()
+
+    assert len(heir) == 1
+    assert not path.exists()
+    assert path.with_name(f"{path.name}.bad").exists()

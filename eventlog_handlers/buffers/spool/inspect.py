@@ -166,7 +166,6 @@ def take_over(path: Path, destination: str) -> Path | None:
         if Path(f"{path}-wal").exists():
             raise OSError(f"the WAL of {path} can't be taken into it: is the disk full?")
         target = path.with_name(f"{destination}{path.name[len(destination) :]}")
-        target.with_suffix(".lock").touch(mode=0o600)
         path.rename(target)
         lock.path.unlink(missing_ok=True)
         return target

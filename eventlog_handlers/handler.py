@@ -9,7 +9,6 @@ import itertools
 import logging
 import os
 import re
-import threading
 import time
 import warnings
 import weakref
@@ -17,15 +16,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from eventlog_handlers.base import Handler
-from eventlog_handlers.buffers import Buffer
-from eventlog_handlers.buffers.memory import MemoryBuffer
 from eventlog_handlers.errors import described
 from eventlog_handlers.listening import hearing, told
 from eventlog_handlers.pipeline.counters import loss_record, note_record
 from eventlog_handlers.pipeline.dry_run import DryRun
 from eventlog_handlers.pipeline.life import Parts
+from eventlog_handlers.pipeline.open_buffer import made_buffer
+from eventlog_handlers.pipeline.open_pacer import joined_pacer
 from eventlog_handlers.pipeline.open_sharing import made_sharing
-from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
 from eventlog_handlers.pipeline.showing import made_showing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.tickets import Ticket
@@ -48,8 +46,6 @@ from eventlog_handlers.text.json_text import use_orjson
 from eventlog_handlers.text.lazy_patterns import compile_all
 
 _getpid = os.getpid
-_pacers_lock = threading.Lock()
-_pacers: weakref.WeakValueDictionary[tuple[str, str, Secret | str], Pacer] = weakref.WeakValueDictionary()
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
@@ -95,7 +91,8 @@ class EventHandler(Handler):
         renderer = Renderer(pipeline, self_log)
         self._dry_run = DryRun(make_sink) if pipeline.dry_run else None
         make_sink = self._dry_run or make_sink
-        key = destination.key if isinstance(destination.key, Secret) else Secret(destination.key)
+        service, endpoint, key, address = destination
+        key = key if isinstance(key, Secret) else Secret(key)
         self.destination = destination = destination._replace(key=key)
         processes = made_sharing(
             pipeline,
@@ -103,10 +100,16 @@ class EventHandler(Handler):
             lambda text: renderer.own_event(note_record(text)),
             **destination._asdict(),
         )
-        pacer = _pacer(destination, pipeline) if processes is None else processes.pacer
+        pacer = (
+            joined_pacer(pipeline, service=service, endpoint=endpoint, key=key)
+            if processes is None
+            else processes.pacer
+        )
         parts = Parts(
             make_sink=lambda: _noticed(pipeline, make_sink, self_log),
-            make_buffer=lambda report: _make_buffer(pipeline, destination, report),
+            make_buffer=lambda report: made_buffer(
+                pipeline, report, service=service, endpoint=endpoint, address=address
+            ),
             render=renderer,
             own_event=lambda loss: renderer.own_event(loss_record(loss)),
             start_thread=start_thread,
@@ -307,60 +310,6 @@ def _dropped(worker: Worker, leave_pacer: Callable[[], None]) -> None:
 def live_handlers() -> list[EventHandler]:
     """The handlers that exist in this process, oldest first."""
     return [handler for _, handler in sorted(_handlers.items())]
-
-
-def _pacer(destination: Destination, pipeline: PipelineSettings) -> Member | None:
-    """A part in the pacer of this destination: one for all handlers that share endpoint and key."""
-    if pipeline.requests_per_second is None or not pipeline.needs_credentials:
-        return None
-    name = (destination.service, destination.endpoint, destination.key)
-    limit = Limit(pipeline.requests_per_second, pipeline.burst, pipeline.window)
-    with _pacers_lock:
-        pacer = _pacers.get(name)
-        if pacer is None:
-            pacer = _pacers[name] = Pacer(*limit)
-    return Member(pacer, limit)
-
-
-def _after_fork_in_child() -> None:
-    global _pacers_lock
-    _pacers_lock = threading.Lock()  # a thread of the parent's may have held it
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _make_buffer(
-    pipeline: PipelineSettings, destination: Destination, report: Callable[[str, str], None]
-) -> Buffer:
-    if pipeline.spool is None:
-        return MemoryBuffer(
-            capacity=pipeline.capacity,
-            capacity_bytes=pipeline.capacity_bytes,
-            policy=pipeline.when_full,
-            clock=clock.monotonic,
-        )
-    from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
-
-    return SpoolBuffer(
-        pipeline.spool,
-        capacity=pipeline.capacity,
-        capacity_bytes=pipeline.capacity_bytes,
-        policy=pipeline.when_full,
-        max_age_seconds=pipeline.max_age,
-        clock=clock.boot_time,
-        wall_clock=time.time,
-        report=report,
-        # Not the key: it may be another one when the events of a dead process are taken over.
-        identity=f"{destination.service}-{_digest(destination.endpoint + destination.address)}",
-    )
-
-
-def _digest(text: str) -> str:
-    import hashlib
-
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 
 __all__ = ["EventHandler", "live_handlers"]

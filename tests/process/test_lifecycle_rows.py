@@ -21,8 +21,8 @@ from processes import run
 from shop import Shop, open_shop
 
 import eventlog_handlers
-from eventlog_handlers import handler as handlers_module
 from eventlog_handlers.errors import TransientError
+from eventlog_handlers.pipeline import open_pacer
 
 PLAIN = "import logging, logging.config, os, sys, threading, time\nlog = logging.getLogger('shop')\n"
 
@@ -296,13 +296,13 @@ def test_c06_handlers_of_one_destination_share_one_pace():
     assert one._worker._parts.pacer.shared is two._worker._parts.pacer.shared
     assert other._worker._parts.pacer.shared is not one._worker._parts.pacer.shared
 
-    paces = len(handlers_module._pacers)
+    paces = len(open_pacer._pacers)
     for handler in (one, two, other):
         handler.close()
     del one, two, other, handler
     gc.collect()
 
-    assert len(handlers_module._pacers) <= paces - 2
+    assert len(open_pacer._pacers) <= paces - 2
 
 
 def dict_configure(**options):

@@ -135,7 +135,7 @@ def test_a_lease_is_settled_once(make_buffer):
             buffer.nack(lease, 0.0)
 
     assert (len(buffer), buffer.ready()) == (1, 1)
-    assert not buffer._leased
+    assert [lease.key for lease in buffer.lease(2)] == [nacked.key]
 
 
 def test_a_full_buffer_takes_again_what_was_acknowledged(make_buffer):

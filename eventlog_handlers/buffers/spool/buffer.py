@@ -1,7 +1,8 @@
 """The durable buffer: events in a spool directory, where they outlive the process.
 
-Here stands which events are held, in which order they go and which are dropped. ``rows`` knows whether a row
-is in the file or in memory, ``adoption`` takes over what dead processes left.
+Here stands the contract of ``buffers.Buffer``, and when the file is written. ``held`` knows which events are
+held, in which order they go and which is dropped; ``rows`` whether a row is in the file or in memory;
+``adoption`` takes over the files of dead processes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost
-from eventlog_handlers.buffers.queues import Position, Queues, Rounds
+from eventlog_handlers.buffers.queues import Position
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.buffers.spool.adoption import Adoption
 from eventlog_handlers.buffers.spool.directory import Names
 from eventlog_handlers.buffers.spool.event_rows import event_of, row_of
 from eventlog_handlers.buffers.spool.file import Row
+from eventlog_handlers.buffers.spool.held import Held
 from eventlog_handlers.buffers.spool.rows import CHUNK, Rows
 from eventlog_handlers.buffers.spool.trouble import Trouble
 from eventlog_handlers.events import Event, Lease
@@ -57,24 +59,9 @@ class SpoolBuffer:
         identity: str,
     ) -> None:
         place = Path(directory).expanduser()
-        self._capacity = capacity
-        self._capacity_bytes = capacity_bytes
-        self._policy = policy
-        self._content_bytes = int(cap_bytes * _FILL)
         self._max_age_seconds = max_age_seconds
         self._clock = clock
         self._epoch = wall_clock() - clock()
-        self._next_seq = 1
-        # What is held. Every event is in one of the queues or leased.
-        self._count = 0
-        self._bytes = 0
-        rounds = Rounds()
-        self._in_file = Queues(rounds)
-        self._in_memory = Queues(rounds)
-        self._leased: dict[int, tuple[Position, Row]] = {}
-        self._attempts: dict[int, int] = {}  # of events that came back
-        self._put_times: dict[int, float] = {}  # of all that is held
-        self._lost: list[Lost] = []
         self._trouble = Trouble(clock, report)
         self._names = Names(place, identity)
         self._rows = Rows(
@@ -84,8 +71,16 @@ class SpoolBuffer:
             cap_bytes=cap_bytes,
             clock=clock,
             now=self._now,
-            moved=self._moved,
+            moved=lambda seqs: self._held.moved(seqs),
             file_failed=self._file_failed,
+        )
+        self._held = Held(
+            self._rows,
+            capacity=capacity,
+            capacity_bytes=capacity_bytes,
+            content_bytes=int(cap_bytes * _FILL),
+            policy=policy,
+            clock=clock,
         )
         self._adoption = Adoption(
             place,
@@ -93,34 +88,36 @@ class SpoolBuffer:
             self._rows,
             self._trouble,
             clock=clock,
-            has_room=self._has_room,
+            has_room=self._held.has_room,
             take_in=self._take_in,
-            lose=self._lost.extend,
+            lose=self._held.lost.extend,
         )
 
     # --- the contract --------------------------------------------------------------------------------------
 
     def put(self, events: Sequence[Event]) -> list[Evicted]:
+        held = self._held
         put_time = self._now()
         rows = [row_of(event, put_time) for event in events]
         evicted: list[Evicted] = []
         with fork_gate.no_fork():
             self._rows.look_after_file()
             for event, row in zip(events, rows, strict=True):
-                if self._make_room(row, evicted):
-                    self._hold(self._position(row, event), row)
+                if held.make_room(row, evicted):
+                    held.hold(held.position(row, event), row)
                 else:
                     evicted.append(Evicted(event, None))
             self._rows.commit()
         return evicted
 
     def lease(self, count: int) -> list[Lease]:
+        held = self._held
         leases: list[Lease] = []
         expired = False
         with fork_gate.no_fork():
             self._rows.look_after_file()
-            self._release_due()
-            while len(leases) < count and (head := self._first()) is not None:
+            held.release_due()
+            while len(leases) < count and (head := held.first()) is not None:
                 (severity, _, seq), queues = head
                 row = self._rows.fetch(seq)
                 if row is None:
@@ -130,38 +127,39 @@ class SpoolBuffer:
                 event = event_of(row)
                 if event is None or age > self._max_age_seconds:
                     expired = True
-                    self._forget(seq, row)
-                    self._lose(seq, event, "expired" if event is not None else "damaged")
+                    held.forget(seq, row)
+                    held.lose(seq, event, "expired" if event is not None else "damaged")
                     continue
-                attempts = self._attempts.get(seq, row.attempts)
-                self._leased[seq] = position, row._replace(attempts=attempts)
+                attempts = held.attempts.get(seq, row.attempts)
+                held.leased[seq] = position, row._replace(attempts=attempts)
                 leases.append(Lease(event, seq, attempts + 1, age))
             if expired:
                 self._rows.commit()
         return leases
 
     def ack(self, leases: Iterable[Lease]) -> None:
+        held = self._held
         for lease in leases:
-            _, row = self._leased.pop(lease.key)
-            self._forget(lease.key, row)
+            _, row = held.leased.pop(lease.key)
+            held.forget(lease.key, row)
         with fork_gate.no_fork():
             self._rows.commit()
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
+        held = self._held
         seq = lease.key
-        position, row = self._leased.pop(seq)
-        self._wait(position._replace(ready_at=self._clock() + delay) if delay > 0 else position)
+        position, row = held.leased.pop(seq)
+        held.wait(position._replace(ready_at=self._clock() + delay) if delay > 0 else position)
         if spent:
-            self._attempts[seq] = attempts = row.attempts + 1
+            held.attempts[seq] = attempts = row.attempts + 1
             with fork_gate.no_fork():
                 self._rows.note_attempts(seq, attempts)
 
     def ready(self) -> int:
-        self._release_due()
-        return self._in_file.ready + self._in_memory.ready
+        return self._held.ready()
 
     def ready_bytes(self) -> int:
-        return self._in_file.ready_bytes + self._in_memory.ready_bytes
+        return self._held.ready_bytes()
 
     def ready_in(self) -> float | None:
         if self._rows.wants_a_look():
@@ -170,22 +168,22 @@ class SpoolBuffer:
                 self._rows.commit()
         if self.ready():
             return 0.0
-        due = [at for at in (self._in_file.due_at(), self._in_memory.due_at()) if at is not None]
-        return min(due) - self._clock() if due else None
+        due_at = self._held.due_at()
+        return None if due_at is None else due_at - self._clock()
 
     def keys(self) -> set[int]:
-        waiting = (position.key for queues in (self._in_file, self._in_memory) for position in queues)
-        return set(self._leased).union(waiting)
+        return self._held.keys()
 
     def __len__(self) -> int:
-        return self._count
+        return self._held.count
 
     def bytes(self) -> int:
-        return self._bytes
+        return self._held.bytes
 
     def oldest(self) -> float | None:
+        held = self._held
         # Not the first: an event that was taken over is older than its number.
-        return max(0.0, self._now() - min(self._put_times.values())) if self._put_times else None
+        return max(0.0, self._now() - min(held.put_times.values())) if held.put_times else None
 
     def adopt(self) -> int:
         """Move events of dead processes into this file; returns how many were taken up in this slice."""
@@ -195,8 +193,9 @@ class SpoolBuffer:
             return self._adoption.adopt()
 
     def lost(self) -> list[Lost]:
-        lost = self._lost.copy()
-        self._lost.clear()
+        held = self._held
+        lost = held.lost.copy()
+        held.lost.clear()
         return lost
 
     def close(self) -> None:
@@ -224,149 +223,57 @@ class SpoolBuffer:
         self._adoption.abandon()
         self._rows.abandon()
 
-    # --- what is held --------------------------------------------------------------------------------------
-
     def _now(self) -> float:
         return self._clock() + self._epoch
-
-    def _position(self, row: Row, event: Event) -> Position:
-        self._next_seq += 1
-        return Position(self._next_seq - 1, row.severity, event.fingerprint, row.size)
-
-    def _hold(self, position: Position, row: Row) -> None:
-        """Take *row* in, for now in memory; ``commit`` takes it to the file."""
-        self._rows.hold(position.key, row)
-        self._put_times[position.key] = row.put_time
-        self._count += 1
-        self._bytes += row.size
-        self._wait(position)
-
-    def _wait(self, position: Position) -> None:
-        queues = self._in_memory if position.key in self._rows.in_memory else self._in_file
-        if position.ready_at:
-            queues.delay(position)
-        else:
-            queues.add(position)
-
-    def _moved(self, seqs: Sequence[int]) -> None:
-        """The waiting among *seqs*, now that their rows are in the file, queue there."""
-        if self._in_memory:
-            self._in_memory.pour(self._in_file, set(seqs) if self._rows.in_memory else None)
-
-    def _forget(self, seq: int, row: Row) -> None:
-        """Hold *row* no more; it is in no queue."""
-        self._count -= 1
-        self._bytes -= row.size
-        self._attempts.pop(seq, None)
-        self._put_times.pop(seq, None)
-        self._rows.drop(seq)
-
-    def _lose(self, seq: int | None, event: Event | None, reason: str) -> None:
-        self._lost.append(Lost(seq, event.level if event is not None else None, reason))
-
-    def _release_due(self) -> None:
-        now = self._clock()
-        self._in_file.release(now)
-        self._in_memory.release(now)
-
-    def _first(self) -> tuple[tuple[int, int, int], Queues] | None:
-        """The event to lease next (its class, round and number) and the queues it stands in."""
-        heads = [
-            (first, queues)
-            for queues in (self._in_file, self._in_memory)
-            if (first := queues.first()) is not None
-        ]
-        return min(heads, key=lambda head: head[0], default=None)
-
-    # --- which event is dropped ----------------------------------------------------------------------------
-
-    def _make_room(self, newcomer: Row, evicted: list[Evicted]) -> bool:
-        """Evict until *newcomer* fits; False if it is the one to drop."""
-        if newcomer.size > min(self._content_bytes, self._capacity_bytes):
-            return False
-        if self._rows.memory_bytes + newcomer.size > self._capacity_bytes:
-            self._rows.commit()  # what goes to the file needs no room here
-        while True:
-            if self._count >= self._capacity or self._bytes + newcomer.size > self._content_bytes:
-                places: Sequence[Queues] = (self._in_file, self._in_memory)
-            elif self._rows.memory_bytes + newcomer.size > self._capacity_bytes:
-                places = (self._in_memory,)
-            else:
-                return True
-            victim = self._victim(newcomer, [queues for queues in places if queues])
-            if victim is None:
-                return False
-            row = self._rows.fetch(victim.key)
-            if row is None:  # the file was given up to find out, and counts no more what was in it
-                self._put_times.pop(victim.key, None)
-                self._lose(victim.key, None, "damaged")
-                continue
-            self._forget(victim.key, row)
-            event = event_of(row)
-            if event is None:
-                self._lose(victim.key, None, "damaged")
-            else:
-                evicted.append(Evicted(event, victim.key))
-
-    def _victim(self, newcomer: Row, places: Sequence[Queues]) -> Position | None:
-        """Take the event to drop out of its queue; None if that is the newcomer."""
-        if self._policy == "drop_newest" or not places:
-            return None
-        self._release_due()
-        queues = max(places, key=Queues.weakest)
-        severity, _ = queues.weakest()
-        return queues.pop_weakest(severity) if severity >= newcomer.severity else None
 
     # --- what rows and adoption ask for --------------------------------------------------------------------
 
     def _file_failed(self, read: Callable[[int], Row]) -> int:
         """Hold in memory what can still be read of a file that is given up; returns how many are lost."""
-        for seq, (_, row) in self._leased.items():
+        held = self._held
+        for seq, (_, row) in held.leased.items():
             self._rows.hold(seq, row)
-        waiting = sorted(self._in_file)
-        self._in_file.clear()
-        self._bytes, self._count = self._rows.memory_bytes, len(self._rows.in_memory)
+        waiting = sorted(held.in_file)
+        held.in_file.clear()
+        held.bytes, held.count = self._rows.memory_bytes, len(self._rows.in_memory)
         return sum(not self._rescue(position, read) for position in waiting)
 
     def _rescue(self, position: Position, read: Callable[[int], Row]) -> bool:
         """Take one event from a file that failed; False if it is past reading."""
+        held = self._held
         seq = position.key
         try:
             row = read(seq)
         except Exception:  # whatever SQLite makes of the damage
-            self._attempts.pop(seq, None)
-            self._put_times.pop(seq, None)
-            self._lose(seq, None, "damaged")
+            held.attempts.pop(seq, None)
+            held.put_times.pop(seq, None)
+            held.lose(seq, None, "damaged")
             return False
         if len(self._rows.in_memory) >= CHUNK:
             self._rows.commit()
         evicted: list[Evicted] = []
-        if self._make_room(row, evicted):
-            self._hold(position, row)
+        if held.make_room(row, evicted):
+            held.hold(position, row)
         else:
-            self._put_times.pop(seq, None)
-            self._lose(seq, event_of(row), "overflow")
-        self._lost.extend(Lost(lost.key, lost.event.level, "overflow") for lost in evicted)
+            held.put_times.pop(seq, None)
+            held.lose(seq, event_of(row), "overflow")
+        held.lost.extend(Lost(lost.key, lost.event.level, "overflow") for lost in evicted)
         return True
 
-    def _has_room(self, rows: int, size: int) -> bool:
-        """Whether a dead process's file fits; into an empty buffer it goes in any case."""
-        fits = self._count + rows <= self._capacity and self._bytes + size <= self._content_bytes
-        return fits or not self._count
-
     def _take_in(self, rows: Sequence[Row]) -> None:
+        held = self._held
         evicted: list[Evicted] = []
         for row in rows:
             event = event_of(row)
             if event is None:
-                self._lose(None, None, "damaged")
+                held.lose(None, None, "damaged")
             elif self._now() - row.put_time > self._max_age_seconds:
-                self._lose(None, event, "expired")
-            elif self._make_room(row := row._replace(severity=class_of(event.level)), evicted):
-                self._hold(self._position(row, event), row)
+                held.lose(None, event, "expired")
+            elif held.make_room(row := row._replace(severity=class_of(event.level)), evicted):
+                held.hold(held.position(row, event), row)
             else:
-                self._lose(None, event, "overflow")
-        self._lost.extend(Lost(one.key, one.event.level, "overflow") for one in evicted)
+                held.lose(None, event, "overflow")
+        held.lost.extend(Lost(one.key, one.event.level, "overflow") for one in evicted)
         self._rows.commit()
 
 

@@ -44,7 +44,7 @@ PURE = {
     "services/cloudwatch/options", "services/cloudwatch/entry", "services/cloudwatch/detail",
     "services/cloudwatch/answers", "services/cloudwatch/sigv4", "services/cloudwatch/direct",
     "share/contract", "share/pace", "share/fold_windows", "share/allowance", "share/problems", "share/layout",
-    "share/fleet_url", "share/fleet_scripts",
+    "share/fleet_url", "share/fleet_scripts", "share/reach",
 }  # fmt: skip
 """Folders and modules without clock, chance, thread or network: what they need is handed to them."""
 IMPURE_MODULES = {

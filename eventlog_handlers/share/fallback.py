@@ -4,6 +4,9 @@ How many processes decide alone at that moment is known: the members of the last
 process costs as many places as there are members, and the sum stays within the limit, whatever each of them
 knows about the others. It begins with the shared history, where that can still be read. It ends one whole
 window after the last place that any process took alone: until then both limits must agree.
+
+One class, longer than others: it has each of a coordinator's questions once, and every step of the rate limit
+reads and writes the same few fields. ``reach`` knows whether the shared coordinator answers.
 """
 
 from __future__ import annotations
@@ -12,12 +15,11 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from eventlog_handlers.share.contract import (
     MEMBER_SECONDS,
     BusyError,
-    Coordinator,
     CoordinatorError,
     Limits,
     Member,
@@ -29,50 +31,14 @@ from eventlog_handlers.share.contract import (
     Verdict,
 )
 from eventlog_handlers.share.coordinator import StoreCoordinator
+from eventlog_handlers.share.reach import Reach
+from eventlog_handlers.share.roles import AloneCoordinator, SharedCoordinator
 
 BUSY_SECONDS = 0.002
 """A held lock: ask again after so long."""
-TOLERANCE_SECONDS = 0.25
-"""A lock held for longer than that belongs to a stopped process."""
-FIRST_PROBE_SECONDS = 0.25
-LAST_PROBE_SECONDS = 10.0
-REMEDY_PROBE_SECONDS = 60.0
-"""The longest time between two looks whether somebody has mended what needs a human hand."""
 _COUNT_SECONDS = 0.25
 """Between two counts of the members that decide alone."""
 _UNTOLD = 4_096
-
-
-class AloneCoordinator(Coordinator, Protocol):
-    """What decides meanwhile, for *places* processes or hosts that each decide alone. Never fails."""
-
-    def take(self, *, must: bool = False, places: int = 1, rank: int = 0) -> Place:
-        """See ``StoreCoordinator.take``."""
-
-    def charge(self, criticals: Sequence[bool], *, places: int = 1) -> list[Spent | None]:
-        """See ``StoreCoordinator.charge``."""
-
-
-class SharedCoordinator(AloneCoordinator, Protocol):
-    """What may stop answering."""
-
-    def living(self) -> tuple[int, int]:
-        """How many members are here, and this one's position among them, as of the last second."""
-
-    def last_living(self) -> tuple[int, int]:
-        """The same as far as it can be told without an answer."""
-
-    def seed_into(self, guard: StoreCoordinator) -> None:
-        """Give *guard* what can be read without an answer."""
-
-    def alone_mark(self) -> float:
-        """When a member last took a place alone, as of the last ``take``."""
-
-    def read_alone_mark(self) -> float:
-        """The same as of now, as far as it can be told without an answer."""
-
-    def mark_alone(self, now: float) -> None:
-        """Note that this one does."""
 
 
 class Fallback:
@@ -113,12 +79,8 @@ class Fallback:
         self._lock = threading.Lock()
         """Guards the fields below; never held while a backend is asked."""
         self._taking = threading.Lock()
-        self._busy_since: float | None = None
-        self._alone_since: float | None = None
+        self._reach = Reach()
         self._agree_until = float("-inf")
-        self._probe_at = float("-inf")
-        self._probes = 0
-        self._why = ""
         self._living = (1, 0)
         self._here_at = float("-inf")
         """When others last saw this process as a member."""
@@ -131,7 +93,7 @@ class Fallback:
     @property
     def scope(self) -> str:
         """Who shares at this moment."""
-        return self._shared.scope if self._alone_since is None else self._alone.scope
+        return self._alone.scope if self._reach.is_away else self._shared.scope
 
     # --- the rate limit ------------------------------------------------------------------------------------
 
@@ -157,7 +119,7 @@ class Fallback:
         """The shared coordinator's answer; None if this process decides alone."""
         agrees = self._clock() < self._agree_until
         members, own = (1, 0)
-        if agrees or self._alone_since is not None:
+        if agrees or self._reach.is_away:
             self._count_members()
             members, own = self._living
             wait = max(self._guard.wait(places=members, rank=own), self._silent_until - self._clock())
@@ -181,7 +143,7 @@ class Fallback:
         """Whether some process took places alone within the last window, so that this one counts for all."""
         now, until = self._clock(), self._shared.alone_mark() + self._window
         if until > self._agree_until:
-            if self._alone_since is None and self._agree_until <= now < until:
+            if not self._reach.is_away and self._agree_until <= now < until:
                 self._begin()
             self._agree_until = until
         return now < self._agree_until
@@ -242,16 +204,15 @@ class Fallback:
         return None
 
     def _may_ask(self) -> bool:
-        return self._alone_since is None or self._clock() >= self._probe_at
+        return self._reach.may_ask(self._clock())
 
     def _answered(self) -> None:
         """The shared coordinator gave an answer."""
-        if self._busy_since is None and self._alone_since is None:
+        if self._reach.is_steady():
             return
         with self._lock:
-            was_alone, self._alone_since, self._busy_since = self._alone_since is not None, None, None
-            self._probes = 0
-            self._why = ""
+            was_alone = self._reach.is_away
+            self._reach.answered()
             if was_alone:
                 self._agree_until = self._clock() + self._window
         if was_alone and self._unsay(self._key):
@@ -261,23 +222,17 @@ class Fallback:
 
     def _failed(self, error: CoordinatorError) -> bool:
         """Note a failure; True if this process decides alone now, False if it should ask again soon."""
-        now, is_busy = self._clock(), isinstance(error, BusyError)
+        now, is_busy, reach = self._clock(), isinstance(error, BusyError), self._reach
         with self._lock:
-            begins = self._alone_since is None
+            begins = not reach.is_away
             if is_busy and begins:
-                if self._busy_since is None:
-                    self._busy_since = now
+                if reach.is_steady():
                     self._count_at = now
-                if now - self._busy_since < TOLERANCE_SECONDS:
+                if reach.is_busy_for_a_moment(now):
                     self._count_members()  # and so be counted by the others
                     return False
-            if begins:
-                self._alone_since = now
-            self._why = str(error)
-            longest = REMEDY_PROBE_SECONDS if getattr(error, "remedy", "") else LAST_PROBE_SECONDS
-            delay = FIRST_PROBE_SECONDS * (1 if is_busy else 2 ** min(self._probes, 10))
-            self._probes += 1
-            self._probe_at = now + min(longest, delay) * (0.5 + self._rand())
+            has_remedy = bool(getattr(error, "remedy", ""))
+            reach.went_away(str(error), now, self._rand(), is_busy=is_busy, has_remedy=has_remedy)
         if begins:
             if now >= self._agree_until:
                 self._begin()
@@ -337,8 +292,8 @@ class Fallback:
         looks = [look for look in (self._shared.next_look(), self._alone.next_look()) if look is not None]
         if self._untold:
             looks.append(0.0)
-        if self._alone_since is not None:
-            looks = [max(look, self._probe_at - self._clock(), 0.05) for look in looks]
+        if self._reach.is_away:
+            looks = [max(look, self._reach.probe_at - self._clock(), 0.05) for look in looks]
         return min(looks, default=None)
 
     def leave_sample(self, problem: bytes, sample: bytes) -> None:
@@ -378,9 +333,9 @@ class Fallback:
     def state(self) -> dict[str, Any]:
         """The scope at this moment, how many members, and why it is not the scope asked for. Asks nobody."""
         state: dict[str, Any] = {"scope": self.scope, "members": self._living[0]}
-        if self._alone_since is not None:
+        if self._reach.is_away:
             state["instead_of"] = self._shared.scope
-            state["why"] = self._why
+            state["why"] = self._reach.why
         return state
 
     def after_fork_in_child(self) -> None:

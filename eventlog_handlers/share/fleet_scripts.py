@@ -6,6 +6,9 @@ everything else with its hash tag. All moments are the server's: clocks of hosts
 
 Numbers that have a fraction, or more than 14 digits, are written with ``%.6f`` or ``%.0f``: Lua's own text
 would round them, and an answer would lose its fraction.
+
+Longer than other files: the scripts share their parts, and a reader who compares them with the rules in
+Python wants them in one place.
 """
 
 from __future__ import annotations

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from eventlog_handlers.share.allowance import Allowances
 from eventlog_handlers.share.contract import Coordinator, CoordinatorError, Limits
 from eventlog_handlers.share.coordinator import StoreCoordinator
-from eventlog_handlers.share.fallback import AloneCoordinator, Fallback, SharedCoordinator
+from eventlog_handlers.share.fallback import Fallback
 from eventlog_handlers.share.fleet_url import FleetAddress
 from eventlog_handlers.share.layout import SCHEMA
 from eventlog_handlers.share.memory import MemoryStore
+from eventlog_handlers.share.roles import AloneCoordinator, SharedCoordinator
 from eventlog_handlers.share.store import Store
 
 if TYPE_CHECKING:

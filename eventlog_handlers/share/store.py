@@ -11,6 +11,10 @@ from eventlog_handlers.share.contract import Member
 from eventlog_handlers.share.pace import Pace
 from eventlog_handlers.share.problems import Entry
 
+TAKE_PATIENCE_SECONDS = 0.001
+PATIENCE_SECONDS = 0.02
+"""How long one question waits for the lock, which is held for microseconds unless its holder is stopped."""
+
 
 class Store(Protocol):
     """State that several members share.

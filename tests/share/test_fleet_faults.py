@@ -64,7 +64,7 @@ def test_a_slow_redis_costs_a_second_and_then_nothing(server: RedisServer, runti
     once = time.monotonic() - started
     started = time.monotonic()
     for _ in range(5):
-        member._probe_at = time.monotonic() + 100
+        member._reach.probe_at = time.monotonic() + 100
         member.take()
     after = time.monotonic() - started
 
@@ -105,7 +105,7 @@ def test_a_full_redis_is_named_and_the_host_counts(own, runtime: Path) -> None:
     assert "is full: raise its maxmemory" in said.texts[0]
     client.config_set("maxmemory", "100mb")
     client.flushall()
-    member._probe_at = 0.0
+    member._reach.probe_at = 0.0
     assert member.fold([Occurrence(PROBLEM, 1, 0.0, 0.0)]) == [Verdict.OPENED]
     assert member.state()["scope"] == "redis"
 
@@ -120,7 +120,7 @@ def test_cut_links_lose_no_count(server: RedisServer, runtime: Path) -> None:
         if number % 7 == 0:
             link.lose_answers_to = PROBLEM.hex().encode()
         if number % 50 == 0:
-            member._probe_at = 0.0
+            member._reach.probe_at = 0.0
         verdict = member.fold([Occurrence(PROBLEM, 1, 0.0, 0.0)])[0]
         counted += verdict is Verdict.COUNTED
         opened += verdict is Verdict.OPENED
@@ -129,7 +129,7 @@ def test_cut_links_lose_no_count(server: RedisServer, runtime: Path) -> None:
     deadline = time.monotonic() + 60
     while told < counted:
         assert time.monotonic() < deadline, (told, counted)
-        member._probe_at = 0.0
+        member._reach.probe_at = 0.0
         tellings = member.due(everything=True)
         member.told(tellings)
         told += sum(telling.count for telling in tellings)

@@ -2,6 +2,11 @@
 
 docs/options.md, the handlers' docstrings, and the TypedDicts that type checkers and editors read. With
 ``--check`` it changes nothing and exits with 1 where a file is not what it would write.
+
+Why the handlers' docstrings repeat the common options, as source: an editor's hover, pyright and mypy read
+the literal docstring and the literal keys of a TypedDict. A docstring put together at run time would show in
+``help()`` alone, and a shared base class would show its own. So an option is edited in its row, and nowhere
+else.
 """
 
 from __future__ import annotations

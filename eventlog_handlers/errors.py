@@ -15,6 +15,9 @@ No message of these may hold a secret, a request header or an unshortened answer
 
 from __future__ import annotations
 
+HINT_CEILING_SECONDS = 300.0
+"""A longer wait that a service asks for is not believed."""
+
 
 class EventlogError(Exception):
     """Root of every error this package raises on purpose."""

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eventlog_handlers.commands import arguments
 from eventlog_handlers.commands.files import ArgumentsError, read
-from eventlog_handlers.commands.output import DIM, GREEN, RED, YELLOW, coloured, print_json, seconds_of
+from eventlog_handlers.commands.output import DIM, GREEN, RED, YELLOW, coloured, print_json
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.services.finding import Finding
@@ -40,16 +41,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--django", action="store_true", help="the LOGGING and EVENTLOG of DJANGO_SETTINGS_MODULE"
     )
     parser.add_argument("--no-network", action="store_true", help="make no connection")
-    parser.add_argument("--timeout", type=_span, default=5.0, help="seconds for each step (default: 5)")
+    parser.add_argument(
+        "--timeout", type=arguments.seconds, default=5.0, help="seconds for each step (default: 5)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_run)
-
-
-def _span(text: str) -> float:
-    try:
-        return seconds_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Sequence
 from typing import TextIO
@@ -59,11 +58,3 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
     return f"{seconds / 60:.0f} min" if seconds >= 60 else f"{max(0.0, seconds):.0f} s"
-
-
-def seconds_of(text: str) -> float:
-    """``90``, ``90s``, ``15m``, ``2h``, ``3d`` as seconds; raises ValueError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if found is None:
-        raise ValueError(f"{text!r} is no span of time: give seconds, or a number with s, m, h or d")
-    return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3_600, "d": 86_400}[found[2]]

@@ -8,7 +8,8 @@ import re
 import sys
 from typing import Any
 
-from eventlog_handlers.commands.output import DIM, coloured, print_json, seconds_of
+from eventlog_handlers.commands import arguments
+from eventlog_handlers.commands.output import DIM, coloured, print_json
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.events import STATUSES
 from eventlog_handlers.services.alarm import AlarmRequest, told_apart
@@ -44,8 +45,15 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "--event-name", action="append", default=[], metavar="NAME", help="only this EventName"
     )
-    parser.add_argument("--threshold", type=_number, default=1, help="events that make an alarm (default: 1)")
-    parser.add_argument("--period", type=_span, default=60, help="within this span (default: 60 seconds)")
+    parser.add_argument(
+        "--threshold",
+        type=arguments.number_of_events,
+        default=1,
+        help="events that make an alarm (default: 1)",
+    )
+    parser.add_argument(
+        "--period", type=arguments.whole_seconds, default=60, help="within this span (default: 60 seconds)"
+    )
     parser.add_argument(
         "--notify",
         action="append",
@@ -61,19 +69,6 @@ def _name(text: str) -> str:
     if not re.fullmatch("[a-z][a-z0-9-]{0,47}", text):
         raise argparse.ArgumentTypeError("a name has lower-case letters, digits and hyphens, 48 at most")
     return text
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of events: 1 or more")
-    return int(text)
-
-
-def _span(text: str) -> int:
-    try:
-        return int(seconds_of(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _run(chosen: argparse.Namespace) -> int:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from eventlog_handlers.commands import arguments
 from eventlog_handlers.commands.destination import handler_of
-from eventlog_handlers.commands.output import failure, print_json, seconds_of
+from eventlog_handlers.commands.output import failure, print_json
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.events import Event
 from eventlog_handlers.handler import EventHandler
@@ -60,7 +61,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--exception-from", metavar="FILE", help="a traceback to send along; - is standard input"
     )
     parser.add_argument(
-        "--timeout", type=_span, default=60.0, help="seconds to wait for the confirmation (default: 60)"
+        "--timeout",
+        type=arguments.seconds,
+        default=60.0,
+        help="seconds to wait for the confirmation (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_run)
@@ -78,13 +82,6 @@ def _pair(text: str) -> tuple[str, str]:
     if not name or not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is no pair: write NAME=VALUE")
     return name, value
-
-
-def _span(text: str) -> float:
-    try:
-        return seconds_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _run(chosen: argparse.Namespace) -> int:

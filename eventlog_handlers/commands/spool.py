@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eventlog_handlers.commands import arguments
 from eventlog_handlers.commands.destination import handler_of
-from eventlog_handlers.commands.output import DIM, ago, coloured, failure, print_json, print_table, seconds_of
+from eventlog_handlers.commands.output import DIM, ago, coloured, failure, print_json, print_table
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.text.fit import one_line
 
@@ -66,10 +67,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="HASH",
         help="also take files of this other destination (see ls): they are then this one's",
     )
-    one.add_argument("--timeout", type=_span, default=60.0, help="seconds to wait at most (default: 60)")
+    one.add_argument(
+        "--timeout", type=arguments.seconds, default=60.0, help="seconds to wait at most (default: 60)"
+    )
     one.add_argument("--json", action="store_true", help="print JSON")
     one = verb("purge", "delete what ended processes left, unsent", _purge)
-    one.add_argument("--older-than", type=_span, default=0.0, help="only files this old: 90s, 15m, 2h, 3d")
+    one.add_argument(
+        "--older-than", type=arguments.seconds, default=0.0, help="only files this old: 90s, 15m, 2h, 3d"
+    )
     one.add_argument("--destination", metavar="HASH", help="only files of this destination (see ls)")
     one.add_argument("--yes", action="store_true", help="don't ask")
 
@@ -78,13 +83,6 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of events: 1 or more")
     return int(text)
-
-
-def _span(text: str) -> float:
-    try:
-        return seconds_of(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _entries(place: Path, destination: str | None = None) -> list[SpoolEntry]:

@@ -31,6 +31,7 @@ from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.settling import Settling
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.process import lock_state
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings
 
@@ -246,15 +247,11 @@ class Delivery:
 
     def is_in_use_here(self) -> bool:
         """Whether this thread holds the lock, and so may have left a change half done."""
-        is_owned: Callable[[], bool] = getattr(self._lock, "_is_owned", lambda: False)
-        return is_owned()
+        return lock_state.is_held_here(self._lock)
 
     def is_stuck(self) -> bool:
         """Whether another thread holds the lock: at the very end it may hold it for ever."""
-        if not self._lock.acquire(blocking=False):
-            return True
-        self._lock.release()
-        return False
+        return lock_state.is_held_elsewhere(self._lock)
 
     def state(self) -> dict[str, Any]:
         """The destination's part of ``stats()``."""

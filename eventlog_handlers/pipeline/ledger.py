@@ -23,6 +23,7 @@ from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.reports import Reports
 from eventlog_handlers.pipeline.tickets import Ticket, Tickets, nothing_more
+from eventlog_handlers.process import lock_state
 from eventlog_handlers.record.capture import Capture
 
 
@@ -222,15 +223,11 @@ class Ledger:
 
     def is_in_use_here(self) -> bool:
         """Whether this thread holds the lock, and so may have left a change half done."""
-        is_owned: Callable[[], bool] = getattr(self._lock, "_is_owned", lambda: False)
-        return is_owned()
+        return lock_state.is_held_here(self._lock)
 
     def is_stuck(self) -> bool:
         """Whether another thread holds the lock: at the very end it may hold it for ever."""
-        if not self._lock.acquire(blocking=False):
-            return True
-        self._lock.release()
-        return False
+        return lock_state.is_held_elsewhere(self._lock)
 
     def approximate_pending(self) -> int:
         """Accepted and not settled. Without the lock it may be out by what moves at this moment."""

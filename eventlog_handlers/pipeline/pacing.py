@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from eventlog_handlers.errors import HINT_CEILING_SECONDS
+
 _LEAST_SHARE = 1 / 16
 _SHARE_STEP = 1 / 20
-_LONGEST_HINT_SECONDS = 300.0
 
 
 class Limit(NamedTuple):
@@ -108,7 +109,7 @@ class Pacer:
             self._let_leave()
         if self._updated is None or now < self._updated:  # the latter: another clock than before
             self._updated = now
-            self._not_before = min(self._not_before, now + _LONGEST_HINT_SECONDS)
+            self._not_before = min(self._not_before, now + HINT_CEILING_SECONDS)
             self._taken = deque((min(at, now) for at in self._taken), maxlen=self._taken.maxlen)
         rate = self._rate * self._share
         self._tokens = min(self._burst, self._tokens + (now - self._updated) * rate)

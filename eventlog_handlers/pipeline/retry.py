@@ -8,7 +8,13 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from eventlog_handlers.errors import MisconfiguredError, SinkError, ThrottledError, TransientError
+from eventlog_handlers.errors import (
+    HINT_CEILING_SECONDS,
+    MisconfiguredError,
+    SinkError,
+    ThrottledError,
+    TransientError,
+)
 from eventlog_handlers.events import Disposition, Outcome
 
 RETRY_BASE_SECONDS = 1.0
@@ -17,7 +23,6 @@ RETRY_CEILING_SECONDS = 60.0
 PROBE_BASE_SECONDS = 60.0
 PROBE_CEILING_SECONDS = 300.0
 REFUSED_BASE_SECONDS = 5.0
-HINT_CEILING_SECONDS = 300.0
 
 
 class Action(enum.Enum):

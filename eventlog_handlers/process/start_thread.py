@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from eventlog_handlers.listening import hearing
 from eventlog_handlers.process.fork import fork_gate
+from eventlog_handlers.process.lock_state import is_held_here
 
 _native_start = _thread.start_new_thread
 
@@ -45,6 +46,4 @@ def caller_owns_logging_lock() -> bool:
 
     Then no call may wait for a worker: the worker's client library may be waiting for that very lock.
     """
-    lock = getattr(logging, "_lock", None)
-    is_owned = getattr(lock, "_is_owned", None)
-    return bool(is_owned is not None and is_owned())
+    return is_held_here(getattr(logging, "_lock", None))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from eventlog_handlers.pipeline.retry import HINT_CEILING_SECONDS
+from eventlog_handlers.errors import HINT_CEILING_SECONDS
 from eventlog_handlers.text.fit import one_line
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")

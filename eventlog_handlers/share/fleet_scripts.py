@@ -13,6 +13,8 @@ Python wants them in one place.
 
 from __future__ import annotations
 
+from eventlog_handlers.errors import HINT_CEILING_SECONDS
+
 SCHEMA = 1
 
 KEYS = """
@@ -21,6 +23,8 @@ local function text(number) return string.format('%.6f', number) end
 local function whole(number) return string.format('%.0f', number) end
 local function num(value) return tonumber(value or '0') end
 """
+
+CEILING = f"local hint_ceiling = {HINT_CEILING_SECONDS:g}\n"
 
 CLOCK = """
 local function read_clock()
@@ -48,7 +52,7 @@ end
 -- The moment of the next place. limits: rate, burst, count and seconds of the window (count 0: none).
 local function earliest(pace, limits)
   local at = pace.full_at - (limits.burst - 1) / (limits.rate * pace.slowdown)
-  at = math.max(at, math.min(pace.not_before, now + 300))
+  at = math.max(at, math.min(pace.not_before, now + hint_ceiling))
   if limits.count > 0 then
     local oldest = redis.call('LINDEX', ring_key, -limits.count)
     if oldest then at = math.max(at, math.min(tonumber(oldest), now + 5) + limits.seconds) end
@@ -99,7 +103,7 @@ local pace = read_pace()
 local not_before = pace.not_before
 at_slowdown(pace, math.max(0.0625, pace.slowdown / 2))
 pace.full_at = math.max(pace.full_at, now + (limits.burst - 1) / (limits.rate * pace.slowdown))
-if after >= 0 then pace.not_before = math.max(not_before, now + math.min(after, 300)) end
+if after >= 0 then pace.not_before = math.max(not_before, now + math.min(after, hint_ceiling)) end
 write_pace(pace)
 redis.call('HINCRBY', prefix .. 'stats', 'throttled', 1)
 return text(pace.slowdown)
@@ -360,7 +364,7 @@ class Scripts:
     """The scripts' texts over one *clock*: the server's, or in tests one that is set by hand."""
 
     def __init__(self, clock: str = CLOCK) -> None:
-        begin = KEYS + clock
+        begin = KEYS + CEILING + clock
         self.take = begin + PACE + TAKE_OWN
         self.throttled = begin + PACE + THROTTLED_OWN
         self.answered = begin + PACE + ANSWERED_OWN

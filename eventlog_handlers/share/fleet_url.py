@@ -42,12 +42,6 @@ class FleetAddress(NamedTuple):
         return str(self)
 
 
-def is_fleet(scope: str) -> bool:
-    """Whether *scope* is meant to be a Redis URL."""
-    scheme, separator, _ = scope.strip().partition("://")
-    return bool(separator) and scheme.lower() in SCHEMES
-
-
 def fleet_address(url: str, environ: Mapping[str, str], *, option: str, in_dsn: bool = False) -> FleetAddress:
     """*url* as an address; raises SettingsError, which names *option* and never shows the URL.
 

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from eventlog_handlers.errors import HINT_CEILING_SECONDS
 from eventlog_handlers.share.contract import MAX_WINDOW_PLACES, Limits
 
 LEAST_SLOWDOWN = 1 / 16
 SLOWDOWN_STEP = 1 / 20
-LONGEST_HINT_SECONDS = 300.0
 BOOK_AHEAD_SECONDS = 5.0
 _ROUNDING = 1e-9
 """After a wait of exactly the told length, rounding must not ask for another femtosecond."""
@@ -45,7 +45,7 @@ def earliest(pace: Pace, limits: Limits, oldest: float | None, now: float) -> fl
     """The moment of the next place, at least *now*. *oldest* is the moment of the place ``window[0]`` places
     before the next one, None where fewer were given."""
     at = pace.full_at - (limits.burst - 1) * _interval(pace, limits)
-    at = max(at, min(pace.not_before, now + LONGEST_HINT_SECONDS))
+    at = max(at, min(pace.not_before, now + HINT_CEILING_SECONDS))
     if limits.window is not None and oldest is not None:
         at = max(at, min(oldest, now + BOOK_AHEAD_SECONDS) + limits.window[1])
     return at if at > now + _ROUNDING else now
@@ -95,7 +95,7 @@ def throttled(pace: Pace, limits: Limits, now: float, retry_after: float | None)
     """*pace* after the service's answer "too fast": half the rate, and no more of the burst than one."""
     slower = _at_slowdown(pace, max(LEAST_SLOWDOWN, pace.slowdown / 2), now)
     full_at = max(slower.full_at, now + (limits.burst - 1) * _interval(slower, limits))
-    hint = 0.0 if retry_after is None else now + min(retry_after, LONGEST_HINT_SECONDS)
+    hint = 0.0 if retry_after is None else now + min(retry_after, HINT_CEILING_SECONDS)
     return slower._replace(full_at=full_at, not_before=max(pace.not_before, hint))
 
 
@@ -108,7 +108,7 @@ def on_another_clock(pace: Pace, now: float) -> Pace:
     """*pace* of a clock that no longer runs: the machine was started anew. The window's moments stay as they
     are; those in the future count as now."""
     return pace._replace(
-        full_at=min(pace.full_at, now), not_before=min(pace.not_before, now + LONGEST_HINT_SECONDS)
+        full_at=min(pace.full_at, now), not_before=min(pace.not_before, now + HINT_CEILING_SECONDS)
     )
 
 

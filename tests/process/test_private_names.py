@@ -165,7 +165,7 @@ class BareLock:
         self.release()
 
 
-@without("threading.RLock._is_owned", "RLock._is_owned")
+@without("threading.RLock._is_owned")
 def test_without_a_locks_owner_everything_is_delivered(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records, flush and stats go their ordinary way."""
     from law import assert_law, submit

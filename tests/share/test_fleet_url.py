@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.share.fleet_url import fleet_address, is_fleet
+from eventlog_handlers.share.fleet_url import fleet_address
 
 CANARY = "s3cret-canary"
 ENVIRONMENT = {"EVENTLOG_REDIS_USERNAME": "env-user", "EVENTLOG_REDIS_PASSWORD": "env-password"}
@@ -80,11 +80,3 @@ def test_a_password_is_refused_inside_a_dsn() -> None:
 
     assert CANARY not in str(caught.value)
     assert fleet_address("redis://host", ENVIRONMENT, option="scope", in_dsn=True).password is not None
-
-
-def test_a_scope_that_looks_like_a_url_is_one() -> None:
-    """Whatever the case of its scheme."""
-    assert is_fleet("redis://host")
-    assert is_fleet("REDISS://host")
-    assert not is_fleet("host")
-    assert not is_fleet("redis")

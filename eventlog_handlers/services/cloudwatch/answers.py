@@ -11,9 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eventlog_handlers.errors import TransientError
+from eventlog_handlers.errors import HINT_CEILING_SECONDS, TransientError
 from eventlog_handlers.events import Outcome
-from eventlog_handlers.pipeline.retry import HINT_CEILING_SECONDS
 from eventlog_handlers.services import verdict as verdicts
 from eventlog_handlers.services.http_answers import printable, retry_after
 from eventlog_handlers.services.verdict import (

@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from eventlog_handlers.errors import HINT_CEILING_SECONDS
 from eventlog_handlers.events import Outcome
-from eventlog_handlers.pipeline.retry import HINT_CEILING_SECONDS
 from eventlog_handlers.services import verdict as verdicts
 from eventlog_handlers.services.http_answers import printable, retry_after
 from eventlog_handlers.services.verdict import (

@@ -241,9 +241,9 @@ def test_what_a_human_must_mend_is_said_once_and_looked_at_less_and_less(members
     members.fail = UnavailableError("the directory is read-only", remedy="give another one")
     looks = 0
     for _ in range(600):
-        before = member._probes
+        before = member._reach._probes
         member.take()
-        looks += member._probes - before
+        looks += member._reach._probes - before
         members.clock.advance(1.0)
     assert looks < 30
     members.go_on()

@@ -34,7 +34,7 @@ from eventlog_handlers.process.randomness import random_bits, random_fraction, r
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
-from eventlog_handlers.record.capture import capture, degraded
+from eventlog_handlers.record.capture import Capture, capture, degraded
 from eventlog_handlers.record.exceptions import import_for_printing
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import problem_of, quick_key
@@ -127,7 +127,7 @@ class EventHandler(Handler):
         self._worker = Worker(name, pipeline, parts)
         self._leave_pacer = _nothing if pacer is None else pacer.leave
         self._folds = self._worker.folds
-        self._take_in = self._worker.submit
+        self._take_in: Callable[[Capture], None] = self._worker.submit
         if pipeline.durability == "commit":
             _import_for_commit()
             self._take_in = self._worker.commit

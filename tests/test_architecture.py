@@ -56,7 +56,7 @@ ONLY_IN = {
     "boto3": {"services/cloudwatch", "commands/put_events"},
     "botocore": {"services/cloudwatch", "console", "commands/put_events"},
     "sqlite3": {"buffers/spool", "console"},
-    "mmap": {"share/mapped_file"},
+    "mmap": {"share/mapped_file", "buffers/spool/journal"},
     "fcntl": {"share/mapped_file", "buffers/spool"},
     "redis": {"share/redis_link"},
     "starlette": {"console"},

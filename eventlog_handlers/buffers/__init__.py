@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from eventlog_handlers.events import Event, Lease
 
@@ -26,12 +27,36 @@ class Lost(NamedTuple):
     """A counter's name."""
 
 
+T = TypeVar("T")
+
+
+class WriteAhead(Protocol):
+    """Where a log call leaves an event that must outlive the process, before ``Buffer.put``."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether ``put`` may take something. For any thread."""
+
+    def put(self, event: Event, id_bits: int, captured: T, captures: deque[T]) -> bool:
+        """Write *event* and append *captured* to *captures*, both or none; False if none. For any thread.
+
+        Nothing breaks it off, and it takes no lock.
+        """
+
+    def moved(self, ids: Iterable[int]) -> None:
+        """Events with these *id_bits* are in the buffer or dropped. For the owner of the buffer."""
+
+
 class Buffer(Protocol):
     """Put, lease, then ack or nack; every event held leaves by exactly one ack, by eviction or as lost.
 
     A buffer owns its clock: delays and ages are relative seconds. It is not thread-safe: the worker calls
     it under a lock of its own.
     """
+
+    @property
+    def journal(self) -> WriteAhead | None:
+        """What log calls write to; None where there is none: then they wait for ``put``, or for nothing."""
 
     def put(self, events: Sequence[Event]) -> Sequence[Evicted]:
         """Take events in, in order; return those lost to make them fit, older ones or some of these.

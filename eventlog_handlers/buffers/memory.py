@@ -33,6 +33,8 @@ class MemoryBuffer:
     evicted. *clock* gives monotonic seconds.
     """
 
+    journal = None
+
     def __init__(
         self, *, capacity: int, capacity_bytes: int, policy: str, clock: Callable[[], float]
     ) -> None:

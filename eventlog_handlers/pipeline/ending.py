@@ -93,7 +93,9 @@ class Ending:
         pending = self._ledger.pending()
         self._ledger.rest()
         self._notes.tell()
-        self._say_left(pending, min(pending, self._ledger.spool_state().get("in_file", 0)))
+        spool = self._ledger.spool_state()
+        kept = spool.get("in_file", 0) + spool.get("in_journal", 0)
+        self._say_left(pending, min(pending, kept))
 
     def _say_left(self, pending: int, kept: int) -> None:
         """*pending* events are left, *kept* of them in the spool."""

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.buffers import Buffer, WriteAhead
 from eventlog_handlers.events import Event, Lease
 from eventlog_handlers.pipeline.arrivals import Arrivals
 from eventlog_handlers.pipeline.counters import Loss
@@ -54,6 +54,7 @@ class Ledger:
         wall_clock: Callable[[], float],
         reports: Reports,
         settled: Callable[..., None] | None = None,
+        journal: WriteAhead | None = None,
     ) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
         self._lock = threading.RLock()
@@ -62,6 +63,7 @@ class Ledger:
             buffer, self._tickets, wall_clock=wall_clock, reports=reports, settled=settled
         )
         self._buffer = buffer
+        self._journal = journal
         self._counters = self._holding.counters
         self._reports = reports
         self._intake = intake
@@ -83,12 +85,16 @@ class Ledger:
         unread: list[Capture],
         counted: int = 0,
         summaries: Sequence[tuple[Event, str | None]] = (),
+        read: Sequence[Capture] = (),
     ) -> None:
         """What became of the captures taken: *events*, ``(level, reason)`` for each that is none, and those
-        that were not looked at and wait again; *counted* were added to a problem that another process
-        reports. *summaries* as for ``add_summary``. Whatever raises, each is in one of the law's sums."""
+        that were not looked at and wait again, *read* the others; *counted* were added to a problem that
+        another process reports. *summaries* as for ``add_summary``. Whatever raises, each is in one of the
+        law's sums."""
         with self._lock:
             self._arrivals.put(events, dropped=dropped, unread=unread, counted=counted, summaries=summaries)
+            if self._journal is not None:
+                self._journal.moved(captured.id_bits for captured in read)
 
     def add(self, event: Event) -> None:
         """Take in an event of our own making."""

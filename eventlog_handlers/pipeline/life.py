@@ -80,13 +80,16 @@ class Life:
         keep_alive: Callable[[], None],
         inline_seconds: float,
     ) -> None:
-        # With a spool nothing waits for a batch on its way there: each record wakes a thread.
-        high_water = 1 if settings.spool else min(_HIGH_WATER, settings.capacity)
         clock, self_log, sharing = parts.clock, parts.self_log, parts.sharing
         self.pid = os.getpid()
         self.notes = notes = Notes(self_log)
         reports = Reports(settings.observer, name, self_log)
         self.buffer = parts.make_buffer(notes.say_once)
+        self.journal = getattr(self.buffer, "journal", None)
+        # Nothing waits for a batch on its way to the spool: each record wakes a thread. But for what a
+        # journal holds already.
+        is_urgent = bool(settings.spool) and self.journal is None
+        high_water = 1 if is_urgent else min(_HIGH_WATER, settings.capacity)
         self.ledger = ledger = Ledger(
             intake,
             folds,
@@ -94,6 +97,7 @@ class Life:
             parts.wall_clock,
             reports,
             settled=None if sharing is None else sharing.settled,
+            journal=self.journal,
         )
         self.delivery = Delivery(
             parts.make_sink,

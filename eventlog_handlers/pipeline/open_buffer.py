@@ -29,6 +29,7 @@ def made_buffer(
             clock=clock.monotonic,
         )
     from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
+    from eventlog_handlers.buffers.spool.journal import is_safe_here
 
     return SpoolBuffer(
         pipeline.spool,
@@ -41,6 +42,8 @@ def made_buffer(
         report=report,
         # Not the key: it may be another one when the events of a dead process are taken over.
         identity=f"{service}-{_digest(endpoint + address)}",
+        # The user's hook is not called in the thread that logs.
+        has_journal=pipeline.durability == "commit" and pipeline.before_send is None and is_safe_here(),
     )
 
 

@@ -65,7 +65,12 @@ def render_some(
         # Must not fail: else this chunk would be in none of the law's sums. What is left of *rendered* was
         # broken off before it was charged, and goes.
         ledger.put(
-            [*events, *rendered], dropped=dropped, unread=chunk[done:], counted=counted, summaries=summaries
+            [*events, *rendered],
+            dropped=dropped,
+            unread=chunk[done:],
+            counted=counted,
+            summaries=summaries,
+            read=chunk[:done],
         )
         for captured in chunk[:done]:
             intake.announce(captured)

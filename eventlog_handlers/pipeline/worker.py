@@ -17,7 +17,7 @@ import threading
 from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
 from typing import Any
 
-from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.buffers import Buffer, WriteAhead
 from eventlog_handlers.pipeline.flushing import must_not_wait
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.gates import Idle
@@ -91,6 +91,7 @@ class Worker:
         # Of this life too, and named here for the log call's sake.
         self.pid = self._life.pid
         self._pool = self._life.pool
+        self._journal = self._life.journal
         self._is_closed = False  # at least once: logging's shutdown won't come again
 
     def after_fork_in_child(self) -> None:
@@ -112,12 +113,16 @@ class Worker:
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
-    def submit(self, captured: Capture) -> None:
-        """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
-        if self._blocks:
-            self._wait_for_room()
+    def submit(self, captured: Capture, *, is_in: bool = False) -> None:
+        """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``.
+
+        *is_in*: it stands in the intake already, and all else is to be done for it.
+        """
         captures, pool = self._captures, self._pool
-        captures.append(captured)
+        if not is_in:
+            if self._blocks:
+                self._wait_for_room()
+            captures.append(captured)
         waiting = len(captures)
         if self._is_closed and process_exit.past_exit_hooks():
             self._life.ending.flush_late()
@@ -131,13 +136,17 @@ class Worker:
             self._unmeasured = self._intake.bound_bytes(captured)
 
     def commit(self, captured: Capture) -> None:
-        """Take a capture in and wait until it is in the buffer: ``durability="commit"``.
+        """Take a capture in so that its event outlives the process: ``durability="commit"``.
 
-        A thread of the pool renders and writes it, so that Ctrl-C, or a signal handler that logs, breaks this
-        wait and no write. Never waits where that thread might wait for this one.
+        Writes the event to the journal. Where there is none, or no room in it, a thread of the pool renders
+        the capture and puts it into the buffer, and this call waits: Ctrl-C, or a signal handler that logs,
+        breaks the wait and no write. Never waits where that thread might wait for this one.
         """
+        if self._journal is not None and self._journal.is_open and self._write_ahead(self._journal, captured):
+            return
         if self.is_over() or self._life.turns.is_in_use_here() or start_thread.caller_owns_logging_lock():
             self.submit(captured)
+            self._life.pool.rouse()
             return
         done = self._intake.expect(captured)
         try:
@@ -145,6 +154,25 @@ class Worker:
             self._wait_for_commit(done)
         finally:
             self._intake.forget(captured)
+
+    def _write_ahead(self, journal: WriteAhead, captured: Capture) -> bool:
+        """Render *captured* in this thread and write it to *journal*; False where that can't be done.
+
+        Rendering runs no code of the application: with ``before_send`` there is no journal. Its worker finds
+        the event in the table of the capture.
+        """
+        if self._blocks:
+            self._wait_for_room()
+        if captured.events is None:
+            captured = captured._replace(events={})
+        try:
+            event = self._parts.render(captured)
+            if event is None or not journal.put(event, captured.id_bits, captured, self._captures):
+                return False
+        except Exception:  # a fault of ours; told where the worker meets it
+            return False
+        self.submit(captured, is_in=True)
+        return True
 
     def _wait_for_commit(self, done: SimpleQueue[None]) -> None:
         deadline = self._clock() + _COMMIT_SECONDS

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eventlog_handlers.buffers import Lost
 from eventlog_handlers.buffers.spool import directory
+from eventlog_handlers.buffers.spool.absorb import absorb
 from eventlog_handlers.buffers.spool.directory import Lock, Names
 from eventlog_handlers.buffers.spool.file import Row
 from eventlog_handlers.buffers.spool.rows import CHUNK, Rows
@@ -102,7 +103,35 @@ class Adoption:
                 continue
             if self._orphan is not None:
                 return True
-        return False
+        return self._absorb_stray()
+
+    def _absorb_stray(self) -> bool:
+        """Make a spool file of a journal whose own file is gone; whether there was one."""
+        has_found = False
+        for path in self._names.stray():
+            if path == self._rows.path:
+                continue
+            try:
+                lock = Lock.take(path.with_suffix(".lock"), new=False)
+                if lock is None:
+                    continue
+                try:
+                    self._absorb(path, lock)
+                    lock.path.unlink(missing_ok=True)
+                finally:
+                    lock.let_go()
+                has_found = True
+            except Exception as error:
+                self._trouble.tell(path.name, f"the journal of {path} can't be read ({error}); left as it is")
+        return has_found and self._find_orphan()
+
+    def _absorb(self, path: Path, lock: Lock) -> None:
+        damaged = absorb(path, lock, self._names.destination)
+        if damaged:
+            self._lose([Lost(None, None, "damaged")] * damaged)
+            self._trouble.tell(
+                f"journal of {path.name}", f"{damaged} event(s) in the journal of {path} were past reading"
+            )
 
     def _open_orphan(self, path: Path) -> Orphan | None:
         """The file at *path* if its process is dead and there is room for what it holds."""
@@ -117,6 +146,11 @@ class Adoption:
         if not self._rows.open_file():  # nowhere to put the rows: they lie better where they are
             lock.let_go()
             return None
+        try:
+            self._absorb(path, lock)
+        except BaseException:
+            lock.let_go()
+            raise
         orphan = Orphan(path, lock)
         if not self._has_room(orphan.rows, path.stat().st_size):
             orphan.let_go()

@@ -20,6 +20,7 @@ from eventlog_handlers.buffers.spool.directory import Names
 from eventlog_handlers.buffers.spool.event_rows import event_of, row_of
 from eventlog_handlers.buffers.spool.file import Row
 from eventlog_handlers.buffers.spool.held import Held
+from eventlog_handlers.buffers.spool.journal import Journal
 from eventlog_handlers.buffers.spool.rows import CHUNK, Rows
 from eventlog_handlers.buffers.spool.trouble import Trouble
 from eventlog_handlers.events import Event, Lease
@@ -57,6 +58,7 @@ class SpoolBuffer:
         wall_clock: Callable[[], float],
         report: Callable[[str, str], None],
         identity: str,
+        has_journal: bool = False,
     ) -> None:
         place = Path(directory).expanduser()
         self._max_age_seconds = max_age_seconds
@@ -64,6 +66,7 @@ class SpoolBuffer:
         self._epoch = wall_clock() - clock()
         self._trouble = Trouble(clock, report)
         self._names = Names(place, identity)
+        self.journal = Journal(self._now, self._trouble.tell) if has_journal else None
         self._rows = Rows(
             place,
             self._names,
@@ -73,6 +76,7 @@ class SpoolBuffer:
             now=self._now,
             moved=lambda seqs: self._held.moved(seqs),
             file_failed=self._file_failed,
+            journal=self.journal,
         )
         self._held = Held(
             self._rows,
@@ -209,6 +213,7 @@ class SpoolBuffer:
         return {
             "in_file": self._rows.in_file,
             "in_memory": len(self._rows.in_memory),
+            "in_journal": self.journal.waiting() if self.journal is not None else 0,
             "duplicates_possible": self._rows.unrecorded() + self._adoption.doubled(),
             "file": str(self._rows.path) if self._rows.path is not None else None,
             "trouble": self._trouble.text,

@@ -85,6 +85,14 @@ class Names:
         for path in self._matching(f"{self.destination}-*.spool.bad")[:-_BAD_KEPT]:
             remove(path)
 
+    def stray(self) -> list[Path]:
+        """The spool files of this destination that are gone, while a journal of theirs is there."""
+        found = {
+            path.with_name(f"{path.name.split('.')[0]}.spool")
+            for path in self._matching(f"{self.destination}-{SCHEMA}-*.journal")
+        }
+        return sorted(path for path in found if not path.exists())
+
     def _matching(self, pattern: str) -> list[Path]:
         try:
             return sorted(self._directory.glob(pattern))
@@ -96,6 +104,14 @@ def remove(path: Path) -> None:
     """Delete a database and what SQLite keeps beside it."""
     for suffix in ("", *SIDE_FILES):
         Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def journals_of(path: Path) -> list[Path]:
+    """The journals beside the spool file *path*, oldest first."""
+    try:
+        return sorted(path.parent.glob(f"{path.stem}.*.journal"))
+    except OSError:
+        return []
 
 
 def quarantine(path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eventlog_handlers.buffers.spool import directory
+from eventlog_handlers.buffers.spool.absorb import absorb, records_of
 from eventlog_handlers.buffers.spool.directory import SCHEMA, Lock
 from eventlog_handlers.buffers.spool.event_rows import event_of
 from eventlog_handlers.buffers.spool.file import SpoolFile
@@ -58,14 +59,12 @@ class SpoolEntry(NamedTuple):
         """
         if self.state == "other version":
             return [], 0
+        ahead, damaged = records_of(self.path)  # first: what is moved meanwhile is found in the file
         waiting: list[Waiting] = []
-        damaged = 0
         with _copy_of(self.path) as copy:
             file = SpoolFile.open(copy, _NoLock(copy))
             try:
-                if not file.has_tables():
-                    return [], 0
-                for _, row in file.scan():
+                for _, row in file.scan() if file.has_tables() else ():
                     event = None if row is None else event_of(row)
                     if row is None or event is None:
                         damaged += 1
@@ -73,6 +72,11 @@ class SpoolEntry(NamedTuple):
                         waiting.append(Waiting(event, row.put_time, row.attempts))
             finally:
                 file.rest()
+        known = {one.event.id for one in waiting}
+        for record in ahead:
+            event = event_of(record.row)
+            if event is not None and event.id not in known:
+                waiting.append(Waiting(event, record.row.put_time, 0))
         return waiting, damaged
 
 
@@ -83,7 +87,8 @@ def entries(place: Path) -> list[SpoolEntry]:
         name = _NAME.fullmatch(path.name)
         if name is None or not directory.is_plain(path):
             continue
-        size = sum(_size(Path(f"{path}{suffix}")) for suffix in ("", *directory.SIDE_FILES))
+        files = [Path(f"{path}{suffix}") for suffix in ("", *directory.SIDE_FILES)]
+        size = sum(map(_size, [*files, *directory.journals_of(path)]))
         found.append(SpoolEntry(path, name["destination"], int(name["pid"]), _state(path, name), size))
     return found
 
@@ -160,6 +165,7 @@ def take_over(path: Path, destination: str) -> Path | None:
     if lock is None:
         return None
     try:
+        absorb(path, lock, destination)
         file = SpoolFile.open(path, lock)
         file.has_tables()
         file.rest()  # the last connection takes the WAL into the database
@@ -182,6 +188,8 @@ def purge(path: Path) -> bool:
     if lock is None:
         return False
     try:
+        for journal in directory.journals_of(path):
+            journal.unlink(missing_ok=True)
         directory.remove(path)
         lock.path.unlink(missing_ok=True)
         return True

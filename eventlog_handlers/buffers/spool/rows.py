@@ -13,6 +13,7 @@ from pathlib import Path
 from eventlog_handlers.buffers.spool import directory
 from eventlog_handlers.buffers.spool.directory import Names, UnusableError
 from eventlog_handlers.buffers.spool.file import DamagedError, Row, SpoolFile
+from eventlog_handlers.buffers.spool.journal import Journal
 from eventlog_handlers.buffers.spool.trouble import Trouble
 from eventlog_handlers.text.json_text import use_orjson
 
@@ -44,6 +45,7 @@ class Rows:
         now: Callable[[], float],
         moved: Callable[[Sequence[int]], None],
         file_failed: Callable[[Callable[[int], Row]], int],
+        journal: Journal | None = None,
     ) -> None:
         self.in_memory: dict[int, Row] = {}
         """Held, and not in the file. Changed by this class alone."""
@@ -59,6 +61,7 @@ class Rows:
         self._now = now
         self._moved = moved
         self._file_failed = file_failed
+        self._journal = journal
         self._removed: list[int] = []  # in the file, and held no more
         self._file: SpoolFile | None = None
         self._replaced_at = self._look_at = float("-inf")
@@ -107,6 +110,12 @@ class Rows:
             self._attempt(lambda: file.set_attempts(seq, attempts))
 
     def commit(self) -> None:
+        """Write what the file lacks, and have a journal beside the file if there is to be one."""
+        self._commit()
+        if self._journal is not None and self._file is not None and self._file.has_wal:
+            self._journal.keep_open(self._file.path)
+
+    def _commit(self) -> None:
         """Tell the file what it doesn't know yet. What it doesn't take stays in memory, to be tried again."""
         if not (self.in_memory or self._removed) or self._trouble.is_paused:
             return
@@ -185,15 +194,19 @@ class Rows:
         if not self._file.is_in_place():
             self._give_up("the spool file was deleted or replaced")
         elif not (self.in_file or self.in_memory) and now >= self._used_at + _IDLE_SECONDS:
-            self._discard_file()
+            if self._journal is None or self._journal.close():  # a log call may just have written there
+                self._discard_file()
+        elif self._journal is not None:
+            self._journal.look()
 
     def close(self) -> None:
         """Delete the file if nothing in it is held; else it keeps its rows, and its lock while we live."""
         if self._removed:
             self._trouble.try_again()
-            self.commit()
+            self._commit()
         if self._file is not None:
-            if self.in_file:
+            has_unmoved = self._journal is not None and not self._journal.close()
+            if self.in_file or has_unmoved:
                 self._file.rest()
             else:
                 self._discard_file()
@@ -228,6 +241,8 @@ class Rows:
             return False
 
     def _discard_file(self) -> None:
+        if self._journal is not None:
+            self._journal.close()  # what is not moved belongs to the next file
         if self._file is not None:
             self._file.discard()
             self._file = None

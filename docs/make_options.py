@@ -66,6 +66,11 @@ def options_page() -> str:
 
 def host_line(service: Service) -> str:
     """What a DSN of *service* looks like."""
+    if service.urls:
+        forms = (
+            f'`{scheme}://…` for `{service.host_option}="{url}://…"`' for scheme, url in service.urls.items()
+        )
+        return f"In a DSN: {', '.join(forms)}; other options follow a `?`."
     also = "".join(f"; `{alias}://` means the same" for alias in service.aliases)
     short = "".join(f"; `{short}` is short for `{name}`" for short, name in service.short_names.items())
     return f"In a DSN: `{service.scheme}://<{service.host_option}>?<option>=<value>&…`{also}{short}."
@@ -154,7 +159,14 @@ def all_types() -> str:
         dsns.append(
             f"{service.handler.removesuffix('Handler')}Dsn: TypeAlias = Literal[\n{listed}\n]  # fmt: skip"
         )
-    union = f"class AnyHandlerOptions({', '.join(names)}, total=False):"
+    bases = textwrap.fill(
+        ", ".join([*names, "total=False"]),
+        WIDTH,
+        initial_indent="    ",
+        subsequent_indent="    ",
+        **_WHOLE_WORDS,
+    )
+    union = f"class AnyHandlerOptions(\n{bases}\n):"
     doc = '    """What ``configure`` takes where checkers cannot tell the service from the DSN."""'
     head = _HEAD.format(whose="all services'")
     typing = "from typing import Literal, TypeAlias"

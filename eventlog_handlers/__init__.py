@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     )
     from eventlog_handlers.services.cms.handler import CMSHandler as CMSHandler
     from eventlog_handlers.services.guance.handler import GuanceHandler as GuanceHandler
+    from eventlog_handlers.services.relay.handler import RelayHandler as RelayHandler
 
 _HOME = {
     "Handler": "base",
     "CMSHandler": "services.cms.handler",
     "GuanceHandler": "services.guance.handler",
     "CloudWatchEventsHandler": "services.cloudwatch.handler",
+    "RelayHandler": "services.relay.handler",
     "attached": "listening.hearing",
     "configure": "configuration",
     "context": "context_fields",
@@ -52,6 +54,7 @@ __all__ = [
     "CloudWatchEventsHandler",
     "GuanceHandler",
     "Handler",
+    "RelayHandler",
     "attached",
     "configure",
     "context",

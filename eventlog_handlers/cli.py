@@ -18,7 +18,17 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from eventlog_handlers._version import __version__
-from eventlog_handlers.commands import check, config_tests, options, put_events, rules, send, spool, top
+from eventlog_handlers.commands import (
+    check,
+    config_tests,
+    options,
+    put_events,
+    relay,
+    rules,
+    send,
+    spool,
+    top,
+)
 from eventlog_handlers.errors import MissingExtraError, SettingsError
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.settings import checks
@@ -118,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     estimate.add_argument("--json", action="store_true", help="print JSON")
     estimate.set_defaults(run=_estimate)
 
-    for module in (check, send, put_events, spool, top, rules, options, config_tests):
+    for module in (check, send, put_events, spool, relay, top, rules, options, config_tests):
         module.add_parser(commands)
     return parser
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from eventlog_handlers.services.cms.typed import CMSHandlerOptions
     from eventlog_handlers.services.guance.handler import GuanceHandler
     from eventlog_handlers.services.guance.typed import GuanceHandlerOptions
+    from eventlog_handlers.services.relay.handler import RelayHandler
+    from eventlog_handlers.services.relay.typed import RelayHandlerOptions
 
 _LOCK_SECONDS = 10.0
 _lock = threading.RLock()
@@ -125,6 +127,14 @@ if TYPE_CHECKING:
     ) -> CloudWatchEventsHandler: ...
     @overload
     def configure(
+        dsn: types.RelayDsn,
+        *,
+        logger: str | logging.Logger | None = None,
+        uncaught: bool = True,
+        **options: Unpack[RelayHandlerOptions],
+    ) -> RelayHandler: ...
+    @overload
+    def configure(
         dsn: str | None = None,
         *,
         logger: str | logging.Logger | None = None,
@@ -144,9 +154,10 @@ def configure(
     """Attach a handler to *logger* (the root logger by default) and return it.
 
     *dsn* names the destination, or several separated by blanks (then *options* must fit all of them):
-    ``cms://cn-hangzhou?group_id=7``, ``guance://cn1``, ``cloudwatch://default?region=us-east-1``; None takes
-    it from ``EVENTLOG_DSN``. Credentials come from the environment, never from the DSN. Calling it again
-    with the same arguments changes nothing; with others it replaces the handler. Raises SettingsError.
+    ``cms://cn-hangzhou?group_id=7``, ``guance://cn1``, ``cloudwatch://default?region=us-east-1``,
+    ``relay+redis://host:6379/0?queue=guance`` (a relay's queue); None takes it from ``EVENTLOG_DSN``.
+    Credentials come from the environment, never from the DSN. Calling it again with the same arguments
+    changes nothing; with others it replaces the handler. Raises SettingsError.
 
     With *uncaught* the handler also gets the exceptions that end the program or a thread, and those that
     Python can only print (``listening.uncaught``). On the root logger it is attached to the loggers of web

@@ -94,7 +94,8 @@ class EventHandler(Handler):
         service, endpoint, key, address = destination
         key = key if isinstance(key, Secret) else Secret(key)
         self.destination = destination = destination._replace(key=key)
-        processes = made_sharing(
+        make_buffer = self.make_buffer
+        processes = self.make_sharing(
             pipeline,
             self_log,
             lambda text: renderer.own_event(note_record(text)),
@@ -107,7 +108,7 @@ class EventHandler(Handler):
         )
         parts = Parts(
             make_sink=lambda: _noticed(pipeline, make_sink, self_log),
-            make_buffer=lambda report: made_buffer(
+            make_buffer=lambda report: make_buffer(
                 pipeline, report, service=service, endpoint=endpoint, address=address
             ),
             render=renderer,
@@ -147,6 +148,10 @@ class EventHandler(Handler):
         _handlers[self._number] = self
         sharing.is_used = len(_handlers) > 1
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
+
+    make_sharing = staticmethod(made_sharing)
+    make_buffer = staticmethod(made_buffer)
+    """A relay's handler has others: problems are its queue's, and events wait there."""
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would

@@ -23,6 +23,7 @@ _NOT_CORE = (
     "estimate",
     "faults",
     "share",
+    "relay",
     "commands",
     "mutants",
     "test_cli",

@@ -26,7 +26,7 @@ LAYERS = [
     {"configuration", "incidents", "context_fields"},
     {"metrics"},
     {"asgi", "wsgi", "functions"},
-    {"diagnosis", "console", "estimate"},
+    {"diagnosis", "console", "estimate", "relay"},
     {"testing", "django"},
     {"commands"},
     {"cli", "pytest_plugin", "__init__", "__main__"},
@@ -43,6 +43,7 @@ PURE = {
     "services/guance/options", "services/guance/body", "services/guance/message", "services/guance/answers",
     "services/cloudwatch/options", "services/cloudwatch/entry", "services/cloudwatch/detail",
     "services/cloudwatch/answers", "services/cloudwatch/sigv4", "services/cloudwatch/direct",
+    "services/relay/options", "services/relay/entry", "services/relay/scripts",
     "share/contract", "share/pace", "share/fold_windows", "share/allowance", "share/problems", "share/layout",
     "share/fleet_url", "share/fleet_scripts", "share/reach",
 }  # fmt: skip
@@ -251,8 +252,8 @@ def test_the_public_names_are_these() -> None:
     import eventlog_handlers
 
     assert sorted(eventlog_handlers.__all__) == [
-        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "attached", "configure",
-        "context", "flush", "health", "incident", "metrics_text", "resolve", "stats",
+        "CMSHandler", "CloudWatchEventsHandler", "GuanceHandler", "Handler", "RelayHandler", "attached",
+        "configure", "context", "flush", "health", "incident", "metrics_text", "resolve", "stats",
     ]  # fmt: skip
     assert all(getattr(eventlog_handlers, name) is not None for name in eventlog_handlers.__all__)
 

@@ -48,7 +48,8 @@ class WriteAhead(Protocol):
 
 
 class Buffer(Protocol):
-    """Put, lease, then ack or nack; every event held leaves by exactly one ack, by eviction or as lost.
+    """Put, lease, then ack, drop or nack; every event held leaves by exactly one ack or drop, by eviction or
+    as lost.
 
     A buffer owns its clock: delays and ages are relative seconds. It is not thread-safe: the worker calls
     it under a lock of its own.
@@ -72,6 +73,9 @@ class Buffer(Protocol):
 
     def ack(self, leases: Iterable[Lease]) -> None:
         """Forget events that are settled."""
+
+    def drop(self, leases: Iterable[Lease], reason: str) -> None:
+        """Forget events that are given up for *reason*, a counter's name."""
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         """Take an event back, to lease it again in *delay* seconds, at the turn it had.
@@ -102,6 +106,8 @@ class Buffer(Protocol):
 
     def adopt(self) -> int:
         """Take in what dead processes left; returns how many events that were, those lost on the way too.
+
+        Less those that it gave back to other processes, where a buffer does that.
 
         To be called on every turn: it costs nothing where there is nothing, and works in small slices.
         """

@@ -81,6 +81,10 @@ class MemoryBuffer:
             self._leased.remove(lease.key)
             self._bytes -= self._held.pop(lease.key).position.size
 
+    def drop(self, leases: Iterable[Lease], reason: str) -> None:
+        """As ``ack``: nothing is kept of what is given up."""
+        self.ack(leases)
+
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         self._leased.remove(lease.key)
         entry = self._held[lease.key]

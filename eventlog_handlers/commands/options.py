@@ -34,7 +34,8 @@ def _run(chosen: argparse.Namespace) -> int:
         print_json([_as_json(row, service) for service in services for row in service.options()])
         return 0
     for service in services:
-        print(f"{service.handler}, {service.scheme}://<{service.host_option}>\n")
+        schemes = service.urls or (service.scheme,)
+        print(f"{service.handler}, {', '.join(f'{one}://<{service.host_option}>' for one in schemes)}\n")
         print(_listed(service.options(), ()))
     print("All handlers\n")
     print(_listed(COMMON_OPTIONS, services))

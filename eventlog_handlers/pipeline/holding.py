@@ -115,7 +115,7 @@ class Holding:
     def drop(self, leases: Sequence[Lease], reason: str) -> None:
         """They are lost, for *reason*."""
         if leases:
-            self.buffer.ack(leases)
+            self.buffer.drop(leases, reason)
         for lease in leases:
             self._drop(lease.event, lease.key, reason)
 

@@ -53,7 +53,7 @@ def made_sharing(
         return None
 
     def make() -> Coordinator:
-        return _made_coordinator(
+        return made_coordinator(
             scope, pipeline, self_log, service, endpoint, key.reveal() if isinstance(key, Secret) else key
         )
 
@@ -68,7 +68,7 @@ def made_sharing(
     )
 
 
-def _made_coordinator(
+def made_coordinator(
     scope: str | FleetAddress,
     pipeline: PipelineSettings,
     self_log: SelfLog,
@@ -76,6 +76,7 @@ def _made_coordinator(
     endpoint: str,
     key: str,
 ) -> Coordinator:
+    """What the processes of one account at *endpoint* agree by, in *scope*."""
     from eventlog_handlers.share.allowance import Allowances
     from eventlog_handlers.share.contract import Limits
     from eventlog_handlers.share.scopes import Agreement, Surroundings, account, open_coordinator

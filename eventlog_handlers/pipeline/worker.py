@@ -68,12 +68,12 @@ class Worker:
         process_exit.join(self)
 
     def _made_folds(self) -> Folds | None:
-        """The table of repeats. Where problems are shared with other processes it only gathers what is
-        handed over; the long windows are the shared table's."""
+        """The table of repeats. Where problems are shared with other processes, or counted at the
+        destination, it only gathers what is handed over; the long windows are the shared table's."""
         seconds, longest = self.settings.aggregate_seconds, float("inf")
         if seconds is None:
             return None
-        if self._parts.sharing is not None:
+        if self._parts.sharing is not None or self.settings.counts_are_passed_on:
             seconds, longest = min(seconds, HANDOVER_SECONDS), min(seconds, LONGEST_HANDOVER_SECONDS)
         return Folds(seconds, self._clock, random_bits, self._fold_opened, longest)
 

@@ -43,14 +43,22 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
         parts = urllib.parse.urlsplit(dsn)
     except ValueError:
         raise SettingsError(f"the {scheme}:// DSN is no URL: give one such as guance://cn1") from None
-    if "@" in parts.netloc or ":" in parts.netloc:
+    if service.urls and "@" in parts.netloc:
+        raise SettingsError(
+            f"a {written}:// DSN can't hold a user or a password: set EVENTLOG_REDIS_USERNAME and "
+            "EVENTLOG_REDIS_PASSWORD"
+        )
+    if not service.urls and ("@" in parts.netloc or ":" in parts.netloc):
         raise SettingsError(
             f"a {scheme}:// DSN holds neither credentials nor a port: what follows {scheme}:// is "
             f"{host_option}; credentials stand in the environment"
         )
-    if parts.path not in ("", "/") or parts.fragment:
+    if (parts.path not in ("", "/") and not service.urls) or parts.fragment:
         raise SettingsError(f"a {scheme}:// DSN has no path: options follow a '?', joined by '&'")
-    options: dict[str, Any] = {host_option: parts.netloc} if parts.netloc else {}
+    place = parts.netloc
+    if service.urls and place:
+        place = f"{service.urls[written.lower()]}://{parts.netloc}{parts.path}"
+    options: dict[str, Any] = {host_option: place} if place else {}
     for name, text in urllib.parse.parse_qsl(parts.query, keep_blank_values=True):
         name = service.short_names.get(name, name)
         if name in rows and rows[name].is_secret:

@@ -48,6 +48,9 @@ class Service(NamedTuple):
     """Other schemes that mean the same."""
     short_names: Mapping[str, str] = {}
     """Names that options may have in a DSN besides their own."""
+    urls: Mapping[str, str] = {}
+    """By scheme of a DSN: the scheme of the URL that *host_option* gets, with port and path. Empty: what
+    follows ``://`` is a name."""
 
     def handler_class(self) -> type[EventHandler]:
         """The handler; imports it."""
@@ -156,6 +159,15 @@ for _row in (
         has_alarm=True,
         aliases=("eventbridge",),
         short_names={"region": "region_name"},
+    ),
+    Service(
+        "relay",
+        "Relay",
+        host_option="url",
+        home="eventlog_handlers.services.relay",
+        handler="RelayHandler",
+        aliases=("relay+redis", "relay+rediss"),
+        urls={"relay": "redis", "relay+redis": "redis", "relay+rediss": "rediss"},
     ),
 ):
     register(_row)

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from eventlog_handlers.services.cloudwatch.typed import CloudWatchEventsHandlerOptions
 from eventlog_handlers.services.cms.typed import CMSHandlerOptions
 from eventlog_handlers.services.guance.typed import GuanceHandlerOptions
+from eventlog_handlers.services.relay.typed import RelayHandlerOptions
 
 CMSDsn: TypeAlias = Literal[
     "cms://", "cms://cn-hangzhou", "cms://cn-shanghai", "cms://cn-beijing", "cms://cn-shenzhen",
@@ -30,7 +31,12 @@ GuanceDsn: TypeAlias = Literal[
 CloudWatchEventsDsn: TypeAlias = Literal[
     "cloudwatch://", "cloudwatch://default", "eventbridge://", "eventbridge://default"
 ]  # fmt: skip
+RelayDsn: TypeAlias = Literal[
+    "relay://", "relay+redis://", "relay+rediss://"
+]  # fmt: skip
 
 
-class AnyHandlerOptions(CMSHandlerOptions, GuanceHandlerOptions, CloudWatchEventsHandlerOptions, total=False):
+class AnyHandlerOptions(
+    CMSHandlerOptions, GuanceHandlerOptions, CloudWatchEventsHandlerOptions, RelayHandlerOptions, total=False
+):
     """What ``configure`` takes where checkers cannot tell the service from the DSN."""

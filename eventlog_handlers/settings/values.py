@@ -88,6 +88,8 @@ class PipelineSettings(Frozen):
     burst: int
     window: tuple[int, float] | None = None
     """At most so many requests in any so many seconds, however they are spread."""
+    counts_are_passed_on: bool = False
+    """Repeats are counted at the destination: here they are gathered for seconds only."""
     max_events_per_hour: int | None
     max_events_per_day: int | None
     budget_reserve: float

@@ -140,9 +140,13 @@ class BusyError(CoordinatorError):
 class UnavailableError(CoordinatorError):
     """The file or the server can't be used now. *remedy* is set where somebody has to change something."""
 
-    def __init__(self, reason: str, *, remedy: str = "", is_ambiguous: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, remedy: str = "", is_ambiguous: bool = False, may_pass: bool = False
+    ) -> None:
         super().__init__(f"{reason}: {remedy}" if remedy else reason)
         self.remedy = remedy
+        self.may_pass = may_pass
+        """It may be over without anybody's doing, as where a server is full."""
         self.is_ambiguous = is_ambiguous
         """The backend may have carried out the request: its answer was lost."""
 

@@ -50,7 +50,7 @@ class FleetCoordinator:
 
     *book_ahead_seconds*: a place that comes within this time is given at once, to be used when it comes; a
     later one is asked for again after 5 to 10 s. Otherwise thousands of waiting processes would ask all the
-    time.
+    time. *look_seconds*: how often this process looks for summaries that it knows nothing of.
     """
 
     scope = "redis"
@@ -67,6 +67,7 @@ class FleetCoordinator:
         rand: Callable[[], float],
         member: Callable[[], bytes] = lambda: os.urandom(8),
         book_ahead_seconds: float = pace.BOOK_AHEAD_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
         scripts: Scripts | None = None,
     ) -> None:
         self._link = link
@@ -78,6 +79,7 @@ class FleetCoordinator:
         self._rand = rand
         self._make_member = member
         self._book_ahead = book_ahead_seconds
+        self._look_seconds = look_seconds
         self._scripts = scripts or Scripts()
         self._new_member()
 
@@ -176,7 +178,7 @@ class FleetCoordinator:
             self._known.pop(problem, None)
         self._renew_at = now + TELL_SECONDS / 3
         full = len(rows) >= _AT_ONCE
-        self._scan_at = now if full else now + LOOK_SECONDS * (0.5 + self._rand())
+        self._scan_at = now if full else now + self._look_seconds * (0.5 + self._rand())
         return tellings
 
     def told(self, tellings: Sequence[Telling]) -> None:

@@ -24,22 +24,31 @@ _WAIT_MILLISECONDS = 500
 _RIGHTS = "+@read +@write +@scripting +@connection +info +time +wait ~evh:*"
 
 
-def require_redis() -> None:
-    """Raise MissingExtraError where redis-py is not installed. Imports nothing."""
+def require_redis(what: str = "scope='redis://…'") -> None:
+    """Raise MissingExtraError where redis-py is not installed, which *what* needs. Imports nothing."""
     from importlib.util import find_spec
 
     if find_spec("redis") is None:
-        raise MissingExtraError("scope='redis://…' needs redis-py: pip install 'eventlog-handlers[redis]'")
+        raise MissingExtraError(f"{what} needs redis-py: pip install 'eventlog-handlers[redis]'")
 
 
 class RedisLink:
     """Runs scripts at *address*. Connects at the first one, and looks then whether the server will do.
 
-    Safe for several threads. In a forked child call ``after_fork_in_child``.
+    *connect_seconds* and *answer_seconds* are the timeouts. Safe for several threads. In a forked child call
+    ``after_fork_in_child``.
     """
 
-    def __init__(self, address: FleetAddress) -> None:
+    def __init__(
+        self,
+        address: FleetAddress,
+        *,
+        connect_seconds: float = TIMEOUT_SECONDS,
+        answer_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
         self.address = address
+        self._connect_seconds = connect_seconds
+        self._answer_seconds = answer_seconds
         self._new_life()
 
     def _new_life(self) -> None:
@@ -140,8 +149,8 @@ class RedisLink:
             db=address.database,
             username=None if address.username is None else address.username.reveal(),
             password=None if address.password is None else address.password.reveal(),
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
+            socket_timeout=self._answer_seconds,
+            socket_connect_timeout=self._connect_seconds,
             retry=Retry(NoBackoff(), 0),  # one retry loop, ours
             client_name="eventlog-handlers",
             protocol=2,
@@ -165,8 +174,8 @@ class RedisLink:
                 "set maxmemory-policy noeviction, or give a Redis of its own",
             )
 
-    def _refused(self, reason: str, remedy: str) -> UnavailableError:
-        return UnavailableError(f"{self.address} can't be used, {reason}", remedy=remedy)
+    def _refused(self, reason: str, remedy: str, *, may_pass: bool = False) -> UnavailableError:
+        return UnavailableError(f"{self.address} can't be used, {reason}", remedy=remedy, may_pass=may_pass)
 
     def _translated(self, error: Exception) -> UnavailableError:
         """*error* as a sentence with a remedy. The server is looked at again before the next script."""
@@ -188,7 +197,7 @@ class RedisLink:
         if word in ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"):
             return self._refused("it is a cluster", "give a single Redis or Valkey")
         if isinstance(error, redis.exceptions.OutOfMemoryError) or word == "OOM":
-            return self._refused("it is full", "raise its maxmemory")
+            return self._refused("it is full", "raise its maxmemory", may_pass=True)
         if "DB index is out of range" in text:
             return self._refused(f"it has no database {self.address.database}", "give another number")
         if isinstance(error, redis.exceptions.InvalidResponse):

@@ -217,7 +217,7 @@ def test_the_defaults_in_the_tables_are_the_code_s(heading):
     without = make({}, CREDENTIALS)
 
     for name, default, _ in rows(section(heading), "option"):
-        if default.startswith(("CMS ", "Guance ")):  # "CMS `10`, else `None`"
+        if default.startswith(("CMS ", "Guance ", "Relay ")):  # "CMS `10`, else `None`"
             service, value = default.split(",")[0].split()
             of_its_own = OPTIONS[f"{service}Handler"][1]
             given = {name.strip("`"): ast.literal_eval(value.strip("`"))}

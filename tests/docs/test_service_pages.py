@@ -15,10 +15,12 @@ from processes import environment
 
 from eventlog_handlers.cli import main
 from eventlog_handlers.services.guance.body import _legal_name
-from eventlog_handlers.services.registry import SERVICES
+from eventlog_handlers.services.registry import SERVICES as ALL_SERVICES
 from eventlog_handlers.settings.options import OPTIONS as COMMON_OPTIONS
 
 DOCS = Path(__file__).parents[2] / "docs"
+SERVICES = {name: service for name, service in ALL_SERVICES.items() if service.stand_in}
+"""The relay is no service of a cloud: docs/processes.md has it."""
 SERVICE_PAGES = {name: DOCS / "services" / f"{name}.md" for name in SERVICES}
 PAGES = [*SERVICE_PAGES.values(), *(DOCS / f"{name}.md" for name in ("troubleshooting", "faq", "migration"))]
 

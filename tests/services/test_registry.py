@@ -178,7 +178,7 @@ def test_a_fourth_service_works_in_dictconfig(acme):
         ("acme://top?key=k", "key can't stand in a DSN"),
         ("acme://top?shelf=low", "gives shelf twice"),
         ("acne://top", "did you mean 'acme'"),
-        ("zzz://top", "cms://, guance://, cloudwatch:// or acme://"),
+        ("zzz://top", "cms://, guance://, cloudwatch://, relay:// or acme://"),
         ("acme://top?batch_size=4", "from 1 to 3, not 4"),
     ],
 )

@@ -33,16 +33,21 @@ OWN = {
         "region_name": None, "event_bus_name": None, "endpoint_url": None, "source": "{logger}",
         "detail_type": None, "resources": (), "session": None, "client": None, "max_request_bytes": 261_120,
     },
+    "relay": {
+        "url": "redis://127.0.0.1:6379/0", "queue": "events", "queue_capacity": 100_000, "wait_replicas": 0,
+    },
 }  # fmt: skip
 INSTEAD = {
     "cms": {"requests_per_second": 10},
     "guance": {"requests_per_minute": 20, "aggregate_seconds": 60.0},
     "cloudwatch": {},
+    "relay": {"scope": "process", "aggregate_seconds": 60.0, "timeout": 1.0},
 }
 SECRET = {
     "cms": {"access_key_id", "access_key_secret", "security_token", "credentials"},
     "guance": {"api_key"},
     "cloudwatch": {"session", "client"},
+    "relay": set(),
 }
 BOUNDS = [
     ("capacity", 1, 10_000_000), ("capacity_bytes", 65_536, 1 << 40), ("concurrency", 1, 64),
@@ -51,7 +56,8 @@ BOUNDS = [
     ("max_age", 1.0, 2_592_000.0), ("requests_per_second", 0.001, 10_000.0),
     ("requests_per_minute", 0.01, 100_000.0), ("budget_reserve", 0.0, 0.9), ("aggregate_seconds", 0.1, 900.0),
     ("timeout", 0.01, 300.0), ("max_content_bytes", 1024, 400_000), ("max_message_bytes", 1024, 900_000),
-    ("max_request_bytes", 4096, (1 << 20) - 1024),
+    ("max_request_bytes", 4096, (1 << 20) - 1024), ("queue_capacity", 1, 100_000_000),
+    ("wait_replicas", 0, 100),
 ]  # fmt: skip
 ROWS = {row.name: row for service in SERVICES.values() for row in (*service.options(), *OPTIONS)}
 each_service = pytest.mark.parametrize("service", SERVICES.values(), ids=lambda service: service.scheme)

@@ -149,6 +149,10 @@ class SpoolBuffer:
         with fork_gate.no_fork():
             self._rows.commit()
 
+    def drop(self, leases: Iterable[Lease], reason: str) -> None:
+        """As ``ack``: nothing is kept of what is given up."""
+        self.ack(leases)
+
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         held = self._held
         seq = lease.key

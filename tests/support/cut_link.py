@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 
@@ -31,20 +32,34 @@ class CutLink:
             threading.Thread(target=self._forward, args=(near,), daemon=True).start()
 
     def _forward(self, near: socket.socket) -> None:
+        """What the client says; a request may come in pieces, and its answers take another way."""
+        loses_answer = threading.Event()
         with near, socket.create_connection(("127.0.0.1", self._target)) as far:
-            try:
-                while request := near.recv(1 << 20):
+            threading.Thread(target=self._answer, args=(far, near, loses_answer), daemon=True).start()
+            asked = b""
+            with contextlib.suppress(OSError):
+                while piece := near.recv(1 << 20):
                     if self.is_down:
-                        return
-                    far.sendall(request)
-                    answer = far.recv(1 << 20)
-                    if self.lose_answers_to is not None and self.lose_answers_to in request:
+                        break
+                    asked = asked[-(1 << 16) :] + piece
+                    word = self.lose_answers_to
+                    if word is not None and word in asked:
                         self.lose_answers_to = None
-                        self.lost += 1
-                        return
-                    near.sendall(answer)
-            except OSError:
-                return
+                        loses_answer.set()
+                    far.sendall(piece)
+            for end in (near, far):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, far: socket.socket, near: socket.socket, loses_answer: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while answer := far.recv(1 << 20):
+                if loses_answer.is_set():
+                    self.lost += 1
+                    break
+                near.sendall(answer)
+        with contextlib.suppress(OSError):
+            near.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         self._listener.close()

@@ -7,8 +7,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 from processes import environment
 
 ROOT = Path(__file__).parents[2]
@@ -16,12 +18,15 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
-    """The site, built strictly: a page outside the navigation or a dead link is an error."""
+    """The site, built strictly: a page outside the navigation or a dead link is an error.
+
+    Not with --quiet: mkdocs counts the warnings that it prints, and so none.
+    """
     if not os.environ.get("CI"):
         pytest.importorskip("material", reason="the extra [docs] is not installed")
     place = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(place)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(place)],
         cwd=ROOT,
         env=environment(NO_MKDOCS_2_WARNING="1"),
         capture_output=True,
@@ -60,6 +65,30 @@ def test_a_reader_s_browser_asks_no_other_host(site):
         assert 'data-md-component="source"' not in text, f"{page}: asks GitHub for its stars"
     for style in site.rglob("*.css"):
         assert not re.search(r"(?:@import|url\()\s*[\"']?(?:https?:)?//", style.read_text("utf-8")), style
+
+
+def test_diagrams_are_as_their_text_says(monkeypatch):
+    """And each stands on a page."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    import make_diagrams
+
+    pages = "".join(path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md"))
+    for name, diagram in make_diagrams.DIAGRAMS.items():
+        drawn = make_diagrams.drawn(diagram)
+        assert (ROOT / "docs" / "images" / name).read_text("utf-8") == drawn, "run docs/make_diagrams.py"
+        assert f"images/{name})" in pages
+        ElementTree.fromstring(drawn)
+
+
+def test_read_the_docs_builds_what_is_there():
+    """The file that it reads names this project's configuration and extra."""
+    settings = yaml.safe_load((ROOT / ".readthedocs.yaml").read_text("utf-8"))
+
+    assert (ROOT / settings["mkdocs"]["configuration"]).exists()
+    assert settings["mkdocs"]["fail_on_warning"] is True
+    (installed,) = settings["python"]["install"]
+    (extra,) = installed["extra_requirements"]
+    assert re.search(rf"^{extra} = \[", (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
 
 
 def test_pictures_of_every_page_are_in_the_site(site):

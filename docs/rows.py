@@ -159,7 +159,7 @@ PROCESS = [
     Row(
         "P12",
         "web servers: stop under load, recycle, timeout, reload",
-        "exit hooks run, or the lifespan's end, or what [hosts.md](hosts.md) says",
+        "exit hooks run, or the lifespan's end, or what [its page](hosts/index.md) says",
         "– / –",
     ),
     Row("P13", "execv", "as P4", "what waits / –"),

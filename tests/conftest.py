@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
@@ -22,6 +23,7 @@ _NOT_CORE = (
     "console",
     "estimate",
     "faults",
+    "fuzz",
     "share",
     "relay",
     "commands",
@@ -32,6 +34,18 @@ _NOT_CORE = (
     "test_cloudwatch_moto",
 )
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")
+
+
+hypothesis.settings.register_profile("suite", deadline=None)  # the machine may be busy
+hypothesis.settings.register_profile(
+    "nightly",
+    deadline=None,
+    derandomize=False,
+    max_examples=10_000,
+    print_blob=True,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+hypothesis.settings.load_profile("suite")
 
 
 def pytest_configure() -> None:

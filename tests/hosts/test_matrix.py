@@ -1,6 +1,6 @@
-"""Every host of docs/hosts.md, by the files and commands that stand there: all events arrive, none twice.
+"""Every host of docs/hosts/, by the files and commands that stand there: all events arrive, none twice.
 
-Each server has its own default settings but for the port and the page's gunicorn.conf.py, is loaded, and
+Each server has its own default settings but for the port and the gunicorn.conf.py there, is loaded, and
 stopped as an operator stops it as soon as the last answer has come.
 """
 
@@ -25,16 +25,20 @@ from operated import Operated, eventually, free_port
 from pages import Command
 from processes import environment
 
-PAGE = "hosts.md"
-COMMANDS = pages.commands(PAGE)
-SCRIPTS = ("Scripts", "multiprocessing")
+PAGES = pages.pages_in("hosts")
+COMMANDS = [command for page in PAGES for command in pages.commands(page)]
+KILLED = "Killed workers"
+SPOOL = "/var/lib/shop/events"
+FILES = {name: code for page in PAGES for name, code in pages.files(page).items()}
 LATE, LOST = 60, 20
 """Requests, or tasks, that log an error, and those that raise."""
 
 
-def of(*beginnings: str, but: bool = False) -> list[Any]:
-    """The commands of the sections that begin so, or of all *but* these."""
-    chosen = [one for one in COMMANDS if one.section.startswith(beginnings) is not but]
+def of(*names: str, killed: bool = False) -> list[Any]:
+    """The commands of these pages, each once: those for servers that are stopped, or for *killed* ones."""
+    wanted = [f"hosts/{name}.md" for name in names]
+    of_pages = [one for one in COMMANDS if one.page in wanted and (one.section == KILLED) is killed]
+    chosen = {one.line: one for one in of_pages}.values()
     return [pytest.param(one, id=re.sub(r"[^\w.-]+", "_", one.line)[:90]) for one in chosen]
 
 
@@ -47,8 +51,8 @@ def needs(words: list[str]) -> None:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with the files of the page."""
-    for name, code in pages.files(PAGE).items():
+    """A directory with the files of all pages."""
+    for name, code in FILES.items():
         (tmp_path / name).write_text(code)
     return tmp_path
 
@@ -69,10 +73,36 @@ def numbered(letter: str, count: int) -> Counter[str]:
     return Counter(f"{letter}-{number}" for number in range(count))
 
 
+def test_a_file_is_the_same_on_every_page() -> None:
+    """A page can be read without the others, so some files stand on several."""
+    for page in PAGES:
+        for name, code in pages.files(page).items():
+            assert FILES[name] == code, (page, name)
+
+
+def test_every_command_is_run() -> None:
+    """By one of the tests of this file or of test_functions."""
+    run = [
+        "cron",
+        "multiprocessing",
+        "gunicorn",
+        "uwsgi",
+        "uvicorn",
+        "fastapi",
+        "flask",
+        "django",
+        "celery",
+        "functions",
+    ]
+
+    assert {one.page for one in COMMANDS} == {f"hosts/{name}.md" for name in run}
+    assert {one.page for one in COMMANDS if one.section == KILLED} == {"hosts/gunicorn.md", "hosts/uwsgi.md"}
+
+
 # --- scripts -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", of("Scripts"))
+@pytest.mark.parametrize("command", of("cron"))
 def test_p01_a_script(eventlog_console: Any, place: Path, command: Command) -> None:
     """Its last line raises, which Python prints as it does without us."""
     done = subprocess.run(
@@ -94,7 +124,7 @@ def test_p01_a_script(eventlog_console: Any, place: Path, command: Command) -> N
 
 def test_the_prompt(eventlog_console: Any, place: Path) -> None:
     """What is logged at it is an event, what is mistyped at it is none."""
-    lines = [*pages.files(PAGE)["nightly.py"].splitlines(), "1 / 0", "logging.getLogger().error('order A-2')"]
+    lines = [*FILES["nightly.py"].splitlines(), "1 / 0", "logging.getLogger().error('order A-2')"]
 
     done = subprocess.run(
         [sys.executable, "-i", "-q"],
@@ -150,7 +180,7 @@ def load(port: int) -> None:
     assert statuses == Counter({200: LATE, 500: LOST})
 
 
-@pytest.mark.parametrize("command", of("WSGI", "ASGI", "Flask", "Django"))
+@pytest.mark.parametrize("command", of("gunicorn", "uwsgi", "uvicorn", "fastapi", "flask", "django"))
 def test_p12_a_web_server(eventlog_console: Any, place: Path, command: Command) -> None:
     """Stopped by SIGTERM right after the last answer, or by Ctrl-C where a developer watches it."""
     port = free_port()
@@ -191,7 +221,7 @@ def post_worker_init(worker):
 """
 
 
-@pytest.mark.parametrize("command", [one for one in of("WSGI") if "gunicorn" in one.id])
+@pytest.mark.parametrize("command", [one for one in of("gunicorn") if "wsgi" in one.id])
 def test_p12_gunicorn_ends_a_worker_that_starts_when_the_stop_comes(
     eventlog_console: Any, place: Path, command: Command
 ) -> None:
@@ -210,7 +240,7 @@ def test_p12_gunicorn_ends_a_worker_that_starts_when_the_stop_comes(
 
 
 @pytest.mark.parametrize(
-    "command", [*of("Processes that are killed"), *(one for one in of("Flask") if "--debug" in one.id)]
+    "command", [*of("gunicorn", "uwsgi", killed=True), *(one for one in of("flask") if "--debug" in one.id)]
 )
 def test_p04_killed_servers_leave_their_events_in_a_spool(
     eventlog_console: Any, place: Path, command: Command
@@ -219,12 +249,12 @@ def test_p04_killed_servers_leave_their_events_in_a_spool(
 
     Flask's reloader does that by itself after Ctrl-C. What was on its way may come twice, under one id.
     """
-    (configure,) = [line for line in pages.text(PAGE).splitlines() if "/var/lib/shop/events" in line]
+    (configure,) = {line for page in PAGES for line in pages.text(page).splitlines() if SPOOL in line}
     is_debugged = "--debug" in command.words()
     file = place / ("shop_flask.py" if is_debugged else "shop_wsgi.py")
     code = file.read_text()
     line = re.search("^configure.*$", code, re.M)[0]
-    file.write_text(code.replace(line, configure.replace("/var/lib/shop/events", str(place / "events"))))
+    file.write_text(code.replace(line, configure.replace(SPOOL, str(place / "events"))))
     port = free_port()
     words = command.words(port=str(port))
     needs(words)
@@ -296,7 +326,7 @@ for number in range(int(sys.argv[2])):
 """
 
 
-@pytest.mark.parametrize("command", of("Celery"))
+@pytest.mark.parametrize("command", of("celery"))
 def test_p11_celery(eventlog_console: Any, place: Path, broker: int, command: Command) -> None:
     """Stopped when the last task has been done."""
     file = place / "shop_tasks.py"

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog_handlers.services.cloudwatch.answers import of_answer
+from eventlog_handlers.services.cms.answers import verdict as cms_verdict
 from eventlog_handlers.services.http_answers import printable, retry_after
+from eventlog_handlers.services.verdict import CODE_CHARACTERS, Kind
 
 NOON = "Fri, 20 Nov 2026 12:00:00 GMT"
 
@@ -77,3 +80,27 @@ def test_printable_keeps_to_its_limit(body: bytes, limit: int) -> None:
 
     assert len(text) <= limit
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("code", ["9" * 5_000, "²", "٣"])
+def test_digits_that_are_no_status_are_a_code_that_nobody_knows(code: str) -> None:
+    """A proxy may put anything into the header that names CloudWatch's error."""
+    made = of_answer(500, {"x-amzn-errortype": code}, b"{}")
+
+    assert made.kind is Kind.TRANSIENT
+    assert len(made.code) <= CODE_CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Message": "wrong signature, server string to sign is:POST&%2F&SecurityToken%3Dthe-token"}',
+        b'{"Code": "server string to sign is:POST&the-token", "RequestId": "1"}',
+        b"<html>string to sign is POST the-token</html>",
+    ],
+)
+def test_what_cms_quotes_of_a_request_is_not_told_wherever_it_stands(body: bytes) -> None:
+    """Also in an answer that has no code, or where the code should stand: it holds the security token."""
+    made = cms_verdict(403, {}, body, scheme="v1")
+
+    assert "the-token" not in f"{made.code} {made.detail}"

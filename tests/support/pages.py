@@ -16,6 +16,7 @@ BIN = Path(sys.executable).parent
 class Command(NamedTuple):
     """One line of a shell block."""
 
+    page: str
     section: str
     line: str
 
@@ -35,16 +36,21 @@ def _program(word: str) -> str:
     return str(beside) if re.fullmatch("[a-z]+", word) and beside.exists() else word
 
 
+def pages_in(folder: str) -> list[str]:
+    """The pages in a folder of docs/."""
+    return sorted(f"{folder}/{path.name}" for path in (ROOT / "docs" / folder).glob("*.md"))
+
+
 def commands(page: str) -> list[Command]:
     """Each line of each shell block, with the heading that it stands under."""
     found: list[Command] = []
     section = ""
-    for part in re.split(r"^(## .*)$", text(page), flags=re.M):
-        if part.startswith("## "):
-            section = part[3:]
+    for part in re.split(r"^(###? .*)$", text(page), flags=re.M):
+        if part.startswith("##"):
+            section = part.lstrip("# ")
             continue
         for block in re.findall(r"^```sh\n(.*?)^```", part, re.M | re.S):
-            found.extend(Command(section, line) for line in block.splitlines())
+            found.extend(Command(page, section, line) for line in block.splitlines())
     return found
 
 

@@ -170,7 +170,7 @@ def verdict(code: str, status: int, message: str, headers: Mapping[str, str]) ->
     *code* is the service's, or the HTTP status in digits where the answer held none, as botocore has it;
     *headers* have lower-case names. Which event of a refused request is at fault is the caller's to find out.
     """
-    if code.isdigit():
+    if code.isascii() and code.isdigit() and len(code) <= 3:
         status, code = int(code), ""
     row = judged(_CODES, code, status, message, is_the_services=bool(code))
     return verdicts.verdict(

@@ -126,7 +126,7 @@ def verdict(
     *canonical_sha256* is what V3 signed; with it a wrong secret can be told from a request changed on its
     way. *has_own_group*: some event of the call names a group of its own, so an unknown group may be one
     event's fault; else it is the setting's. What a server quotes of the request, which may hold the token,
-    does not enter ``detail``.
+    enters neither ``detail`` nor ``code``.
     """
     parts = _parts(body)
     code, message = parts.code, parts.message
@@ -147,7 +147,7 @@ def verdict(
     quoted = _QUOTED_HASH.search(message)
     if row.mend is Mend.CREDENTIALS and quoted and canonical_sha256 and quoted[1] != canonical_sha256:
         row = row._replace(advice="the request was changed on its way, check proxies; ")
-    text = printable(_QUOTED_REQUEST.sub("", message) if is_the_services else _stripped(body))
+    text = printable(_without_request(message if is_the_services else _stripped(body)))
     named = f"{text} (HTTP {status}{f', request {parts.request_id}' if parts.request_id else ''})".strip()
     made = verdicts.verdict(
         row, code, named, status=status, retry_after=_pause(headers, is_throttled=row.kind is Kind.THROTTLED)
@@ -194,7 +194,7 @@ def _parts(body: bytes) -> _Parts:
             return _Parts()
         found = {name.lower(): value for name, value in found.items()}
     return _Parts(
-        printable(_text(found.get("code")), verdicts.CODE_CHARACTERS),
+        printable(_without_request(_text(found.get("code"))), verdicts.CODE_CHARACTERS),
         _text(found.get("message")),
         printable(_text(found.get("requestid")), 64),
         {"true": True, "false": False}.get(str(found.get("success")).lower()),
@@ -203,6 +203,11 @@ def _parts(body: bytes) -> _Parts:
 
 def _text(value: Any) -> str:
     return str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+
+
+def _without_request(text: str) -> str:
+    """*text* up to where it quotes what was to be signed."""
+    return _QUOTED_REQUEST.sub("", text)
 
 
 def _stripped(body: bytes) -> str:

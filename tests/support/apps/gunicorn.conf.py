@@ -1,4 +1,4 @@
-"""As in docs/hosts.md: a worker that is told to stop while it starts does not forget the signal."""
+"""As in docs/hosts/gunicorn.md: a worker that is told to stop while it starts does not forget the signal."""
 
 import signal
 

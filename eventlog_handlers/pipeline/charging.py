@@ -9,6 +9,7 @@ from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.budget import Budget, Spent
 from eventlog_handlers.pipeline.counters import Loss
+from eventlog_handlers.pipeline.destination import LONG_AGO
 from eventlog_handlers.pipeline.reports import Notes
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.record.fingerprint import chosen
@@ -60,7 +61,11 @@ class Charging:
                 budget.charge(now)
         if spent is None:
             return True
-        if not spent.until - _SAME_SECONDS < self._told.get(spent.period, 0.0) < spent.until + _SAME_SECONDS:
+        if (
+            not spent.until - _SAME_SECONDS
+            < self._told.get(spent.period, LONG_AGO)
+            < spent.until + _SAME_SECONDS
+        ):
             self._told[spent.period] = spent.until
             self._tell(spent, now)
         return False

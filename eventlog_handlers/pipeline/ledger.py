@@ -142,7 +142,7 @@ class Ledger:
         with self._lock:
             self._holding.ack(leases)
 
-    def nack(self, lease: Lease, delay: float = 0.0, *, spent: bool = False) -> None:
+    def nack(self, lease: Lease, delay: float, *, spent: bool) -> None:
         """It waits again, *delay* seconds at least; *spent*: the attempt counts."""
         with self._lock:
             self._buffer.nack(lease, delay, spent=spent)

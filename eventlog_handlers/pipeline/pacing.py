@@ -94,7 +94,7 @@ class Pacer:
     def wait(self, now: float) -> float:
         """Seconds until there is a place; takes none."""
         with self._lock:
-            return max(0.0, self._wait(now))
+            return self._wait(now)
 
     def try_take(self, now: float) -> float:
         """Take a place and return 0, or return the seconds after which to ask again."""
@@ -102,7 +102,7 @@ class Pacer:
             wait = self._wait(now)
             if wait <= 0:
                 self._take(now)
-            return max(0.0, wait)
+            return wait
 
     def _wait(self, now: float) -> float:
         if self._leaving:

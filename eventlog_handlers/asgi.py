@@ -1,11 +1,12 @@
-"""For ASGI applications: an exception that reaches the server becomes an event, with the request it ended;
-and what is pending is flushed when the server shuts the application down.
+"""For ASGI applications: an exception that reaches the server becomes an event with its request.
+
+Pending events are flushed when the server shuts the application down.
 
     application = wrap(application)
 
-or, in Starlette and FastAPI, ``app.add_middleware(eventlog_handlers.asgi.Middleware)``. What the application
-logs in a request gets the request's id, method and path as well. On SIGTERM uvicorn runs no exit hook of
-Python's, the lifespan's end is all there is; hypercorn runs both.
+or, in Starlette and FastAPI, ``app.add_middleware(eventlog_handlers.asgi.Middleware)``. Records that
+the application logs in a request get the request's id, method and path as well. On SIGTERM uvicorn runs no
+exit hook of Python, so the flush at the lifespan's end is the only one; hypercorn runs both.
 """
 
 from __future__ import annotations
@@ -116,12 +117,12 @@ async def _lifespan(
     try:
         await app(scope, receive_noting, send_noting)
     except Exception as error:
-        if received:  # it does speak lifespan, and failed in it: not ours to hide
+        if received:  # the application speaks lifespan and failed in it: the server must see that
             phase = received[-1].rpartition(".")[2]
             report.report(error, "%s raised %s", (phase, report.described(error)), logger=LOGGER)
             await _flush(timeout)
             raise
-    # Whatever the application left out, as far as the server still expects it.
+    # Send the messages that the server still expects and the application left out.
     if "lifespan.startup" not in received:
         await receive_noting()
     if not sent:

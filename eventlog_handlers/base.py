@@ -1,4 +1,4 @@
-"""``Handler``: what every handler of this package is to the program that holds it."""
+"""``Handler``: the methods of every handler of this package that a program may call."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""The command ``eventlog-handlers``: arguments, messages, exit codes. What it runs lives in ``console``,
-``estimate`` and ``commands``.
+"""The command ``eventlog-handlers``: arguments, messages, exit codes.
+
+The work itself is done in ``console``, ``estimate`` and ``commands``.
 
 Exit codes: 0 done; 1 it did not work (port taken, file unusable, an event of the demo missing); 2 wrong
 arguments, or an extra that is not installed.

@@ -3,10 +3,10 @@
     EventlogError
     ├── SettingsError         a wrong setting; raised at construction, says what to do (also a ValueError)
     ├── MissingExtraError     an optional package is missing; says the pip line (also an ImportError)
-    └── SinkError             what a sink may raise: the whole request failed, one cause for all its events
+    └── SinkError             raised by a sink: the whole request failed, one cause for all its events
         ├── TransientError      nothing is known to be wrong with us: try again later
         ├── ThrottledError      the service asks us to slow down: costs no attempt
-        ├── MisconfiguredError  credentials, permission, address: hold everything until somebody mends it
+        ├── MisconfiguredError  credentials, permission, address: hold everything until the user mends it
         ├── RefusedError        the data was refused: halve the batch until the culprit stands alone
         └── TooLargeError       the request was too large: split it; a single event is shortened once
 

@@ -1,9 +1,9 @@
 """For functions whose process is frozen between two calls: AWS Lambda, Alibaba Cloud Function Compute.
 
-What such a function logs must be sent before it returns. Afterwards its threads stand still until the next
-call, minutes later or never: no thread and no exit hook of ours could do it then. The platform catches what
-the function raises, so no hook for uncaught exceptions sees it. And many processes may be thawed from one
-frozen image (Lambda's SnapStart), so that each call begins with randomness of its own.
+Events must be sent before the function returns. Afterwards its threads stand still until the next call,
+which comes minutes later or never: no thread and no exit hook of ours can send then. The platform catches the
+function's exceptions, so no hook for uncaught exceptions sees them. Many processes may start from one frozen
+image (Lambda's SnapStart), so each call begins with randomness of its own.
 """
 
 from __future__ import annotations

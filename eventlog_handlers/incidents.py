@@ -1,10 +1,10 @@
-"""Something that breaks and works again: an event for each failure, and one when it is over.
+"""An incident: a thing breaks and works again. One event for each failure, and one when it is over.
 
     with incident("db"):
         connection = connect()
 
-What belongs here: which incidents are open in this process, and what is logged about them. What does not:
-how it becomes an event; these are ordinary log calls, seen by every handler of the logger.
+Here: the incidents that are open in this process, and the log calls about them. Not here: events. These are
+ordinary log calls, and every handler of the logger sees them.
 """
 
 from __future__ import annotations

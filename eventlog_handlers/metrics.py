@@ -2,7 +2,7 @@
 
     from eventlog_handlers import health, metrics_text
 
-Everything is read from ``stats()`` when it is asked for: nothing is counted twice, nothing runs in between.
+Every number is read from ``stats()`` when it is asked for. Nothing is counted here.
 """
 
 from __future__ import annotations

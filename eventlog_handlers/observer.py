@@ -1,10 +1,11 @@
-"""What a program may want to be told of its deliveries, and the way it is told. Knows no thread and no clock.
+"""The reports that a program's observer gets of its deliveries. Knows no thread and no clock.
 
-What belongs here: the reports, their wording, and that telling never harms. What does not: when something
-is delivered, tried again or dropped (ledger.py, delivery.py), and how somebody counts it.
+Here: the reports and their wording. Not here: when an event is delivered, tried again or dropped
+(``pipeline.holding``, ``pipeline.settling``), and how reports are kept until the observer is called
+(``pipeline.reports``).
 
-Reports are noted where things happen, under the ledger's lock, and handed over later without any lock, a few
-sums instead of one call per event: an observer is the user's code and may take its time or log.
+Reports are noted under the ledger's lock, and handed over later without any lock, as a few sums instead of
+one call per event: an observer is the user's code, and it may be slow or log.
 """
 
 from __future__ import annotations

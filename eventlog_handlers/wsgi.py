@@ -1,8 +1,8 @@
-"""For WSGI applications: an exception that reaches the server becomes an event, with the request it ended.
+"""For WSGI applications: an exception that reaches the server becomes an event with its request.
 
     application = wrap(application)
 
-What the application logs in a request gets the request's id, method and path as well. Flask:
+Records that the application logs in a request get the request's id, method and path as well. Flask:
 ``app.wsgi_app = wrap(app.wsgi_app)``.
 """
 

@@ -1,4 +1,4 @@
-"""Classes of severity, which decide whom a buffer hands out first and whom it gives up first. Pure."""
+"""Classes of severity: a buffer leases the highest first and drops the lowest first. Pure."""
 
 from __future__ import annotations
 

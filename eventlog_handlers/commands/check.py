@@ -1,4 +1,4 @@
-"""``eventlog-handlers check``: whether everything is in place, one line each, with the remedy."""
+"""``eventlog-handlers check``: checks settings, network, account, logging; one line each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handler for one command: made from a DSN, so that each event's fate is known at the end."""
+"""Makes the handler of one command from a DSN. At the end the outcome of each event is known."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Whether an event is what a test of a configuration expects. Pure.
+"""Compares an event with the one that a test of a configuration expects. Pure.
 
-What is expected is a part of what is there: a mapping needs the names it has and no others. A value is
-equal, or a mapping with one of ``contains``, ``matches`` (a regular expression, searched), ``absent: true``.
+The expected event may leave parts out: a mapping is compared by the names that it has, and other names of the
+event are ignored. A value is equal, or a mapping with one of ``contains``, ``matches`` (a regular expression,
+searched), ``absent: true``.
 """
 
 from __future__ import annotations

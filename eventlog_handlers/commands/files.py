@@ -1,4 +1,4 @@
-"""Reads what users write in YAML or JSON."""
+"""Reads users' files in YAML or JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: lines, tables, JSON; colours only on a terminal."""
+"""Prints for the commands: lines, tables, JSON; colours only on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``eventlog-handlers rules``: the alarm that turns events into a call at night, ready to paste."""
+"""``eventlog-handlers rules``: prints an alarm over a handler's events, ready to paste."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``eventlog-handlers spool``: what waits in a spool directory, and what may be done about it."""
+"""``eventlog-handlers spool``: lists, shows, sends, exports and deletes the events of a spool directory."""
 
 from __future__ import annotations
 

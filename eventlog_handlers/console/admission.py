@@ -1,8 +1,8 @@
-"""Decides which requests are let in: by the name they call, the page they come from, and their token.
+"""Decides which requests are let in: by the host name in them, the page they come from, and their token.
 
-A browser on this machine can be made to send requests by any page of the web: by a link, a form, a script,
-or by a name that the page's owner lets point at 127.0.0.1 ("DNS rebinding"). None of these may read or change
-the events. Pure: headers in, a refusal or None out. Sources: RFC 9110 section 15.5.20 (421), the
+Any page of the web can make a browser on this machine send requests: by a link, a form, a script, or by a
+host name that the page's owner points at 127.0.0.1 ("DNS rebinding"). None of these may read or change the
+events. Pure: headers in, a refusal or None out. Sources: RFC 9110 section 15.5.20 (421), the
 Fetch standard ("Origin" header), the W3C draft "Fetch Metadata Request Headers" (read 2026-11-28).
 """
 

@@ -1,7 +1,7 @@
-"""Finds the mistake behind a wrong signature: known mistakes are made on purpose and compared.
+"""Finds the mistake behind a wrong signature: makes each known mistake and compares the signatures.
 
-The string that a client signed is not sent along. But where one mistake leads to exactly the signature that
-was received, that mistake is the one. Pure; the secret is known here, and never part of a text.
+A client does not send the string that it signed. But a mistake that leads to exactly the received signature
+is the client's mistake. Pure; the secret is known here, and never part of a text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An event or a request in a form to take elsewhere: as curl, as the assertion of a pytest test. Pure."""
+"""Turns an event or a request into text to copy: a curl command, an assertion of a pytest test. Pure."""
 
 from __future__ import annotations
 

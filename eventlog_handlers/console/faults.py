@@ -1,6 +1,6 @@
 """Faults that a person chooses on the page, over HTTP or by ``console --fault``: kinds, checks, durations.
 
-Values and their checks. ``script`` holds those that are on; ``app`` carries them out.
+Values and their checks. ``script`` holds the faults that are on; ``app`` carries them out.
 """
 
 from __future__ import annotations

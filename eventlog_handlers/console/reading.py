@@ -1,7 +1,7 @@
 """Reads an event for people, whichever service it was sent to: message, traceback, fields.
 
-Events of this package's handlers are understood whole; of other senders' events as much as there is. Pure,
-and never raises: the rest stays in ``fields`` as it was sent.
+Every field is found in events of this package's handlers, and the usual fields in those of other senders. All
+other fields stand in ``fields`` as they were sent. Pure, and never raises.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The events in a request that was not even looked at: refused for its signature, throttled, cut off.
+"""Finds the events in a request that the stand-in refused unread: for its signature, its rate, or cut off.
 
-They tell which tries an event had. As lenient as the services are strict: a body that can't be read holds
-no events. Pure.
+They show how often each event was tried. Reading is lenient here: a body that can't be read holds no events.
+Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The documented rule behind each refusal, with the page that says so: the table in ``why.tsv``, looked up.
+"""Looks up the documented rule behind a refusal, and the page that states it, in the table ``why.tsv``.
 
 One row per rule, the first that fits counts: the service, a regular expression over the whole code, one that
 is looked for in the message, the rule, and the address of its page. Without a page it is a rule of this

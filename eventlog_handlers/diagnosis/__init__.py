@@ -1,1 +1,1 @@
-"""Whether everything is in place, before an event is lost for it: destinations, spool, logging's tree."""
+"""Finds what would lose events before it does: checks destinations, the spool and logging's tree."""

@@ -1,4 +1,4 @@
-"""Whether one destination is in place: settings, credentials, network, account, rate limit, spool."""
+"""Checks one destination: settings, credentials, network, account, rate limit, spool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads a ``dictConfig`` without applying it: what is misspelt, and which loggers reach our handlers.
+"""Checks a ``dictConfig`` without applying it: misspelt options, loggers that reach no handler of ours.
 
 Our handlers are constructed with ``dry_run=True``, so that their options are checked and nothing is sent.
 """

@@ -1,4 +1,4 @@
-"""What ``check --django`` and ``manage.py check --deploy`` look at: LOGGING, EVENTLOG, the tree as it is."""
+"""The checks of ``check --django`` and ``manage.py check --deploy``: LOGGING, EVENTLOG, logging's tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a host is reached: name, connection, TLS, clock. One finding a step; the first problem ends it."""
+"""Checks that a host can be reached: name, connection, TLS, clock. One finding a step; a problem ends it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,6 @@
     EVENTLOG = "guance://cn1"
     EVENTLOG = {"dsn": "cms://cn-hangzhou guance://cn1", "level": "WARNING", "service": "shop"}
 
-What it does is in ``apps``. Nothing of Django is imported here, so that the package can be imported
+Its code stands in ``apps``. Nothing of Django is imported here, so that the package can be imported
 without it.
 """

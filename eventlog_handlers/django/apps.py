@@ -1,7 +1,7 @@
 """Django's side of ``configure()``: reads the setting EVENTLOG when Django starts, and checks it.
 
-What the setting means is ``configure``'s business; here it is only taken out of Django's settings, and a
-refusal put into Django's words.
+``configure`` checks the setting's value. This module reads it from Django's settings, and raises a refusal as
+Django's own error.
 """
 
 from __future__ import annotations

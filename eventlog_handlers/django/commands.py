@@ -1,4 +1,4 @@
-"""Management commands that fail become events. What ``manage.py`` runs and prints stays as it is."""
+"""Makes an event of a management command that fails. ``manage.py`` runs and prints as before."""
 
 from __future__ import annotations
 

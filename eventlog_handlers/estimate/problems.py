@@ -1,4 +1,4 @@
-"""Which records of a log are one problem, judged by what is printed. Pure.
+"""Finds out which records of a log are one problem, from the printed text. Pure.
 
 A log holds finished messages and printed tracebacks, a handler sees templates and frames: so the digits are
 not those of ``Event.fingerprint``, but they fall into the same groups, or finer ones where a message without

@@ -1,7 +1,7 @@
-"""From the lines of a log to records: plain text with tracebacks, JSON lines, and what containers put around.
+"""Reads the lines of a log as records: plain text with tracebacks, JSON lines, the wrapping of containers.
 
-Here: telling where a record begins, its time, level, logger, message and traceback. Not here: what makes two
-of them one problem (``problems.py``). A record is held only until the next begins, and cut where it is long.
+Here: where a record begins, its time, level, logger, message and traceback. Not here: which of them are one
+problem (``problems.py``). A record is held only until the next begins, and cut where it is long.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The estimate itself: one pass over a file, in bounded memory; its figures as JSON or as a text. No sending.
 
-Here: files, the progress bar, what is printed. Not here: how any of it is counted.
+Here: files, the progress bar, the printed text. Not here: the counting.
 """
 
 from __future__ import annotations

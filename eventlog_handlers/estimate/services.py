@@ -1,4 +1,4 @@
-"""What each service would have been asked: calls, bytes, billing units and the time its quota takes. Pure."""
+"""Counts the calls to each service, their bytes, billing units, and the time that its quota takes. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How records and exceptions reach the handlers of this package, and who stands in their way."""
+"""How records and exceptions reach the handlers of this package, and what keeps them from it."""

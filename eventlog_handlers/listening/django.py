@@ -1,4 +1,4 @@
-"""For Django: what the request on a record of ``django.request`` tells. Imports nothing of Django's.
+"""For Django: reads the request on a record of ``django.request``. Imports nothing of Django's.
 
 Django puts the request that failed on the record, as an extra called ``request``, beside ``status_code``.
 Read in the source of Django 5.2: ``django.utils.log.log_response``, ``HttpRequest``, ``ResolverMatch``.

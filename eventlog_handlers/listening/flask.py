@@ -1,11 +1,11 @@
-"""For Flask: what its signals tell of a failed request. Imports nothing of Flask's.
+"""For Flask: reads a failed request from Flask's signals. Imports nothing of Flask's.
 
-Flask logs what a view raises, with path and method in the message only; and in debug mode and tests it logs
-nothing and raises the exception on. Its signal ``got_request_exception`` comes before either. Read in the
+Flask logs a view's exception, with path and method in the message only. In debug mode and tests it logs
+nothing and raises the exception on. Its signal ``got_request_exception`` comes before both. Read in the
 source of Flask 3.1: ``Flask.handle_exception``.
 
-And an application's logger gets a handler of Flask's, which prints, unless a handler is there already. Ours
-prints nothing, so Flask is told not to count it (``flask.logging.has_level_handler``).
+Flask also gives the application's logger a handler that prints, unless a handler is there already. Our
+handler prints nothing, so Flask is told not to count it (``flask.logging.has_level_handler``).
 """
 
 from __future__ import annotations

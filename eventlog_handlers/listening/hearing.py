@@ -1,7 +1,7 @@
-"""Looks whether our handlers can hear, and says on stderr, once each, what keeps records from them.
+"""Finds out what keeps records from our handlers, and says each finding once on stderr.
 
-It looks after a ``dictConfig`` or ``fileConfig``, when the first thread of ours in a process comes to rest,
-and when the process ends. In between nothing is watched: a log call costs nothing for it.
+It looks after a ``dictConfig`` or ``fileConfig``, when the first thread of ours in a process ends, and when
+the process ends. In between it watches nothing, so it costs a log call nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a picture of logging's tree means: which records a handler can't hear, or sends twice. Pure."""
+"""Judges a picture of logging's tree: finds records that reach no handler, or that are sent twice. Pure."""
 
 from __future__ import annotations
 

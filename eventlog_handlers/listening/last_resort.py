@@ -1,11 +1,11 @@
 """Keeps the terminal as it was before ``configure`` attached a handler of ours.
 
-Where a record meets no handler at all, logging prints it on stderr if it is a warning or worse
-(``logging.lastResort``). Our handler prints nothing, but is a handler: with it alone the terminal would go
-silent. So a stand-in is attached beside it, which prints where no other handler stands on the way.
+logging prints a warning, or worse, on stderr where the record meets no handler at all
+(``logging.lastResort``). Our handler prints nothing. With it alone the terminal would go silent. So a second
+handler is attached beside it, which prints where no other handler does.
 
-And ``logging.basicConfig`` does nothing where the root logger has a handler. So it is wrapped: it does not
-see our handlers, and with ``force=True`` it does not remove them.
+``logging.basicConfig`` does nothing where the root logger has a handler. So it is wrapped: it does not see
+our handlers, and with ``force=True`` it does not remove them.
 """
 
 from __future__ import annotations

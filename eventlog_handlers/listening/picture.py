@@ -1,6 +1,6 @@
 """A picture of logging's tree: which handlers of ours are where, and which records can reach them.
 
-Values only; ``taken`` is the thin reader that makes one. What follows from it is decided in ``judge``.
+Values only; ``taken`` reads the tree and makes one. ``judge`` finds the problems in it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hands an exception that nobody logs to our handlers, as one record, and to no other handler.
 
-The terminal is left alone: Python, or the server, prints such an exception itself. What belongs here: which
-handlers get it. What does not: where such exceptions are met (``uncaught``, ``asgi``, ``wsgi``).
+Nothing is printed here: Python, or the server, prints such an exception itself. Here: which handlers get the
+exception. Not here: where it is caught (``uncaught``, ``asgi``, ``wsgi``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Web servers whose loggers keep their records from the root logger, and what they say of an application.
+"""Web servers' loggers that do not propagate to the root logger, and the messages they log of an application.
 
 uvicorn logs "Exception in ASGI application" and gunicorn "Error handling request", each to a logger that does
 not propagate. A handler of the root logger is attached there as well. Not to granian's logger: its records

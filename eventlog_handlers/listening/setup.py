@@ -1,4 +1,4 @@
-"""What ``configure`` does beside making a handler: attach it, hear exceptions, keep the terminal alive."""
+"""Attaches a handler for ``configure``, hooks uncaught exceptions, and keeps the terminal's output."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""A mark on each exception that our handlers were told of, so that one exception is not told twice.
+"""Marks each exception that our handlers reported, so that one exception is not reported twice.
 
-An exception passes several places that may tell of it: the application logs it and raises it again, a web
+An exception passes several places that may report it: the application logs it and raises it again, a web
 framework lets it through to ``asgi.wrap``, the server logs it, or it reaches ``sys.excepthook``. The mark
-stands in the exception's own ``__dict__``: no table would notice that an exception ended and that another one
-got its address. It goes along where an exception is pickled, from a child of a process pool to its parent.
-Nothing here runs code of the application.
+stands in the exception's own ``__dict__``: a table by address would take a new exception for an old one. The
+mark is pickled with the exception, from a child of a process pool to its parent. Nothing here runs code of
+the application.
 
-A mark holds for a short time only: some programs raise one and the same exception object again and again, and
-each time is news.
+A mark holds for a short time only: some programs raise one exception object again and again, and each time is
+a new event.
 """
 
 from __future__ import annotations

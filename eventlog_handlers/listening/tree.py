@@ -1,7 +1,7 @@
-"""The thin reader of logging's tree: which loggers there are, and which of their handlers are ours.
+"""Reads logging's tree: which loggers there are, and which of their handlers are ours.
 
 Reads only, and takes no lock: a logger that another thread makes or changes at this moment may be seen
-before or after the change. What follows from a picture is decided elsewhere (``judge``).
+before or after the change. ``judge`` finds the problems in it.
 """
 
 from __future__ import annotations

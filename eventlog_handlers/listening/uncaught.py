@@ -1,10 +1,11 @@
-"""Exceptions that nobody catches become events: the places where Python meets them.
+"""Makes events of uncaught exceptions, at the places where Python meets them.
 
 ``sys.excepthook`` (the program ends), ``threading.excepthook`` (a thread ends), ``sys.unraisablehook`` (a
 ``__del__`` raised), where asyncio is loaded an event loop's exception handler that logs nothing, and where
-multiprocessing is loaded what a child runs, for multiprocessing prints an exception without any hook. At each
-place the hook that was there is kept and called, so what is printed stays as it was. ``KeyboardInterrupt``
-and ``SystemExit`` are ends that somebody asked for and no events; neither is what a person types at a prompt.
+multiprocessing is loaded the function that a child runs, for multiprocessing prints an exception without any
+hook. At each place the earlier hook is kept and called, so the same text is printed as before.
+``KeyboardInterrupt`` and ``SystemExit`` become no events: the program was asked to end. Nor does an exception
+at an interactive prompt.
 """
 
 from __future__ import annotations

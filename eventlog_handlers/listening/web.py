@@ -1,4 +1,4 @@
-"""What an event tells of an HTTP request: method, path, request id, and more where the request failed.
+"""The fields of an event about its HTTP request: method, path, request id, and more where the request failed.
 
 Functions of values. *headers* is a function that gives a header's value, or None, by its name in lower case.
 """

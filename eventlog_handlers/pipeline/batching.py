@@ -1,4 +1,4 @@
-"""Which events share a request, and when it is time for one. Pure."""
+"""Puts events into requests, and says when the next request is due. Pure."""
 
 from __future__ import annotations
 

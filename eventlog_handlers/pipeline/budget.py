@@ -1,6 +1,6 @@
 """How many events may be sent in an hour or a day, and whether one more may. Pure: told the time.
 
-What an event is, and what becomes of one that may not go, is not known here.
+Knows nothing of events: it counts. ``charging`` drops an event that no budget has room for.
 """
 
 from __future__ import annotations

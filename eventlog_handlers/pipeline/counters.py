@@ -1,4 +1,4 @@
-"""What the pipeline says of itself: counters, and a self-log that never passes through logging."""
+"""The counters of the pipeline, and the records of the events that it makes itself."""
 
 from __future__ import annotations
 

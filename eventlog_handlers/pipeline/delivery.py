@@ -1,8 +1,7 @@
 """From leased events to requests: encodes, sends, halves what is refused, and tells of losses.
 
-``planning`` leases the events; ``settling`` carries out what the answers mean for each of them. Several of
-the worker's threads may be in ``deliver`` at once. What they share stands under one lock, which is held over
-no request.
+``planning`` leases the events; ``settling`` acts on the answer for each of them. Several of the worker's
+threads may be in ``deliver`` at once. One lock guards their common fields, and it is held over no request.
 """
 
 from __future__ import annotations

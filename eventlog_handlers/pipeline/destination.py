@@ -1,6 +1,6 @@
-"""What is known of one destination: is it failing, may a request go, until when does it rest. Pure.
+"""The state of one destination: is it failing, may a request go, until when does it rest. Pure.
 
-Told the time and the dice, knows no event, lock or thread. All times are monotonic seconds but
+The caller hands in time and chance. Knows no event, lock or thread. All times are monotonic seconds but
 ``last_success``.
 """
 

@@ -1,6 +1,6 @@
-"""The end of the process, for one handler: what is still sent then, what stays in the spool, what is told.
+"""The end of the process, for one handler: sends in time, keeps events in the spool, says how many are left.
 
-``process.exit`` decides when; here stands what a handler does once no exit hook comes any more.
+``process.exit`` calls the exit hooks; this module acts where no exit hook comes any more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One fold: the repeats of one problem since its first event, and the summary that stands for them.
 
-What a summary shows: the fingerprint, how many occurrences it stands for, when the first and the last of
-them were; message, traceback and extras of one of them, read in full. That is the last one among the first
+A summary has the fingerprint, the number of occurrences that it stands for, the time of the first and of the
+last; and message, traceback and extras of one of them, read in full. That is the last one among the first
 EXACT repeats of a window; after that one at most FRESH_SECONDS older than the last, by the records' own
 times. A message whose arguments are plain values, without exception, is always the last one's.
 

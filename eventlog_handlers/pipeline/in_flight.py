@@ -1,4 +1,4 @@
-"""What one sender has in hand: leased events, the requests made of them, those refused so far. Pure."""
+"""The work of one sender: leased events, the requests made of them, the events refused so far. Pure."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Work in the application's own thread, where the system refuses us a thread.
 
-The caller waits as long as it is told, and never sees what the work raises.
+The caller waits for a bounded time, and never sees an exception of this work.
 """
 
 from __future__ import annotations

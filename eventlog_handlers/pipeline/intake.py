@@ -2,8 +2,8 @@
 
 A signal handler, a ``__del__`` or a weakref callback may log at any instruction of another ``emit`` on the
 same thread, and Ctrl-C may end a log call between any two. ``deque.append``, ``popleft`` and ``remove`` are
-single operations that survive this on every version, so nothing else is used here. What must be counted is
-left as a level number for the worker to count.
+single operations that survive this on every version, so nothing else is used here. A drop is noted as a level
+number, and the worker counts it.
 """
 
 from __future__ import annotations

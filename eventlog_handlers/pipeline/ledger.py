@@ -1,8 +1,7 @@
 """The law: every event accepted is delivered, dropped, aggregated or pending, and the four sums agree.
 
-Every event that is dropped is dropped through here, and so is counted. The
-ledger's lock is its own: each method takes it, none holds it over a request, a hook of the user's, a write to
-stderr or a wait.
+Every event is dropped through here, and so is counted. The ledger's lock is its own: each method takes it,
+none holds it over a request, a hook of the user's, a write to stderr or a wait.
 
 What does not belong here: how events come in (``arrivals``), how they leave the buffer (``holding``), and
 which of them a flush waits for (``tickets``). All three take no lock and stand under this one.

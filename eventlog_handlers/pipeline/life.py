@@ -1,4 +1,4 @@
-"""What a worker is made of, and what of it begins anew in a forked child."""
+"""The parts of a worker, and ``Life``: those that a forked child makes anew."""
 
 from __future__ import annotations
 

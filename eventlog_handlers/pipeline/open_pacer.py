@@ -1,4 +1,4 @@
-"""Finds the rate limit of a destination in this process: all handlers with its endpoint and key share one."""
+"""Finds the rate limit of a destination: all handlers of the process with its endpoint and key share one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes a handler's part in what processes share, of its settings. Opens nothing: that waits for a record."""
+"""Makes a handler's ``Sharing`` from its settings. Opens no file and no connection: a record does that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How fast requests may follow one another. Told the time, never asks for it; shared between threads."""
+"""The rate limit of one process: how soon the next request may go. The caller hands in the time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What goes in the next request: leases events where the gates let a request go, or says what to wait for.
+"""Plans the next request: leases its events where the gates let a request go, or says what to wait for.
 
-Carries out what ``gates``, ``destination`` and ``refusals`` decide, on any of the worker's threads. What the
-threads share stands under one lock, which is ``Delivery``'s too.
+``gates``, ``destination`` and ``refusals`` decide; this module acts, on any of the worker's threads. One
+lock, shared with ``Delivery``, guards the fields.
 """
 
 from __future__ import annotations

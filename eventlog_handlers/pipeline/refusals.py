@@ -1,9 +1,8 @@
-"""Whose fault a refusal is: the one event's, or a setting's that makes the service refuse every event. Pure.
+"""Finds the cause of a refusal: a fault of the one event, or a wrong setting that concerns all. Pure.
 
-A service says "refused" in both cases. What tells them apart is the other events: one that the service took
-shows that the settings are right, a second one refused with the same code, and none taken since, shows that
-they are wrong. So a poison event is dropped and costs its neighbours nothing, and a wrong setting costs one
-event at most.
+A service says "refused" in both cases. The other events show the cause. If the service took one of them, the
+settings are right. If it refused a second one with the same code, and took none since, they are wrong. So a
+poison event is dropped and costs its neighbours nothing, and a wrong setting costs one event at most.
 """
 
 from __future__ import annotations

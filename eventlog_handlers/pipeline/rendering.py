@@ -1,4 +1,4 @@
-"""From captures to events in the buffer, on the worker's thread. Whatever raises costs one event at most."""
+"""From captures to events in the buffer, on the worker's thread. An exception costs one event at most."""
 
 from __future__ import annotations
 

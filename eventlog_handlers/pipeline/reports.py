@@ -1,4 +1,4 @@
-"""What the user's observer and stderr are to be told: noted now, told later, without any lock."""
+"""Reports for the user's observer and lines for stderr: noted under a lock, handed over later without one."""
 
 from __future__ import annotations
 

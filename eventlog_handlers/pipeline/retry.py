@@ -1,6 +1,6 @@
-"""What becomes of an event after an attempt, and how long a destination rests after a failed request. Pure.
+"""Decides after an attempt: ack, retry or drop an event, and how long a failing destination rests. Pure.
 
-*Whether*, *how long* and *which reason is counted* live here; the worker carries it out.
+*Whether*, *how long* and *which reason is counted* are decided here; ``settling`` acts on it.
 """
 
 from __future__ import annotations

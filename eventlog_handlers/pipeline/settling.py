@@ -1,6 +1,6 @@
-"""What an answer means for each event: ack, nack or a counted drop; and what it tells of the destination.
+"""Settles each event of an answered request: ack, nack or a counted drop; updates the destination's state.
 
-Carries out what ``retry`` and ``refusals`` decide. Called by ``Delivery`` on any of the worker's threads; the
+``retry`` and ``refusals`` decide; this module acts. ``Delivery`` calls it on any of the worker's threads. The
 destination is changed under Delivery's lock.
 """
 

@@ -1,7 +1,7 @@
-"""A rate limit that several processes share, in the form that ``Delivery`` asks a ``Pacer``.
+"""A rate limit that several processes share, with the methods of ``pacing.Pacer``.
 
-The answer may come from a file or from the network, so it is asked for under no lock of the pipeline's
-(``ask``). What it gave is kept in hand for a moment, and taken from there (``try_take``).
+The answer may come from a file or from the network, so ``ask`` is called under no lock of the pipeline's. The
+places that it got are kept for a moment, and ``try_take`` takes them from there.
 """
 
 from __future__ import annotations

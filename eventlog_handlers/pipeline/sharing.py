@@ -1,11 +1,11 @@
-"""What a worker has in common with other processes: which events are sent, which summaries are told.
+"""Shares problems with other processes: one process sends a problem's event, the others count repeats.
 
-An event is asked for when it has been rendered, before it takes room in the buffer or a place in the rate
-limit. If another process already reports its problem it is only counted. Whoever looks first after the end of
-a problem's window tells the count: with its own last event of that problem, or with the sample that the
-problem's first process left.
+The worker asks for each rendered event, before it takes room in the buffer or a place in the rate limit. If
+another process already reports the problem, the event is only counted. After the end of a problem's window
+the first process that looks sends the summary: from its own last event of that problem, or from the sample
+that the problem's first process left.
 
-All of it happens on the worker's threads, and under no lock of the pipeline's. ``settled`` only notes, and
+The worker's threads do all of this, and hold no lock of the pipeline's. ``settled`` only notes, and
 ``has_to_tell`` only reads.
 """
 

@@ -2,7 +2,7 @@
 
 A busy thread writes once a second at most, and only what has changed. A thread that is about to sleep also
 writes if the state, the last error or the number of pending events has changed: nobody is awake to do it
-later. The last thread writes before it leaves. No thread wakes for this, and a log call does nothing for it.
+later. The last thread writes before it ends. No thread wakes for this, and a log call does nothing for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The threads of one worker: how many there are, which of them sleeps, what wakes it, who may start one.
+"""The threads of one worker: starts, counts, wakes and ends them. At most one of them sleeps.
 
 Knows nothing of events. ``wake_at`` and ``rouse`` belong to the caller's side, inside ``emit``, and take no
 lock that another thread may hold; everything else stands under the pool's own lock.

@@ -1,7 +1,7 @@
 """Tickets: a flush waits for one, and it is finished when everything accepted before it is settled.
 
-A ticket is opened while captures still wait to be rendered. So it first waits until so many captures have
-left the intake, and then for the keys that the buffer holds at that moment. Under the ledger's lock.
+A ticket is opened while captures still wait to be rendered. So it waits first until these captures have left
+the intake, and then for the keys that the buffer holds at that moment. Under the ledger's lock.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One turn of the pipeline: render captures, deliver one lease of events, tell what was noted.
 
-The threads of the pool take turns; where there is no thread, a caller takes one (``inline``). How long to
-sleep between two turns is told here and done there.
+The threads of the pool take turns; where there is no thread, a caller takes one (``inline``). A turn returns
+how long to sleep; the pool sleeps.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What the process does to us and for us: fork, exit, signals, clock, randomness, stderr."""
+"""The package and its process: fork, exit, signals, clock, randomness, stderr, threads."""

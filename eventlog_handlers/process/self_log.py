@@ -1,4 +1,4 @@
-"""What the package says of itself on stderr: one line per change of state, never through logging."""
+"""Lines on stderr about the package itself: one per change of state, never through logging."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The answer to SIGTERM: flush, then do what would have been done without us.
+"""On SIGTERM: flush, then do what the process would have done without us.
 
 A process without a handler of its own dies of SIGTERM at once, and no exit hook runs. Signal handlers belong
 to the application, so this one is installed only where the user asks for it, with one exception: children of
-``multiprocessing``. There ``Pool.terminate()`` sends SIGTERM, which is also how a ``with Pool()`` block ends;
-nobody else handles it, and no operator waits for the process to end.
+``multiprocessing``. There ``Pool.terminate()`` sends SIGTERM, and a ``with Pool()`` block ends with it. No
+other code handles it, and no operator waits for the process to end.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a thread of ours is started, and where nothing may wait for one."""
+"""Starts the package's threads, and tells callers that must not wait for one."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What other libraries put on a LogRecord: structlog, loguru, OpenTelemetry. Pure but for the current span.
+"""Reads what structlog, loguru and OpenTelemetry put on a LogRecord. Pure but for the current span.
 
 Checked against structlog 26.1 (``render_to_log_kwargs``, ``ProcessorFormatter.wrap_for_formatter``), loguru
-0.7.3 (``StandardSink``) and opentelemetry-api 1.45; none of them is imported. What belongs here: reading
-their forms into the plain one. What does not: what becomes of it (capture.py), and texts that these libraries
-have already finished (finished_text.py).
+0.7.3 (``StandardSink``) and opentelemetry-api 1.45; none of them is imported. Here: reading
+their forms into the plain one. Not here: its use (capture.py), and texts that these libraries have already
+finished (finished_text.py).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 They come from options, from OpenTelemetry's variables and from the program's name.
 
-What belongs here: the order in which they are asked. What does not: reading the process's environment, its
-arguments and host name, which the caller does.
+Here: the order in which they are asked. Not here: reading the process's environment, its arguments and host
+name; the caller does that.
 """
 
 from __future__ import annotations

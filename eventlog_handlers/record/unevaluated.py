@@ -1,7 +1,7 @@
-"""Objects that do work when they are printed, a database query above all. Told by their class; pure.
+"""Recognises objects that work when they are printed, such as a database query, by their class. Pure.
 
-An extra is printed for every record, also for one that is folded away: that must run no query in the thread
-that logs. Checked against Django 5.2 (query sets, lazy objects such as
+An extra is printed for every record, also for a record that is only counted as a repeat. That must run no
+query in the thread that logs. Checked against Django 5.2 (query sets, lazy objects such as
 ``request.user``) and SQLAlchemy 2.0 (attributes that are not loaded); neither is imported.
 """
 

@@ -1,4 +1,4 @@
-"""The JSON Schemas of what is sent, as files of the package, and the one function that reads them."""
+"""The JSON Schemas of events as they are sent, as files of the package, and the function that reads them."""
 
 from __future__ import annotations
 

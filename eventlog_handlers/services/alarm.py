@@ -1,4 +1,4 @@
-"""The alarm that turns a service's events into a call at night: what is asked, what is answered. Pure."""
+"""An alarm over a service's events, for ``eventlog-handlers rules``: the values in and out. Pure."""
 
 from __future__ import annotations
 

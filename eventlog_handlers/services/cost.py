@@ -1,4 +1,4 @@
-"""What a service's calls take, for ``eventlog-handlers estimate``: the shape of a row."""
+"""The cost of a service's calls, for ``eventlog-handlers estimate``: the shape of a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an option's row says, in words: for the docs and for ``eventlog-handlers options``. Pure."""
+"""Writes an option's row as text: for the docs and for ``eventlog-handlers options``. Pure."""
 
 from __future__ import annotations
 

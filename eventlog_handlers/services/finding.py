@@ -1,4 +1,4 @@
-"""One thing found while looking whether everything is in place. Pure."""
+"""One finding of a check: a topic, a level, a sentence and the remedy. Pure."""
 
 from __future__ import annotations
 

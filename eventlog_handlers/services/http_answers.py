@@ -1,4 +1,4 @@
-"""What every HTTP answer may say, whatever the service. Pure; nothing of one service belongs here."""
+"""Reads the parts of an HTTP answer that are the same for every service. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row per service. Everything that lists services asks here; nobody else names them all.
+"""One row per service. Every module that lists services asks here; no other module names them all.
 
 A row names modules by text: only those of a service in use are imported. By convention the package *home* has
 

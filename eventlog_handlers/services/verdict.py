@@ -1,8 +1,8 @@
-"""What an answer means: one value and one form of table for every service. Pure.
+"""``Verdict``, the meaning of an answer: one value and one form of table for every service. Pure.
 
 A service's ``answers`` has a table of rules for the service's own codes. Where no rule knows the code, the
 HTTP status decides by the tables below. One is for answers in the service's form, one for all others: those
-come from something in the way, so they say nothing of the events.
+come from a proxy or the like, so they say nothing of the events.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The local stand-in: where it listens, and the dummy credentials that open it."""
+"""The local stand-in: its address, and the dummy credentials that it takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one option is. Everything that is said of an option anywhere is made of its row."""
+"""One option as a row: docs, ``--help``, docstrings and types are all made from it."""
 
 from __future__ import annotations
 

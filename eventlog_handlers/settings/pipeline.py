@@ -1,4 +1,4 @@
-"""Settings of the pipeline, whatever the service: how records are held and at which rate events go."""
+"""Settings of the pipeline, the same for every service: how events are held, and at which rate they go."""
 
 from __future__ import annotations
 

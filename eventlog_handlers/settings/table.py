@@ -1,4 +1,4 @@
-"""All options of one handler, and how what was given becomes values."""
+"""All options of one handler: checks the given options and turns them into values."""
 
 from __future__ import annotations
 

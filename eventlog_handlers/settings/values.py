@@ -1,4 +1,4 @@
-"""The frozen settings of a handler: what its options became. Each is made by name."""
+"""The frozen settings of a handler, made from its options. Each is made by name."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What several processes of one account have in common: a rate limit, budgets, and one table of problems.
+"""Processes of one account share a rate limit, budgets, and one table of problems.
 
-``contract`` says what can be asked. ``pace``, ``allowance`` and ``problems`` are the rules, pure.
+``contract`` lists the questions. ``pace``, ``allowance`` and ``problems`` are the rules, pure.
 ``coordinator`` carries them out over a store: ``memory`` (one process) or ``host`` (a mapped file, laid out
 by ``layout``). ``fleet`` asks Redis, whose scripts repeat the rules. ``fallback`` goes on without the file or
 the server. ``scopes`` opens what the option ``scope`` names.
 
-Only a worker's thread uses any of this. A logging call never does.
+Only a worker's thread uses this package. A log call never does.
 """

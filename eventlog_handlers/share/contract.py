@@ -1,4 +1,4 @@
-"""The contract of a coordinator: what processes that share one account must agree on. Values and names only.
+"""The contract of a coordinator: the questions that processes of one account must agree on. Values only.
 
 A coordinator answers five questions: may a request go now (take), how long does the service want us to wait
 (throttled), is there budget (charge), does another process already report this problem (fold), and which

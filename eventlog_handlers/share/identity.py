@@ -1,6 +1,6 @@
-"""Ids of members: random, and those of one process begin alike: it does not take itself for another one.
+"""Ids of members: random; those of one process begin alike, so that it does not take itself for another one.
 
-And the name by which people know the process.
+Also the name by which people know the process.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One mapped file: made in full or not at all, opened only if it is ours, locked without waiting.
 
-What the bytes mean is known in ``layout``; here they are only made, checked, mapped and locked.
+``layout`` knows the meaning of the bytes; this module makes, checks, maps and locks the file.
 """
 
 from __future__ import annotations

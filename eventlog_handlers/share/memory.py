@@ -1,4 +1,4 @@
-"""A store in one process's memory: ``scope="process"``, and what a process falls back to."""
+"""A store in one process's memory: for ``scope="process"``, and for a process that has to decide alone."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 It stands in the folder ``processes`` beside the mapped files, whatever the scope. Its name tells the process:
 ``<pid namespace>-<pid>-<start>-<random>.json``. So a dead process's file is known without being read, also
-where the pid belongs to another process by now. When something is written is decided in ``pipeline.showing``.
+where the pid belongs to another process by now. ``pipeline.showing`` decides when it is written.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""Opens the coordinator that the option ``scope`` names. Opens no file and no connection: that comes with the
-first question."""
+"""Makes the coordinator that the option ``scope`` names. Its first question opens the file or connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a coordinator keeps its state in: the few reads and writes that the rules need. A protocol only."""
+"""The state of a coordinator: the reads and writes that the rules need. A protocol only."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 They open every connection, through proxies and TLS, and speak on it first; what they keep in their pools is
 used here. An answer of the usual form (HTTP/1.1, a Content-Length, no transfer coding) is read here. Any
-other is read by ``http.client``, which is handed the bytes that came. Where an application's tests have put
-something in the place of requests or urllib3, nothing passes them by.
+other is read by ``http.client``, which gets the bytes that came. Where an application's tests replace parts
+of requests or urllib3, every request goes through these.
 """
 
 from __future__ import annotations

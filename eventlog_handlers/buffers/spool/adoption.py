@@ -1,4 +1,4 @@
-"""Taking over what dead processes left: finds their files, moves their rows here, deletes them there."""
+"""Adopts the files of dead processes: finds them, moves their rows into our file, and deletes them."""
 
 from __future__ import annotations
 

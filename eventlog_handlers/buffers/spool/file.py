@@ -1,4 +1,4 @@
-"""One SQLite file of the spool: rows in, rows out, under a lock. What rows mean is not known here.
+"""One SQLite file of the spool: rows in, rows out, under a lock. The meaning of a row is not known here.
 
 WAL and synchronous=NORMAL: a commit outlives the process however it ends; a power failure may take back the
 last ones (https://www.sqlite.org/pragma.html#pragma_synchronous, read 2026-11-20). One process, one

@@ -1,7 +1,7 @@
-"""Looking into a spool directory from outside: what waits, without touching a file that a process uses.
+"""Reads a spool directory from outside: lists waiting events, and touches no file that a process uses.
 
-SQLite's WAL files can be corrupted where two processes have one open (see ``file``), so what is read here is
-a copy. A copy that was made while the owner moved pages about is noticed, and made again.
+SQLite's WAL files can be corrupted where two processes have one open (see ``file``), so a copy is read here.
+A copy that was made while the owner moved pages is noticed, and made again.
 """
 
 from __future__ import annotations

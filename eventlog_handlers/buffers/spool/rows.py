@@ -1,6 +1,6 @@
 """Where the rows of held events are: in the file, or in memory as long as the file does not take them.
 
-Nobody else knows it. Which events are held, and in which order they go, is the buffer's business.
+No other module knows it. ``held`` decides which events are held and in which order they go.
 """
 
 from __future__ import annotations

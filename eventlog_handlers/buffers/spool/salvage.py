@@ -1,7 +1,8 @@
-"""Reading the file of a dead process, damaged or not. What becomes of it is decided elsewhere.
+"""Reads the file of a dead process, damaged or not. ``adoption`` decides what happens to it.
 
-SQLite itself recovers what a killed process had committed. What it can't read any more is counted as far as
-that can be told, and the file is kept as ``*.bad``, for the ``.recover`` command of the sqlite3 shell.
+SQLite itself recovers the rows that a killed process had committed. Rows that it can't read are counted as
+lost, as far as their number is known. Then the file is kept as ``*.bad``, for the ``.recover`` command of the
+sqlite3 shell.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is said about a spool that does not work, and how long it is left alone. No I/O."""
+"""A spool that does not work: the line for stderr, and the time until the next attempt. No I/O."""
 
 from __future__ import annotations
 

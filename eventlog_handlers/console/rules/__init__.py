@@ -20,11 +20,11 @@ class Rule(NamedTuple):
     """A rule that was read."""
 
     service: str
-    """Whose events it looks at."""
+    """The service whose events the rule reads."""
     why_not: Callable[[StoredEvent], list[str]]
     """Why an event of that service does not match: sentences, none if it matches."""
     summary: Callable[[Sequence[StoredEvent]], str]
-    """What the matching events, oldest first, do to the rule as a whole; "" where there is nothing to say."""
+    """A sentence on the rule as a whole, from the matching events, oldest first; "" where it needs none."""
 
 
 def no_summary(events: Sequence[StoredEvent]) -> str:

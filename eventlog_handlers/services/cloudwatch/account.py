@@ -1,4 +1,4 @@
-"""What ``check`` asks of an AWS account: where the key comes from, if it is taken, if the bus exists."""
+"""Checks an AWS account for ``check``: the key's source, whether AWS takes it, whether the bus exists."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What PutEvents answered: one outcome per entry; refusals of a whole request. Pure; the rules are tables.
+"""Reads the answers of PutEvents: one outcome per entry; refusals of a request. Pure; the rules are tables.
 
 Sources, read 2026-11-20: the PutEvents reference with its common errors, PutEventsResultEntry ("ErrorCode"),
 and botocore's lists of throttling and transient codes.

@@ -1,4 +1,4 @@
-"""What botocore's exceptions mean, as the errors of ``errors``.
+"""Translates botocore's exceptions into those of ``errors``.
 
 They are told apart by the names of their classes, so that reading the tables loads none of its modules.
 """

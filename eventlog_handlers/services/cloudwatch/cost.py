@@ -1,4 +1,4 @@
-"""What calls of CloudWatch Events take: billed by 64 KiB, and quotas that no log reaches."""
+"""The cost of calls of CloudWatch Events: billed by 64 KiB, and quotas that no log reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``Detail``: what an event of CloudWatch Events carries, as JSON, and how it is made to fit. Pure.
+"""``Detail``: the content of an event of CloudWatch Events, as JSON, cut to fit. Pure.
 
 Here: the keys and their order, the numbers and characters the service takes, the cutting. Not here: the entry
 around it and its size (``entry``). The keys are described in ``schemas/detail-1.json``; keep in step.

@@ -2,10 +2,10 @@
 
 botocore serializes, runs some twenty hooks, parses and keeps a history for each call: most of its price.
 A client's first request goes through all of it. From that request ``learned`` reads the URL, the headers, the
-region and the name to sign for, and makes its signature once more; only if that is byte for byte botocore's,
-and only botocore listens to the client's events, later calls go directly. Whatever is not as expected
-(a header that is not known here, another kind of signature, a botocore made otherwise, a test's stub) leaves
-all calls to the client.
+region and the name to sign for, and makes its signature once more. Later calls go directly only if that
+signature is byte for byte botocore's, and only botocore listens to the client's events. Anything unexpected
+(an unknown header, another kind of signature, another botocore, a test's stub) leaves all calls to the
+client.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Events to CloudWatch Events (EventBridge): one PutEvents a call, and a second try that mends something.
 
-What is sent stands in ``entry`` and ``detail``, what an answer means in ``answers``, how boto3 is used in
-``clients`` and ``direct``, what its exceptions mean in ``boto_errors``.
+``entry`` and ``detail`` make the request, ``answers`` reads the answer, ``clients`` and ``direct`` use boto3,
+``boto_errors`` translates its exceptions.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``check`` asks of a CMS account: where the key comes from, and whether CMS takes it."""
+"""Checks a CMS account for ``check``: the key's source, and whether CMS takes the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CMS's answers mean: the service's code first, the HTTP status second. Pure; the rules are tables.
+"""Reads CMS's answers: the service's code first, the HTTP status second. Pure; the rules are tables.
 
 Sources, read 2026-11-20: the CMS error list
 https://help.aliyun.com/en/cms/cloudmonitor-1-0/developer-reference/api-cms-2019-01-01-errorcodes, the

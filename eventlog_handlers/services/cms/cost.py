@@ -1,4 +1,4 @@
-"""What calls of CMS take. The quota's source stands in ``request``."""
+"""The cost of calls of CMS. The quota's source stands in ``request``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """``PutCustomEvent`` of Alibaba Cloud CMS, version 2019-01-01: event -> parameters -> signed request. Pure.
 
-How an event reads as text stands in ``content``, what answers mean in ``answers``, how a signature is made in
-``signing``. Sending, second tries and whatever is remembered between calls is the sink's.
+``content`` writes an event as text, ``answers`` reads the answers, ``signing`` makes the signature. ``sink``
+sends, tries again and remembers between calls.
 
 Source, read 2026-11-20: https://www.alibabacloud.com/help/en/cms/developer-reference/api-putcustomevent
 and the requests of the official clients, kept in tests/data/cms. The events travel in a form body, as the

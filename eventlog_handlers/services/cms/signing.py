@@ -1,6 +1,6 @@
 """Alibaba Cloud's two signatures of a request. Pure: nonce, time and keys are arguments.
 
-What a request consists of stands in ``request``; here is only how that is signed.
+``request`` makes the parts of a request; this module only signs them.
 
 - RPC v1, ``HMAC-SHA1``. Query and form parameters together, without ``Signature``, are sorted by name:
   https://help.aliyun.com/en/sdk/product-overview/rpc-mechanism (read 2026-11-20).

@@ -1,7 +1,7 @@
 """Sending to CMS: one signed POST a call, and the second tries that mend something at once.
 
-Which answer means what stands in ``answers``, the form of a request in ``request``. Here is what a process
-has to remember between calls: the clock's offset, which signature works, the names and codes it has seen.
+``answers`` reads an answer, ``request`` makes a request. Here stands the memory of a process between calls:
+the clock's offset, the signature that works, the names and codes it has seen.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``check`` asks of a Guance workspace: where the key comes from, and whether it is taken."""
+"""Checks a Guance workspace for ``check``: the key's source, and whether Guance takes the key."""
 
 from __future__ import annotations
 

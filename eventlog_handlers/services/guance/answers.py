@@ -1,4 +1,4 @@
-"""What Guance's answers mean: the error code first, the HTTP status second, the proof third. Pure.
+"""Reads Guance's answers: the error code first, the HTTP status second, the proof third. Pure.
 
 Sources, read 2026-11-20: docs.guance.com, open-api/error-definition and open-api/api-limit; the order of the
 official Terraform provider (the status, then ``success``).

@@ -1,4 +1,4 @@
-"""What calls of Guance take. The quota's source stands in ``body``."""
+"""The cost of calls of Guance. The quota's source stands in ``body``."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Middleware:
     server logs afterwards.
 
     At the lifespan's end every handler of the process is flushed. The flush comes after the application's own
-    shutdown, so that what it logs there is sent too, and before the server is told that shutdown is complete.
+    shutdown, so that its last records are sent too, and before the server is told that shutdown is complete.
     It waits *timeout* seconds at most (None: the handlers' ``exit_timeout``), on a thread: the event loop
     goes on. Works with applications that don't implement lifespan; where one fails in its startup the server
     learns it as it would without this.

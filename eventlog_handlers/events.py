@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
 
 STATUSES = ("critical", "error", "warning", "ok", "info", "nodata")
-"""What an event may call itself, in Guance's words; the other services carry the same word as text."""
+"""The statuses of an event, in Guance's words; the other services carry the same word as text."""
 
 
 class ExceptionText(NamedTuple):
@@ -29,7 +29,7 @@ class ExceptionText(NamedTuple):
 
 
 class Code(NamedTuple):
-    """Where the log call stands."""
+    """The place of the log call in the source."""
 
     file: str
     line: int
@@ -58,7 +58,7 @@ class Event(NamedTuple):
     """16 hex digits; equal for events of one problem."""
     exception: ExceptionText | None
     stack: str
-    """What ``stack_info=True`` recorded, or ""."""
+    """The stack that ``stack_info=True`` recorded, or ""."""
     attributes: Mapping[str, JSON]
     """The extras of the log call, already plain JSON: no NaN, no integer past 64 bits, no deep nesting."""
     code: Code
@@ -82,7 +82,7 @@ class Event(NamedTuple):
     first_time: float | None = None
     """Of the calls it stands for; None where *count* is 1."""
     defects: tuple[str, ...] = ()
-    """What was wrong with the log call and had to be degraded, in words."""
+    """The faults of the log call that had to be degraded, in words."""
 
     def misfits(self) -> list[str]:
         """Names of fields whose value can't be sent: a hook may put in anything, cycles and bad depth too."""
@@ -211,7 +211,7 @@ _FITS: tuple[tuple[str, Callable[[object], bool]], ...] = (
 
 
 class Disposition(enum.Enum):
-    """What the service made of one event."""
+    """The fate of one event in an answer."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -266,7 +266,7 @@ class Batch(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What fits one request of a service."""
+    """The most that fits one request of a service."""
 
     max_events: int
     request_bytes: int

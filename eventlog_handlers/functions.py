@@ -31,7 +31,7 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
         @flush_after(timeout=2)
         def handler(event, context): ...
 
-    What the function raises is reported, unless it was logged as an error, and raised as before. Events of a
+    An exception of the function is reported, unless it was logged as an error, and raised as before. Events of a
     call have the ``request_id`` of the platform's context, the last argument.
 
     Waits *timeout* seconds at most, counted into the time the platform bills and limits. What isn't sent by
@@ -70,7 +70,7 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
 
 @contextlib.contextmanager
 def _one_call(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Iterator[None]:
-    """What happens within one call has its request's id; an exception that leaves it is reported."""
+    """Events of one call have its request's id; an exception that leaves the call is reported."""
     randomness.reseed()
     request_id = _request_id(arguments)
     token = None if request_id is None else fields.bind({"request_id": request_id})

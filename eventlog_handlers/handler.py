@@ -51,7 +51,7 @@ _numbers = itertools.count()
 
 
 class Destination(NamedTuple):
-    """Where a handler sends.
+    """The destination of a handler: endpoint, key and route.
 
     Handlers with the same endpoint and *key* share one rate limit; *address* is the rest of the route (group,
     region, bus).
@@ -71,7 +71,7 @@ class Destination(NamedTuple):
 
 
 class EventHandler(Handler):
-    """What the three handlers share: a record becomes an event, its delivery is watched and counted.
+    """The base of the three handlers: a record becomes an event, its delivery is watched and counted.
 
     May be called from any thread, from signal handlers and from ``__del__``; never raises into the logging
     call, never waits there. ``close`` parks: the next record revives it.
@@ -184,7 +184,7 @@ class EventHandler(Handler):
             is_here = record.process == worker.pid
             exc_info = record.exc_info
             if exc_info is not None and not told.admits(exc_info, record.levelno):
-                return  # a server logs what was reported as it passed by
+                return  # a server logs an exception that was reported already
         except EXIT_EXCEPTIONS:
             raise
         except BaseException:
@@ -196,7 +196,7 @@ class EventHandler(Handler):
                 quick = quick_key(record)
             except EXIT_EXCEPTIONS:
                 raise
-            except BaseException:  # a misshapen record; what is wrong is told below
+            except BaseException:  # a misshapen record; ``capture`` notes its faults
                 quick = None
             if folds.repeats(record, quick, self.formatter):
                 return
@@ -285,7 +285,7 @@ def _import_for_commit() -> None:
     use_orjson()
     import_for_printing()
     for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
-        with contextlib.suppress(ImportError):  # what is missing is said where it is used
+        with contextlib.suppress(ImportError):  # the code that uses the module says that it is missing
             importlib.import_module(name)
 
 
@@ -297,7 +297,7 @@ def _noticed(pipeline: PipelineSettings, make_sink: Callable[[SelfLog], Sink], s
 
 
 def _nothing() -> None:
-    """What there is to leave without a rate limit."""
+    """Leave the rate limit, where there is none."""
 
 
 def _dropped(worker: Worker, leave_pacer: Callable[[], None]) -> None:

@@ -50,7 +50,7 @@ class _Register:
         self.lock = threading.RLock()  # re-entrant: a signal handler may resolve within a failure
         self.pid = os.getpid()
         self.open: dict[_Key, _Open] = {}
-        self.number = 0  # of failures so far, of whatever incident
+        self.number = 0  # of failures so far, of all incidents
 
     def failed(self, key: _Key) -> int:
         """Count a failure; how many there were since *key* opened, this one included."""
@@ -104,7 +104,7 @@ class incident:  # noqa: N801 - it is used as a function: with incident("db")
     Each failure is logged at *level* with its exception, which then propagates; the incident is open from
     the first one. The next pass that began after the latest failure and ends without one logs once, with
     ``event_status="ok"``, the duration and the number of failures. Nothing else closes it but ``resolve``:
-    neither time nor the end of the process. What stops a program or a task (KeyboardInterrupt, SystemExit,
+    neither time nor the end of the process. An exception that stops a program or a task (KeyboardInterrupt, SystemExit,
     CancelledError, GeneratorExit) says nothing either way.
 
     *logger* is a logger or its name; incidents are told apart by it and by *name*. *recovered_level* is
@@ -224,7 +224,7 @@ def _log_recovery(
             "event_status": "ok",
             "event_name": named,
             "detail_type": named,
-            # Of its own: folded into the failures' it would be a repeat of what it ends.
+            # Its own fingerprint: with that of the failures it would count as their repeat.
             "fingerprint": named,
         },
         stacklevel + 1,

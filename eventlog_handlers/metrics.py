@@ -15,7 +15,7 @@ from eventlog_handlers.errors import MissingExtraError
 from eventlog_handlers.handler import live_handlers
 
 CONTENT_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-"""What a server says of ``metrics_text()``."""
+"""The content type of ``metrics_text()``."""
 
 LATE_SECONDS = 300.0
 
@@ -46,7 +46,7 @@ _STATES = ("ok", "failing", "held")
 
 
 class Health(NamedTuple):
-    """How delivery stands, the worst of all handlers."""
+    """The state of delivery, the worst of all handlers."""
 
     status: Literal["ok", "late", "held"]
     """``late``: an event has waited too long, or the service fails. ``held``: a setting has to be mended."""
@@ -63,7 +63,7 @@ class Health(NamedTuple):
 
 
 def health(late_seconds: float = LATE_SECONDS) -> Health:
-    """How delivery of this process stands now; an event older than *late_seconds* makes it ``late``.
+    """The state of this process's delivery now; an event older than *late_seconds* makes it ``late``.
 
     For a readiness page. Not for a liveness probe: to restart a process because a service is down loses what
     waits in its memory.

@@ -21,7 +21,7 @@ class Observer(Protocol):
     Called on a handler's thread, or on the one that flushes; by several at once if several handlers share
     it. *handler* is the class name of the handler that reports. Counts are of events since the last report
     of this kind: added up they are the sums of ``stats()``. Leave off what isn't wanted: a method that isn't
-    there isn't called. What it raises is told once on stderr and changes nothing else; what it logs is not
+    there isn't called. Its exception is told once on stderr and changes nothing else; a record that it logs is not
     an event of the handler that reports.
     """
 
@@ -36,5 +36,5 @@ class Observer(Protocol):
 
     def on_state(self, handler: str, state: str, error: str) -> None:
         """The destination changed to *state*, the word of ``stats()``: ``ok``, ``failing`` (tried again soon)
-        or ``held`` (probed slowly until somebody mends the configuration). *error* is "" or one line without
+        or ``held`` (probed slowly until the configuration is mended). *error* is "" or one line without
         secrets."""

@@ -87,7 +87,7 @@ class Buffer(Protocol):
         """How many events could be leased now."""
 
     def ready_bytes(self) -> int:
-        """What those are estimated to take in memory."""
+        """Their estimated size in memory."""
 
     def ready_in(self) -> float | None:
         """Seconds until the first delayed event can be leased; 0 if one can be now; None if none waits."""
@@ -99,13 +99,13 @@ class Buffer(Protocol):
         """How many events are held, leased or not."""
 
     def bytes(self) -> int:
-        """What they are estimated to take, in memory or in a file."""
+        """The estimated size of all held events, in memory or in a file."""
 
     def oldest(self) -> float | None:
         """Age in seconds of the event held longest, leased or not; None if none is held."""
 
     def adopt(self) -> int:
-        """Take in what dead processes left; returns how many events that were, those lost on the way too.
+        """Adopt the files of dead processes; returns how many events that were, those lost on the way too.
 
         Less those that it gave back to other processes, where a buffer does that.
 
@@ -113,10 +113,10 @@ class Buffer(Protocol):
         """
 
     def lost(self) -> list[Lost]:
-        """What got lost since it was last asked. They are held no more, so ask before reading ``len``."""
+        """Events that got lost since the last call. They are held no more, so call this before reading ``len``."""
 
     def state(self) -> dict[str, Any]:
         """For ``stats()``: where the events lie, as far as that isn't simply memory."""
 
     def close(self) -> None:
-        """Let go of what lies outside the process; harmless twice, and the next call takes it up again."""
+        """Close files; harmless twice, and the next call opens them again."""

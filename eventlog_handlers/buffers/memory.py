@@ -27,7 +27,7 @@ class _Entry:
 class MemoryBuffer:
     """Events by class of severity: the most severe leave first, the least severe give way first.
 
-    *capacity* and *capacity_bytes* bound what is held, leased events included. *policy* names the event to
+    *capacity* and *capacity_bytes* bound the held events, leased ones included. *policy* names the event to
     drop: ``drop_lowest`` the least severe, and of those the oldest of the fingerprint that has most of them
     (the newcomer itself if all others are more severe), ``drop_newest`` the newcomer. Leased events are never
     evicted. *clock* gives monotonic seconds.
@@ -124,7 +124,7 @@ class MemoryBuffer:
         return None if first is None else self._clock() - first.put_at
 
     def adopt(self) -> int:
-        """What a process had in memory dies with it."""
+        """Nothing: a process's memory dies with it."""
         return 0
 
     def lost(self) -> list[Lost]:

@@ -18,7 +18,7 @@ _STALE = 64  # entries that the heap of delays may hold beside one per delayed e
 
 
 class Position(NamedTuple):
-    """Where an event stands, and all that is needed to put it there again."""
+    """The place of an event in the queues, and all that is needed to put it there again."""
 
     key: int
     severity: int
@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
 
 def _in_round(position: Position, number: int) -> Position:
-    """What ``_replace(round=number)`` does, in a fifth of the time: each event that is sent passes here."""
+    """Does the same as ``_replace(round=number)`` in a fifth of the time: each event that is sent passes here."""
     key, severity, fingerprint, size, _, ready_at = position
     return _new(Position, (key, severity, fingerprint, size, number, ready_at))
 
@@ -87,7 +87,9 @@ class _Class:
             positions.append(position)
             return
         at = next(index for index, other in enumerate(positions) if position.key < other.key)
-        positions.insert(at, position)  # near the front: only what was handed out, or moved, comes back here
+        positions.insert(
+            at, position
+        )  # near the front: only an event that was leased, or moved, comes back here
         if at == 0 and position.round is not None and position.round < group.round:
             self._leave(position.fingerprint, group.round)
             group.round = position.round
@@ -188,7 +190,7 @@ class Queues:
             yield from delayed.values()
 
     def pour(self, target: Queues, keys: Container[int] | None = None) -> None:
-        """Move everything, or what is in *keys*, to *target*."""
+        """Move all events, or those of *keys*, to *target*."""
         for severity, one in enumerate(self._classes):
             if one.most:
                 positions = list(one)
@@ -226,7 +228,7 @@ class Queues:
             heapq.heapify(self._due)
 
     def release(self, now: float) -> None:
-        """What was delayed until *now* at most is ready."""
+        """Events whose delay ended by *now* are ready."""
         while (due := self.due_at()) is not None and due <= now:
             _, key, severity = heapq.heappop(self._due)
             self._delayed_count -= 1

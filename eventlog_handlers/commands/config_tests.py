@@ -86,7 +86,7 @@ def parse(given: object) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
 
 
 def run(dsn: str, options: dict[str, Any], cases: list[dict[str, Any]]) -> Iterator[tuple[str, list[str]]]:
-    """Each case's name and what is not as it expects."""
+    """Each case's name and its differences."""
     from eventlog_handlers.console import require_extra
 
     require_extra()

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class ArgumentsError(Exception):
-    """What was asked for can't be read; the text says why."""
+    """A file can't be read; the text says why."""
 
 
 def read(name: str) -> Any:

@@ -32,7 +32,7 @@ Put = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 
 class InputError(Exception):
-    """The entries are not what PutEvents takes; the text says what is wrong."""
+    """PutEvents would refuse these entries; the text says why."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

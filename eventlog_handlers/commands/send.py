@@ -31,7 +31,7 @@ _TRACEBACKS = ("exc_info", "exc_text", "exception", "traceback", "stack_trace")
 
 
 class Line(NamedTuple):
-    """What one event is made of."""
+    """The values of one event."""
 
     message: str
     level: int

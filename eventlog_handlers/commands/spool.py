@@ -116,7 +116,7 @@ def _ls(chosen: argparse.Namespace) -> int:
         }
         try:
             waiting, damaged = entry.read()
-        except Exception as error:  # whatever SQLite makes of a damaged file
+        except Exception as error:  # SQLite raises various errors for a damaged file
             one |= {"events": None, "error": f"{type(error).__name__}: {error}"}
         else:
             one |= {

@@ -26,7 +26,7 @@ _AUTHORIZATION = re.compile(
 
 
 class Claim(NamedTuple):
-    """What a V3 ``Authorization`` header says."""
+    """The parts of a V3 ``Authorization`` header."""
 
     key_id: str
     names: tuple[str, ...]

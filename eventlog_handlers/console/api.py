@@ -138,7 +138,7 @@ class Api:
         return answer({"refused": rows, "next": _next(rows, page["limit"])} | self._place())
 
     def _place(self) -> dict[str, Any]:
-        """Where a stream has to begin so that it goes on behind the answer."""
+        """The mark from which a stream goes on behind the answer."""
         return {"mark": ".".join(map(str, views.mark(self._store)))}
 
     def _clear(self, query: QueryParams, request: Request) -> Response:
@@ -312,7 +312,7 @@ def answer(content: Any, status: int = 200) -> Response:
 
 
 def _next(rows: list[dict[str, Any]], limit: int, name: str = "id") -> int | None:
-    """What to give as *before* for the next page; None where there is none."""
+    """The value of *before* for the next page; None where there is none."""
     return rows[-1][name] if rows and len(rows) == limit else None
 
 

@@ -44,7 +44,7 @@ class Wire(Protocol):
 
 
 class Console:
-    """The three stand-ins, what they accepted, and the ASGI application around them.
+    """The three stand-ins, the events they accepted, and the ASGI application around them.
 
     Its attributes are the way to change what the services do: ``console.guance.keys``,
     ``console.cms.skew_seconds``, ``console.script.throttle("cms")``. *path* is the SQLite file, None for
@@ -283,7 +283,7 @@ async def _body(receive: Receive, most_bytes: int) -> bytes | None:
 
 
 def _service_of(request: Request) -> str | None:
-    """Which service *request* is for, or None: path, headers and parameters leave no doubt."""
+    """The service that *request* is for, or None: path, headers and parameters leave no doubt."""
     services = (registry.SERVICES[name] for name in SERVICES)
     return next((row.scheme for row in services if row.stand_in_module().is_call(request)), None)
 

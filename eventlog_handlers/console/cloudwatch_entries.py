@@ -86,7 +86,7 @@ def check_constraints(number: int, entry: Mapping[str, Any]) -> None:
 
 
 def judge(entry: Mapping[str, Any]) -> Verdict | None:
-    """What is wrong with this entry alone, or None."""
+    """The fault of this entry alone, or None."""
     for name in _REQUIRED:
         if not entry.get(name):
             return (

@@ -68,7 +68,7 @@ def _invalid(message: str, body: Any = None, code: str = "ParameterInvalid") -> 
 
 
 class _Call(NamedTuple):
-    """What both signature schemes say about a call, in one form."""
+    """The values of a call that both signature schemes have, in one form."""
 
     parameters: tuple[tuple[str, str], ...]
     """Query and, where it counts, form; decoded."""

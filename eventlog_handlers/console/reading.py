@@ -207,7 +207,7 @@ def _around_traceback(lines: list[str]) -> tuple[list[str], list[str], list[str]
     end = len(lines)
     indented = [number for number in range(begin, len(lines)) if lines[number].startswith(("  ", "\t"))]
     if indented:
-        end = min(indented[-1] + 2, len(lines))  # the line behind the last frame says what was raised
+        end = min(indented[-1] + 2, len(lines))  # the line behind the last frame names the exception
     return lines[:begin], lines[begin:end], lines[end:]
 
 
@@ -230,7 +230,7 @@ def _fields(lines: Sequence[str]) -> dict[str, str]:
 
 
 def _common(said: Mapping[str, Any], **more: Any) -> Facts:
-    """What text and JSON of CMS name alike."""
+    """The fields that text and JSON of CMS name alike."""
     return Facts(
         uid=_text(said.get("event_id")),
         fingerprint=_text(said.get("fingerprint")),

@@ -89,7 +89,7 @@ class StoredRequest(NamedTuple):
     code: str
     """The first refusal's code, or ""."""
     connection: int
-    """Which connection brought it; numbers as they were opened."""
+    """The number of its connection, in the order of opening."""
     fault: str
     """The fault on demand that it met, or ""."""
 

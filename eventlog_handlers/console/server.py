@@ -90,7 +90,7 @@ class LocalConsole(Console):
         return self
 
     def stop(self) -> None:
-        """Close the port and wait for the thread. What was stored can still be read."""
+        """Close the port and wait for the thread. The stored events can still be read."""
         if self._server is None or self._thread is None:
             return
         self._server.should_exit = True
@@ -131,7 +131,7 @@ class _Aside(logging.Filter):
 
 
 def doors_of(host: str, *, names: Iterable[str] = (), token: str | None = None) -> Doors:
-    """Which requests are let in by a console that listens on *host*, a name or an address."""
+    """The requests that a console on *host*, a name or an address, lets in."""
     beyond = not is_loopback(host)
     known = frozenset(name.lower() for name in (host, *names))
     return Doors(known, any_address=beyond, token=token)

@@ -27,7 +27,7 @@ _AUTHORIZATION = re.compile(
 
 
 class Claim(NamedTuple):
-    """What an ``Authorization`` header says."""
+    """The parts of an ``Authorization`` header."""
 
     key_id: str
     date: str
@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """What a signature is made of."""
+    """The values that a signature is made from."""
 
     canonical: str
     text: str

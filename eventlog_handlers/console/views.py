@@ -29,7 +29,7 @@ STREAM_ROWS = 50
 
 
 class Filters(NamedTuple):
-    """Which events are meant; "" and None for no condition."""
+    """Conditions for events; "" and None for no condition."""
 
     service: str = ""
     status: str = ""

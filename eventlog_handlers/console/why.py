@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 
 class Rule(NamedTuple):
-    """What a service asks for."""
+    """A rule of a service."""
 
     text: str
     page: str

@@ -155,7 +155,7 @@ def _loggers(
 def _reach(
     name: str, topic: str, named: Mapping[str, Mapping[str, Any]], ours: Mapping[str, _Ours]
 ) -> Iterator[Finding]:
-    """Which of our handlers the records of *name* reach, and from which level on."""
+    """The handlers of ours that records of *name* reach, each with the lowest level."""
     passing = _effective_level(name, named)
     heard: list[str] = []
     stopped = ""

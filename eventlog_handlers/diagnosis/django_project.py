@@ -26,7 +26,7 @@ def findings(*, timeout: float, network_too: bool) -> Iterator[Finding]:
         from django.conf import settings
 
         django.setup()
-    except Exception as error:  # whatever the project raises
+    except Exception as error:  # the project may raise anything
         yield Finding(
             "problem", "Django", f"it can't be set up: {type(error).__name__}: {error}", "see the error"
         )

@@ -52,7 +52,7 @@ def reach(
 
 
 def _looked_up(look: Callable[[], list[object]], timeout: float) -> list[object] | Exception:
-    """What *look* returns, in a thread of its own: a resolver has no time limit."""
+    """The result of *look*, called in a thread of its own: a resolver has no time limit."""
     import queue
 
     answers: queue.SimpleQueue[list[object] | Exception] = queue.SimpleQueue()

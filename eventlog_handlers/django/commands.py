@@ -13,7 +13,7 @@ LOGGER = "django.management"
 
 
 def report_failures() -> None:
-    """Have each command that ``manage.py`` runs report what it raises. Calling it again changes nothing.
+    """Have each command of ``manage.py`` report its exception. Calling it again changes nothing.
 
     A ``CommandError`` too, of which Django prints one line and ends with an exit code. Not the findings of
     ``manage.py check``, not wrong arguments, and not what ``call_command`` raises into the program that calls

@@ -22,7 +22,7 @@ _TYPE = re.compile(r"^(?P<type>[^\W\d][\w.]*(?:\.<locals>\.\w+)?)(?::(?:\s|$)|$)
 
 
 class Problem(NamedTuple):
-    """What the records of one fingerprint have in common."""
+    """The values that the records of one fingerprint have in common."""
 
     fingerprint: str
     title: str

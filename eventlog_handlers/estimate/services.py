@@ -18,7 +18,7 @@ FLUSH_SECONDS = 1.0
 
 
 class Tally:
-    """Counts what goes to one service, told in order of time."""
+    """Counts the events that go to one service, in order of time."""
 
     def __init__(self, service: Cost) -> None:
         self._service = service

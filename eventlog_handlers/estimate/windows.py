@@ -41,7 +41,7 @@ class Folding:
         ] = {}  # window, and when it ended; longer ones than the first
 
     def add(self, time: float, fingerprint: str, size: int) -> Iterator[Sent]:
-        """What goes out up to *time*, and of a record of that time; times never go back."""
+        """The events that go out up to *time*, that of a record at *time* included; times never go back."""
         if self._seconds <= 0:
             yield Sent(time, fingerprint, 1, size)
             return

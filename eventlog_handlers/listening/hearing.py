@@ -53,7 +53,7 @@ def when_closed(undo: Callable[[logging.Handler], None]) -> None:
 
 
 def closed(handler: logging.Handler) -> None:
-    """*handler* was closed: what was done for it is undone, and it may be taken off.
+    """*handler* was closed: its hooks are undone, and it may be taken off.
 
     Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
     go on with their next record, and it is worth a look which of them do. Nor at the end of the process.
@@ -98,7 +98,7 @@ def attached() -> dict[str, Any]:
 
 
 def look() -> None:
-    """Say what was not said yet. Raises nothing."""
+    """Say each finding that was not said yet. Raises nothing."""
     try:
         with fork.fork_gate.no_fork():  # a child that begins in the midst of an import would be stuck
             from eventlog_handlers.listening import judge, picture  # noqa: F401 - _picture needs it
@@ -108,12 +108,12 @@ def look() -> None:
             return
         for problem in judge.problems(seen):
             _self_log.say_once(f"{problem.kind} {problem.logger} {problem.handler}", problem.text)
-    except Exception:  # a tree that somebody changes at this moment; there is a next look
+    except Exception:  # the tree changes at this moment; there is a next look
         return
 
 
 def look_once() -> None:
-    """Look, if this process has not. For a thread of ours that ends: it is in nobody's way."""
+    """Look, if this process has not. For a thread of ours that ends: it holds up no one."""
     global _looked_pid
     if _looked_pid != os.getpid():
         _looked_pid = os.getpid()

@@ -17,7 +17,7 @@ class Problem(NamedTuple):
     logger: str
     handler: str
     text: str
-    """A sentence that says what is wrong and what mends it."""
+    """A sentence with the fault and the remedy."""
 
 
 def problems(picture: Picture) -> list[Problem]:

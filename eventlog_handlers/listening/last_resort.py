@@ -24,7 +24,7 @@ class StandIn(logging.Handler):
         super().__init__(logging.WARNING)
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Print *record* where nobody else's handler gets it."""
+        """Print *record* where no other handler gets it."""
         printer = logging.lastResort
         if printer is None or record.levelno < printer.level or not self._is_alone(record.name):
             return False
@@ -84,5 +84,7 @@ def _wrap_basic_config() -> None:
 
 def _unwrap_basic_config() -> None:
     current: Any = logging.basicConfig
-    if hasattr(current, "eventlog_original"):  # else somebody has wrapped ours: it stays and changes nothing
+    if hasattr(
+        current, "eventlog_original"
+    ):  # else other code has wrapped ours: it stays and changes nothing
         logging.basicConfig = current.eventlog_original

@@ -23,7 +23,7 @@ class Listener(NamedTuple):
     accepted: int
     """Records it has taken in this process."""
     destinations: frozenset[Hashable]
-    """Where it sends. Two with an equal one send to one place."""
+    """Its destination. Two handlers with an equal one send to one place."""
     address: tuple[str, ...]
     """The same for people: service and endpoint."""
     is_off: bool = False
@@ -41,11 +41,11 @@ class Node(NamedTuple):
     propagate: bool
     listeners: tuple[Listener, ...]
     asked: frozenset[int]
-    """Levels that somebody has logged with, as far as the logger remembers, and that it lets pass."""
+    """Levels of past log calls, as far as the logger remembers, that it lets pass."""
 
 
 class Expected(NamedTuple):
-    """That ``configure`` attached a handler, which nobody has closed since."""
+    """``configure`` attached this handler, and it was not closed since."""
 
     logger: str
     key: int
@@ -85,7 +85,7 @@ def taken(attached: Iterable[tuple[logging.Logger, logging.Handler]] = ()) -> Pi
 
 
 def _node(logger: logging.Logger) -> Node:
-    # What it was asked for is remembered in a private place; without it only less is found out.
+    # A private cache of logging has the levels; without it fewer problems are found.
     asked: dict[int, bool] = getattr(logger, "_cache", {})
     return Node(
         name=logger.name,

@@ -58,10 +58,10 @@ def report(
     extra: Mapping[str, object] | None = None,
     traceback: TracebackType | None = None,
 ) -> bool:
-    """Send *error* as one event, unless a handler was told of it before; True if a handler took it.
+    """Send *error* as one event, unless it was reported before; True if a handler took it.
 
     *message* is a template for *arguments*. *logger* is a name only: no logger of this name need exist, and
-    none that somebody disabled is in the way. May be called in any thread. Raises nothing of its own.
+    a disabled logger does not hold it up. May be called in any thread. Raises nothing of its own.
     """
     if told.is_known(error) or logging.root.manager.disable >= level or sys.is_finalizing():
         return False
@@ -83,13 +83,13 @@ def report(
 
 
 def described(error: BaseException) -> str:
-    """``LookupError: no order``, whatever its ``__str__`` does."""
+    """``LookupError: no order``; a ``__str__`` that raises does no harm."""
     text = text_of(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def text_of(error: BaseException) -> str:
-    """What *error* says, cut."""
+    """The text of *error*, cut."""
     try:
         return shorten(str(error), _MAX_TEXT)
     except Exception:

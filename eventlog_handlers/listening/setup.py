@@ -11,9 +11,9 @@ _targets: dict[int, logging.Logger] = {}
 
 
 def begin(target: logging.Logger, handler: logging.Handler, *, catch: bool) -> None:
-    """Attach *handler* to *target*, and with *catch* have it hear of exceptions that nobody catches.
+    """Attach *handler* to *target*, and with *catch* have it report uncaught exceptions.
 
-    Calling it again mends what somebody took away since, and changes nothing else.
+    Calling it again puts back hooks that were taken away since, and changes nothing else.
     """
     last_resort.attach(target)
     if handler not in target.handlers:

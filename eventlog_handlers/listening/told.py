@@ -19,11 +19,11 @@ from eventlog_handlers.process.clock import monotonic
 
 MARK = "__eventlog_told__"
 _REPORTED = 1_000_000
-"""A mark above each level: the exception itself was reported; what is logged of it next is a repeat."""
+"""A mark above each level: the exception itself was reported; the next record of it is a repeat."""
 _REPORTED_SECONDS = 1.0
 """A server logs what passed the middleware within milliseconds."""
 _HEARD_SECONDS = 10.0
-"""What the application logged may take its time, in ``finally`` blocks, until it reaches the next place."""
+"""An exception that the application logged may take its time, in ``finally`` blocks, to the next place."""
 
 
 def _marks(error: BaseException) -> dict[str, Any]:
@@ -51,12 +51,12 @@ def admits(exc_info: Any, level: int) -> bool:
 
 
 def is_known(error: BaseException) -> bool:
-    """Whether a handler of ours was told of *error* as an error or worse, or ``report`` has sent it."""
+    """Whether *error* was logged to a handler of ours as an error or worse, or ``report`` has sent it."""
     return _mark(error) >= logging.ERROR
 
 
 def note_reported(error: BaseException) -> None:
-    """*error* was sent: what is logged of it next is a repeat."""
+    """*error* was sent: the next record of it is a repeat."""
     _marks(error)[MARK] = (_REPORTED, monotonic())
 
 

@@ -55,11 +55,11 @@ class _Chained:
         try:
             self._tell(*args)
         except Exception:
-            return  # an exception is being told of already, by the hook before this one: nothing to add
+            return  # the hook before this one reports the exception already
 
 
 class _Run(_Chained):
-    """``multiprocessing.Process.run``: what it raises is told of, and raised on."""
+    """``multiprocessing.Process.run``: its exception is reported, and raised on."""
 
     def __call__(self, process: Any) -> Any:
         try:
@@ -89,7 +89,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Take the hooks away; one that somebody has chained another hook to stays, and only passes on."""
+    """Take the hooks away; one that other code has chained a hook to stays, and only passes on."""
     while _installed:
         holder, name, hook = _installed.pop()
         hook.is_active = False

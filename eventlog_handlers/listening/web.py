@@ -28,13 +28,13 @@ def given_id(headers: Headers) -> str | None:
 
 
 def fields(method: str | None, path: str, headers: Headers) -> dict[str, str]:
-    """What stands on every event of a request; its id is a new one where it was given none."""
+    """The fields of every event of a request; a request without an id gets a new one."""
     named = {"request_id": given_id(headers) or f"{random_bits():032x}", "method": method, "path": path}
     return {name: value for name, value in named.items() if value}
 
 
 def failed(route: str | None, status: int | None, query: str, headers: Headers) -> dict[str, object]:
-    """What stands on the event of a failed request beside that; *query* as the client sent it.
+    """The further fields of a failed request's event; *query* as the client sent it.
 
     The query is taken apart, so that each parameter is redacted by its name.
     """

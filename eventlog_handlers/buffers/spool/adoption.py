@@ -22,7 +22,7 @@ class Adoption:
     """Moves events of dead processes into this process's file, a slice at a time.
 
     *has_room(rows, bytes)* says whether so much more fits. *take_in(rows)* holds rows, ``commit`` included,
-    and returns those lost on the way. *lose(lost)* is told of what was past reading.
+    and returns those lost on the way. *lose(lost)* is called with rows that can't be read.
 
     To be called inside the fork gate, by one thread at a time.
     """
@@ -54,7 +54,7 @@ class Adoption:
     def is_due(self) -> bool:
         """Whether there may be something to do: cheap, for callers outside the fork gate.
 
-        Not while rows of our own wait for the file: what is taken over goes from file to file.
+        Not while rows of our own wait for the file: adopted rows go from file to file.
         """
         if self._rows.in_memory or self._trouble.is_paused:
             return False
@@ -76,7 +76,7 @@ class Adoption:
         return len(self._moving)
 
     def close(self) -> None:
-        """Leave what is not taken over to others. An orphan whose rows are half moved stays locked."""
+        """Leave to other processes the files that are not adopted. An orphan whose rows are half moved stays locked."""
         self._settle_moved()
         if self._orphan is not None and not self._moving:
             self._orphan.let_go()
@@ -134,7 +134,7 @@ class Adoption:
             )
 
     def _open_orphan(self, path: Path) -> Orphan | None:
-        """The file at *path* if its process is dead and there is room for what it holds."""
+        """The file at *path* if its process is dead and there is room for its rows."""
         directory.prepare(self._place)
         lock = Lock.take(path.with_suffix(".lock"), new=False)
         if lock is None:
@@ -171,7 +171,7 @@ class Adoption:
         return taken
 
     def _settle_moved(self) -> None:
-        """Delete from the dead process's file what is in ours, so that a crash of ours delivers it once."""
+        """Delete from the dead process's file the rows that ours has, so that a crash of ours delivers them once."""
         if self._orphan is not None and not self._rows.in_memory:
             self._orphan.settle(self._moving)
             self._moving = []

@@ -35,9 +35,9 @@ class SpoolBuffer:
     """Events by class of severity, as in ``MemoryBuffer``, committed to a file before ``put`` returns.
 
     *directory* is made, with mode 0700, when first needed; nothing is opened or imported before. *capacity*
-    bounds the number of events, *cap_bytes* the file, *capacity_bytes* what is held in memory while the file
+    bounds the number of events, *cap_bytes* the file, *capacity_bytes* the events in memory while the file
     takes nothing; *policy* names the event to drop, leased events never. Events older than *max_age_seconds*
-    are given up as ``expired``. *clock* gives seconds that go on while the machine sleeps, *wall_clock* epoch
+    are dropped as ``expired``. *clock* gives seconds that go on while the machine sleeps, *wall_clock* epoch
     seconds; the latter is read once, so that no step of it ages an event. *report(key, text)* is called once
     per change of state, never per event, with a key of its own each time. *identity* names the destination:
     files of another are not touched.
@@ -253,7 +253,7 @@ class SpoolBuffer:
         seq = position.key
         try:
             row = read(seq)
-        except Exception:  # whatever SQLite makes of the damage
+        except Exception:  # SQLite raises various errors for damage
             held.attempts.pop(seq, None)
             held.put_times.pop(seq, None)
             held.lose(seq, None, "damaged")

@@ -51,7 +51,7 @@ def prepare(directory: Path) -> None:
 
 
 class Names:
-    """What the files of one destination are called. *identity* may be any text; only its hash is used."""
+    """The names of the files of one destination. *identity* may be any text; only its hash is used."""
 
     def __init__(self, directory: Path, identity: str) -> None:
         self._directory = directory
@@ -59,7 +59,7 @@ class Names:
         """16 hex digits, with which the names of the files begin."""
 
     def new(self, wall_time: float) -> Path:
-        """A name nobody has; names sort by age."""
+        """A new name; names sort by age."""
         age = f"{max(0, int(wall_time * 1e6)):017d}"
         name = f"{self.destination}-{SCHEMA}-{age}-{os.getpid()}-{os.urandom(4).hex()}.spool"
         return self._directory / name
@@ -115,7 +115,7 @@ def journals_of(path: Path) -> list[Path]:
 
 
 def quarantine(path: Path) -> None:
-    """Put a damaged database aside under a name that nobody adopts."""
+    """Put a damaged database aside under a name that no process adopts."""
     for suffix in ("", *SIDE_FILES):
         aside = Path(f"{path}{suffix}")
         if aside.exists():
@@ -182,7 +182,7 @@ class Lock:
             self._descriptor = -1
 
     def is_inherited(self) -> bool:
-        """Whether another process took it."""
+        """Whether another process adopted it."""
         return self._pid != os.getpid()
 
 
@@ -197,7 +197,7 @@ def close_inherited() -> None:
 
 
 def file_identity(path: Path) -> tuple[int, int] | None:
-    """What tells the file at *path* from another of that name; None if there is none."""
+    """A value that another file of this name would not have; None if there is no file at *path*."""
     try:
         return _file_identity(path.lstat())
     except OSError:

@@ -32,7 +32,7 @@ def row_of(event: Event, put_time: float) -> Row:
 
 
 def event_of(row: Row) -> Event | None:
-    """The event of *row*; None if it is none, whatever its checksum says."""
+    """The event of *row*; None if the row holds none, even with a right checksum."""
     try:
         fields = json.loads(row.body)
         fields.setdefault("template", fields["message"])

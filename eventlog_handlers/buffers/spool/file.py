@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 PAGE_BYTES = 4096
 _LEAST_PAGES = 16
 _ROW_BYTES = 100  # of a row beside its body, in the file or in memory
-_BUSY_SECONDS = 0.2  # only somebody looking in with the sqlite3 shell can make us wait
+_BUSY_SECONDS = 0.2  # only a person who reads the file with the sqlite3 shell can make us wait
 _WAL_BYTES = 4 << 20
-_URI = "file:{path}?mode=rw"  # rw: SQLite itself never makes a file, with whatever mode
+_URI = "file:{path}?mode=rw"  # rw: SQLite itself never makes a file, with a mode of its own
 _SCHEMA = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY, severity INTEGER NOT NULL, put_time REAL NOT NULL, attempts INTEGER NOT NULL,
@@ -45,7 +45,7 @@ _SELECT = f"SELECT {_COLUMNS} FROM event"  # noqa: S608 - constants
 
 
 class DamagedError(Exception):
-    """A row is missing, or not what was written."""
+    """A row is missing, or is not as it was written."""
 
 
 class Row(NamedTuple):
@@ -55,7 +55,7 @@ class Row(NamedTuple):
     put_time: float
     """Wall time in seconds when it was first put into a buffer."""
     attempts: int
-    """How often it was handed out in vain."""
+    """How often it was leased in vain."""
     body: bytes
     """The event as JSON."""
 
@@ -184,7 +184,7 @@ class SpoolFile:
         return int(found[0]) if found else 0
 
     def removed(self) -> tuple[int, int]:
-        """What the table of that name holds."""
+        """The definition of the table of that name."""
         count, top = self._database.execute("SELECT count, top FROM removed").fetchone()
         return int(count), int(top)
 
@@ -248,7 +248,7 @@ class SpoolFile:
         in_place = directory.file_identity(self.path) == self._identity
         self.rest()
         with contextlib.suppress(OSError):
-            if in_place:  # else the name is somebody else's by now
+            if in_place:  # else the name belongs to another process by now
                 dispose(self.path)
         with contextlib.suppress(OSError):
             if self._lock.is_in_place():
@@ -270,7 +270,7 @@ def make_database(path: Path) -> sqlite3.Connection:
 
 
 def checksum(seq: int, row: Row) -> int:
-    """What tells a row from a damaged one; attempts change, so they are not in it."""
+    """The checksum of a row. Attempts change, so they are not in it."""
     return zlib.crc32(row.body, zlib.crc32(struct.pack(">qqd", seq, row.severity, row.put_time)))
 
 

@@ -136,7 +136,7 @@ class Held:
         if newcomer.size > min(self._content_bytes, self._capacity_bytes):
             return False
         if self._rows.memory_bytes + newcomer.size > self._capacity_bytes:
-            self._rows.commit()  # what goes to the file needs no room here
+            self._rows.commit()  # rows in the file need no room here
         while True:
             if self.count >= self._capacity or self.bytes + newcomer.size > self._content_bytes:
                 places: Sequence[Queues] = (self.in_file, self.in_memory)
@@ -148,7 +148,7 @@ class Held:
             if victim is None:
                 return False
             row = self._rows.fetch(victim.key)
-            if row is None:  # the file was given up to find out, and counts no more what was in it
+            if row is None:  # the file failed at this read, and its rows are not counted any more
                 self.put_times.pop(victim.key, None)
                 self.lose(victim.key, None, "damaged")
                 continue

@@ -116,7 +116,7 @@ def _size(path: Path) -> int:
 
 
 class _NoLock(Lock):
-    """For a copy: nobody else knows it."""
+    """For a copy: no other process knows it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -146,7 +146,7 @@ def _copy_of(path: Path) -> Iterator[Path]:
 
 
 def _generation(path: Path, wal: Path) -> object:
-    """What changes where pages move from the WAL to the database, and not where the WAL grows."""
+    """A value that changes where pages move from the WAL to the database, and not where the WAL grows."""
     status = path.stat()
     try:
         with wal.open("rb") as file:

@@ -28,7 +28,7 @@ class Rows:
 
     *clock* gives seconds, *now* wall time. *moved* is called with the numbers of rows that went from memory
     to the file. *file_failed(read)* is called where the file has to be given up: from then on every row is in
-    memory or lost, and the owner reads with ``read(seq)`` what it still needs of the old file (any exception
+    memory or lost, and the owner reads with ``read(seq)`` the rows that it still needs of the old file (any exception
     means that the row is past reading); it returns how many rows it lost.
 
     To be called inside the fork gate, by one thread at a time.
@@ -110,13 +110,13 @@ class Rows:
             self._attempt(lambda: file.set_attempts(seq, attempts))
 
     def commit(self) -> None:
-        """Write what the file lacks, and have a journal beside the file if there is to be one."""
+        """Write all changes to the file, and keep a journal beside it if there is to be one."""
         self._commit()
         if self._journal is not None and self._file is not None and self._file.has_wal:
             self._journal.keep_open(self._file.path)
 
     def _commit(self) -> None:
-        """Tell the file what it doesn't know yet. What it doesn't take stays in memory, to be tried again."""
+        """Write all changes to the file. Rows that it does not take stay in memory, to be tried again."""
         if not (self.in_memory or self._removed) or self._trouble.is_paused:
             return
         if self._file is None:
@@ -251,7 +251,7 @@ class Rows:
     def _give_up(self, why: str) -> None:
         """Go on with a new file: what can still be read of the old one goes there, the rest is lost.
 
-        Afterwards nothing held is in the old file any more, whatever else fails.
+        Afterwards no held row is in the old file any more, even if a later step fails.
         """
         old, self._file = self._file, None
         now = self._clock()

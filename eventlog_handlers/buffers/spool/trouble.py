@@ -16,7 +16,7 @@ class Trouble:
 
     def __init__(self, clock: Callable[[], float], report: Callable[[str, str], None]) -> None:
         self.text = ""
-        """What is wrong now; empty where nothing is."""
+        """The trouble now, as a sentence; empty where there is none."""
         self.pause_seconds = PAUSE_SECONDS[0]
         """How long the next pause will be."""
         self._clock = clock
@@ -27,7 +27,7 @@ class Trouble:
 
     @property
     def is_paused(self) -> bool:
-        """Whether the file is to be left alone."""
+        """Whether the file is not to be tried now."""
         return self._clock() < self._paused_until
 
     def pause(self, why: str) -> None:

@@ -28,5 +28,5 @@ class Rule(NamedTuple):
 
 
 def no_summary(events: Sequence[StoredEvent]) -> str:
-    """For rules that look at each event by itself."""
+    """For rules that look at one event at a time."""
     return ""

@@ -24,7 +24,7 @@ _REQUIRED = ("EventName", "GroupId", "Threshold")
 
 
 def read(text: str) -> Rule:
-    """A rule from JSON. What is only about the notification need not be there. Raises RuleError."""
+    """A rule from JSON. Fields that concern only the notification may be missing. Raises RuleError."""
     try:
         given = strict_json(text)
     except ValueError as error:

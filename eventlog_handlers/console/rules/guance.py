@@ -217,7 +217,7 @@ def _group(wanted: str) -> Callable[[Any], bool]:
 
 
 def _parts(wanted: str) -> list[re.Pattern[str]]:
-    """What stands between the stars of *wanted*, each with its question marks as any character."""
+    """The parts between the stars of *wanted*, each with its question marks as any character."""
     return [
         re.compile("".join("." if letter == "?" else re.escape(letter) for letter in part), re.DOTALL)
         for part in wanted.split("*")

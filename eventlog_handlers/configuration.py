@@ -203,7 +203,7 @@ def configure(
 
 
 def _check_fits_all(options: Iterable[str], schemes: Sequence[str]) -> None:
-    """Options given beside several DSNs are those of every handler; an option of one service stands in its DSN."""
+    """Options beside several DSNs are those of every handler; an option of one service stands in its DSN."""
     common = {row.name for row in COMMON_OPTIONS}
     for name in options:
         services = [registry.SERVICES[scheme] for scheme in schemes]

@@ -31,8 +31,8 @@ def flush_after(timeout: float = 2.0) -> Callable[[_Function], _Function]:
         @flush_after(timeout=2)
         def handler(event, context): ...
 
-    An exception of the function is reported, unless it was logged as an error, and raised as before. Events of a
-    call have the ``request_id`` of the platform's context, the last argument.
+    An exception of the function is reported, unless it was logged as an error, and raised as before. Events
+    of a call have the ``request_id`` of the platform's context, the last argument.
 
     Waits *timeout* seconds at most, counted into the time the platform bills and limits. What isn't sent by
     then stays pending, and goes on with the next call if the process sees one. Raises SettingsError if

@@ -104,8 +104,8 @@ class incident:  # noqa: N801 - it is used as a function: with incident("db")
     Each failure is logged at *level* with its exception, which then propagates; the incident is open from
     the first one. The next pass that began after the latest failure and ends without one logs once, with
     ``event_status="ok"``, the duration and the number of failures. Nothing else closes it but ``resolve``:
-    neither time nor the end of the process. An exception that stops a program or a task (KeyboardInterrupt, SystemExit,
-    CancelledError, GeneratorExit) says nothing either way.
+    neither time nor the end of the process. An exception that stops a program or a task (KeyboardInterrupt,
+    SystemExit, CancelledError, GeneratorExit) neither opens nor closes it.
 
     *logger* is a logger or its name; incidents are told apart by it and by *name*. *recovered_level* is
     *level* unless given, so that a handler that sees the error sees its end too. Also a decorator, for

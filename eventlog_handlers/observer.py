@@ -21,8 +21,8 @@ class Observer(Protocol):
     Called on a handler's thread, or on the one that flushes; by several at once if several handlers share
     it. *handler* is the class name of the handler that reports. Counts are of events since the last report
     of this kind: added up they are the sums of ``stats()``. Leave off what isn't wanted: a method that isn't
-    there isn't called. Its exception is told once on stderr and changes nothing else; a record that it logs is not
-    an event of the handler that reports.
+    there isn't called. Its exception is told once on stderr and changes nothing else. A record that it
+    logs is not an event of the handler that reports.
     """
 
     def on_delivered(self, handler: str, count: int) -> None:

@@ -1,4 +1,4 @@
-"""Aids for tests of applications and of this package: a clock one turns by hand, a sink that does as told.
+"""Aids for tests of applications and of this package: a clock to turn by hand, a sink with a script.
 
 Public API. The pytest fixture ``eventlog_console``, the local stand-in of the three services, needs no
 import: it is there in every test once the package is installed with the extra ``[console]``.

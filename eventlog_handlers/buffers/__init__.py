@@ -113,7 +113,7 @@ class Buffer(Protocol):
         """
 
     def lost(self) -> list[Lost]:
-        """Events that got lost since the last call. They are held no more, so call this before reading ``len``."""
+        """Events lost since the last call. They are held no more, so call this before reading ``len``."""
 
     def state(self) -> dict[str, Any]:
         """For ``stats()``: where the events lie, as far as that isn't simply memory."""

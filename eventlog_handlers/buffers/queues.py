@@ -30,7 +30,7 @@ class Position(NamedTuple):
 
 
 def _in_round(position: Position, number: int) -> Position:
-    """Does the same as ``_replace(round=number)`` in a fifth of the time: each event that is sent passes here."""
+    """As ``_replace(round=number)``, in a fifth of the time: each event that is sent passes here."""
     key, severity, fingerprint, size, _, ready_at = position
     return _new(Position, (key, severity, fingerprint, size, number, ready_at))
 
@@ -87,9 +87,7 @@ class _Class:
             positions.append(position)
             return
         at = next(index for index, other in enumerate(positions) if position.key < other.key)
-        positions.insert(
-            at, position
-        )  # near the front: only an event that was leased, or moved, comes back here
+        positions.insert(at, position)  # near the front: it was leased, or moved, and comes back
         if at == 0 and position.round is not None and position.round < group.round:
             self._leave(position.fingerprint, group.round)
             group.round = position.round

@@ -30,7 +30,7 @@ class Doors(NamedTuple):
     any_address: bool = False
     """Answer to every literal IP address: it listens on more than loopback. A rebound name is never one."""
     token: str | None = None
-    """The token for the page and the API; None: none is needed. The services' calls bring keys of their own."""
+    """The token of the page and the API; None: none is needed. The services' calls bring their own keys."""
 
 
 class Denied(NamedTuple):

@@ -50,7 +50,7 @@ class Signing(NamedTuple):
     """Two texts to lay side by side where a signature is wrong."""
 
     expected: str
-    """The text that the service signs: the canonical request where the scheme has one, and the string to sign."""
+    """The text that the service signs: the canonical request, if there is one, and the string to sign."""
     received: str
     """The text that the client signed, where its mistake was found; else the text that its headers claim."""
     note: str

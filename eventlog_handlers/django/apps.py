@@ -39,8 +39,8 @@ class EventlogConfig(AppConfig):  # type: ignore[misc]  # Django has no annotati
     EVENTLOG is a DSN, or a dict of ``configure``'s arguments: ``dsn``, ``level``, ``logger`` and any option
     of the handler. Where it holds no DSN the environment variable EVENTLOG_DSN is taken. If that is missing
     too, nothing is attached and ``manage.py check`` warns (eventlog_handlers.W001): one settings file may
-    serve places where nothing is to be sent. ``EVENTLOG = None`` switches it off, without the warning and
-    even where EVENTLOG_DSN is set. A wrong value raises ImproperlyConfigured. Where LOGGING attaches a handler
+    serve places where nothing is to be sent. ``EVENTLOG = None`` switches it off, without the warning, even
+    where EVENTLOG_DSN is set. A wrong value raises ImproperlyConfigured. Where LOGGING attaches a handler
     for the same destination too, a line on stderr and ``manage.py check`` (eventlog_handlers.W002) say so.
 
     Management commands that fail are events as well (``commands``), whichever of the two attaches the

@@ -84,7 +84,5 @@ def _wrap_basic_config() -> None:
 
 def _unwrap_basic_config() -> None:
     current: Any = logging.basicConfig
-    if hasattr(
-        current, "eventlog_original"
-    ):  # else other code has wrapped ours: it stays and changes nothing
+    if hasattr(current, "eventlog_original"):  # else other code wraps ours: it stays and changes nothing
         logging.basicConfig = current.eventlog_original

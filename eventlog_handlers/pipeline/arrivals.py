@@ -26,7 +26,7 @@ class Sums(NamedTuple):
 
 
 class Arrivals:
-    """Counts what comes in, by log calls and otherwise.
+    """Counts the events that come in, by log calls and otherwise.
 
     A fold with N untold repeats counts as one event pending and N - 1 aggregated. Its summary goes through
     the intake like any capture.

@@ -27,7 +27,7 @@ class Counters:
 
 
 class Losses:
-    """What was lost since the last report, to be told by one event when the service is back.
+    """Losses since the last report. One event tells them when the service is back.
 
     Left out: events the service refused and those the user's hook dropped, for they are not the price of an
     outage or a storm, and those no budget was left for, which an event of its own announces. ``stats()``

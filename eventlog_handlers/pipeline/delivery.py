@@ -38,7 +38,7 @@ _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm m
 
 
 class Delivery:
-    """Leases events from the ledger and sees each to its end through the sink.
+    """Leases events from the ledger, sends them through the sink, and settles each.
 
     *make_sink* is called before the first request. *own_event* makes the event that tells what an outage or
     a storm has cost, once the service takes events again. *cpu_clock* gives the processor seconds of the
@@ -132,7 +132,7 @@ class Delivery:
     # --- sending -------------------------------------------------------------------------------------------
 
     def deliver(self, in_flight: InFlight, *, deadline: float | None = None) -> None:
-        """See leased events to ack, nack or a counted drop; what must wait for the rate limit is kept.
+        """Send leased events, and ack, nack or drop each; those that wait for the rate limit are suspended.
 
         More than one request goes where the first is refused or too large. *deadline* (monotonic) shortens
         each request's timeout.
@@ -156,7 +156,7 @@ class Delivery:
         self._tell_losses()
 
     def _send_all(self, in_flight: InFlight, deadline: float | None) -> bool:
-        """Send what is to be sent; False if the rate limit makes the rest wait."""
+        """Send the requests of *in_flight*; False if the rate limit makes the rest wait."""
         if in_flight.todo is None:
             in_flight.todo = batches(*self._encoded(in_flight), self.sink.limits)[::-1]
         is_first = True
@@ -231,7 +231,7 @@ class Delivery:
     # --- telling -------------------------------------------------------------------------------------------
 
     def _tell_losses(self) -> None:
-        """Where the service takes events again, let one event say what was lost meanwhile."""
+        """Where the service takes events again, let one event tell the losses of the meantime."""
         with self._lock:
             now = self._clock()
             is_due = now - self._loss_reported_at >= _LOSS_REPORT_SECONDS
@@ -241,7 +241,7 @@ class Delivery:
 
     @property
     def last_error(self) -> str:
-        """What went wrong last; "" if nothing did."""
+        """The last error; "" if there was none."""
         return self._destination.last_error
 
     def is_in_use_here(self) -> bool:

@@ -16,7 +16,7 @@ from eventlog_handlers.pipeline.refusals import Refusals
 LONG_AGO = float("-inf")
 STUCK_SECONDS = 0.5
 """After this time a request no longer holds up others, however quick they were before."""
-_LEARNING = 0.2  # how much of what is known a single observation replaces
+_LEARNING = 0.2  # the part of the estimate that one observation replaces
 
 
 class Destination:
@@ -43,7 +43,7 @@ class Destination:
     def may_send(self, now: float) -> bool:
         """Whether one more sender may begin: one at a time while it fails, else as many as are of use.
 
-        A sender that seems to be stuck counts only for the setting.
+        A sender that seems to be stuck counts only against *concurrency*.
         """
         if len(self._under_way) >= (1 if self.is_failing() else self._concurrency):
             return False
@@ -91,7 +91,7 @@ class Destination:
         self.last_error = why
 
     def blames_events(self) -> None:
-        """What it refused last was those events' fault: it took others, so all is well with it."""
+        """The last refusals were those events' fault: it took others, so nothing is wrong with it."""
         self._took_none = False
 
     def refuses_all(self, why: str, now: float, rand: float) -> float:

@@ -20,7 +20,7 @@ def billing_units(size: int) -> int:
 
 
 class DryRunSink:
-    """Encodes as *sink* does and counts what it would have sent; its ``send`` is never called."""
+    """Encodes as *sink* does and counts the events and bytes; the ``send`` of *sink* is never called."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -44,7 +44,7 @@ class DryRunSink:
         return [DELIVERED] * len(payloads)
 
     def counts(self) -> dict[str, int]:
-        """What would have been sent: ``bytes`` by the service's count, ``billing_units`` of 64 KiB."""
+        """Counts as of real requests: ``bytes`` by the service's count, ``billing_units`` of 64 KiB."""
         with self._lock:
             return {
                 "requests": self._requests,

@@ -20,7 +20,7 @@ from eventlog_handlers.process.self_log import SelfLog
 
 
 class Ending:
-    """What becomes of events that no thread of the pool sends any more. *exit_timeout* in seconds."""
+    """Sends, keeps or counts events that no thread of the pool sends any more. *exit_timeout* in seconds."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Ending:
         self._self_log = self_log
         self._exit_timeout = exit_timeout
         self._told = 0
-        """How many events were told to be left."""
+        """The last number of events that was told."""
 
     def budget(self) -> float:
         """Seconds that the exit may still wait for this handler."""
@@ -85,11 +85,11 @@ class Ending:
         self.say_what_is_left()
 
     def _is_frozen(self) -> bool:
-        """Whether threads of ours stand still, that may hold a lock that is needed here."""
+        """Whether a thread of ours may stand still with a lock that is needed here."""
         return self._pool.threads > 0 or self._delivery.is_stuck() or self._ledger.is_stuck()
 
     def say_what_is_left(self) -> None:
-        """Tell on stderr what the end of the process leaves or loses; once for the same number."""
+        """Tell on stderr how many events are kept and how many are lost; once for the same number."""
         pending = self._ledger.pending()
         self._ledger.rest()
         self._notes.tell()

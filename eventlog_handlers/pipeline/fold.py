@@ -55,7 +55,7 @@ class Fold:
         self.turn = turn
 
     def taken(self) -> Capture | None:
-        """The summary of the repeats that no summary tells of yet; None if there are none."""
+        """The summary of the repeats that are in no summary yet; None if there are none."""
         self.is_open = False  # before the total: a log call that counts after it announces the fold again
         repeats = self.tally.total()
         untold, self.told = repeats - self.told, repeats
@@ -73,7 +73,7 @@ class Fold:
         )
 
     def forget(self) -> None:
-        """Another process tells of what was counted."""
+        """Count these repeats no more: another process tells them."""
         self.retired = True
         self.is_open = False  # before the total, as in ``taken``
         self.told = self.tally.total()

@@ -118,10 +118,10 @@ class Folds:
         return True
 
     def admits(self, captured: Capture, problem: Key, quick: Quick | None) -> bool:
-        """Whether *captured* is to go as an event of its own; else it has been counted as a repeat.
+        """Whether *captured* becomes an event of its own; else it has been counted as a repeat.
 
-        For a record that ``repeats`` did not know: opens a fold, or finds by *problem*, the key that all
-        repeats of one problem have in common, that it is a repeat.
+        For a record that ``repeats`` did not recognise. *problem* is the key that all repeats of one problem
+        have in common. Opens a fold for it, or counts a repeat.
         """
         fold = self._folds.get(problem)
         is_new = fold is None
@@ -205,7 +205,7 @@ class Folds:
         return 0.0 if self.hurried else max(0.0, self._open_due - self._clock())
 
     def sums(self) -> tuple[int, int]:
-        """Repeats that no summary tells of yet, and how many problems they belong to."""
+        """Repeats that are in no summary yet, and the number of their problems."""
         folds = {*list(self._folds.values()), *self._announced()}
         untold = [count for fold in folds if (count := fold.tally.total() - fold.told)]
         return sum(untold), len(untold)

@@ -10,7 +10,7 @@ from eventlog_handlers.pipeline.destination import STUCK_SECONDS
 
 
 class Idle(NamedTuple):
-    """Nothing to send now. Look again in *seconds* (None: not before something comes in), or as soon as
+    """Nothing to send now. Look again in *seconds* (None: not before a capture comes in), or as soon as
     *records* captures wait."""
 
     seconds: float | None
@@ -94,5 +94,5 @@ GATES: tuple[Callable[[Situation], Idle | None], ...] = (
 
 
 def first_wait(now: Situation) -> Idle | None:
-    """What to wait for first; None if a request may go."""
+    """The first gate's wait; None if a request may go."""
     return next((idle for gate in GATES if (idle := gate(now)) is not None), None)

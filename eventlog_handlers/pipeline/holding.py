@@ -34,7 +34,7 @@ class Holding:
         settled: Callable[..., None] | None,
     ) -> None:
         self.buffer = buffer
-        """To be asked only: what changes it has a method here."""
+        """For questions only: each change of it has a method here."""
         self.counters = Counters()
         self.losses = Losses()
         self._tickets = tickets
@@ -56,7 +56,7 @@ class Holding:
                 self._drop(event, key, "overflow")
 
     def _put_alone(self, event: Event) -> None:
-        """Whatever the buffer raises, the number that it holds afterwards tells how many are lost."""
+        """The buffer may raise anything: the number that it holds afterwards tells how many are lost."""
         accounted = self.accounted() + 1
         try:
             evicted = self.buffer.put([event])
@@ -109,11 +109,11 @@ class Holding:
     def nack_all(self, leases: Iterable[Lease]) -> None:
         """They wait again. Never raises: a lease that is neither settled nor nacked is lost for ever."""
         for lease in leases:
-            with contextlib.suppress(Exception):  # settled already, in what was broken off
+            with contextlib.suppress(Exception):  # settled already, before an exception
                 self.buffer.nack(lease, 0.0, spent=False)
 
     def drop(self, leases: Sequence[Lease], reason: str) -> None:
-        """They are lost, for *reason*."""
+        """Drop these events for *reason*."""
         if leases:
             self.buffer.drop(leases, reason)
         for lease in leases:

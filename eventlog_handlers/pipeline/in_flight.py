@@ -32,7 +32,7 @@ class InFlight:
         return [lease for lease in self.unsettled.values() if lease.age + waited >= max_age]
 
     def prune(self) -> None:
-        """Send and judge only what is not settled."""
+        """Keep only unsettled events in ``todo`` and ``refused``."""
         self.todo = [batch for one in self.todo or () if (batch := self._unsettled_of(one)).leases]
         self.refused = [one for one in self.refused if one[0].key in self.unsettled]
 

@@ -37,7 +37,7 @@ class Inline:
         self._seconds = seconds
 
     def send(self) -> None:
-        """Send what waits, from a log call: events don't wait for the end of the process."""
+        """Send waiting events from a log call, so that they do not wait for the end of the process."""
         if (
             self._turns.is_in_use_here()
         ):  # a signal handler logs within stats() or flush() of this very thread

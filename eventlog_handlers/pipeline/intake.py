@@ -59,7 +59,7 @@ class Intake:
         self._capacity_bytes = capacity_bytes
 
     def clear(self) -> None:
-        """Forget everything: it is the parent's."""
+        """Forget all captures: they are the parent's."""
         for held in (self.captures, self.dropped, self._long, self._committing):
             held.clear()
         self.long_bytes = 0
@@ -95,7 +95,7 @@ class Intake:
         self._drop(newest)
 
     def expect(self, captured: Capture) -> SimpleQueue[None]:
-        """Where *captured*, not yet here, is announced once it is in the buffer or dropped."""
+        """A queue that gets an item once *captured*, which comes next, is in the buffer or dropped."""
         done = self._committing[id(captured)] = SimpleQueue()
         return done
 

@@ -27,7 +27,7 @@ from eventlog_handlers.record.capture import Capture
 
 
 class Waiting(NamedTuple):
-    """What the buffer holds for the next request."""
+    """The events that the buffer has for the next request."""
 
     ready_in: float | None
     """Seconds until an event can be leased: 0 now, None never."""
@@ -86,10 +86,10 @@ class Ledger:
         summaries: Sequence[tuple[Event, str | None]] = (),
         read: Sequence[Capture] = (),
     ) -> None:
-        """What became of the captures taken: *events*, ``(level, reason)`` for each that is none, and those
-        that were not looked at and wait again, *read* the others; *counted* were added to a problem that
-        another process reports. *summaries* as for ``add_summary``. Whatever raises, each is in one of the
-        law's sums."""
+        """Take in the captures that ``take`` gave: *events*, ``(level, reason)`` for each that was *dropped*,
+        and the *unread* ones, which wait again; *read* are the others. *counted* events were added to a
+        problem that another process reports. *summaries* as for ``add_summary``. If anything raises, each is
+        in one of the law's sums."""
         with self._lock:
             self._arrivals.put(events, dropped=dropped, unread=unread, counted=counted, summaries=summaries)
             if self._journal is not None:
@@ -111,11 +111,11 @@ class Ledger:
 
     @property
     def added_summaries(self) -> int:
-        """How many summaries stand for what only other processes had counted."""
+        """How many summaries stand for repeats that only other processes had counted."""
         return self._arrivals.added_summaries
 
     def adopt(self) -> None:
-        """Take in, a slice at a time, what dead processes left in the spool; count what the buffer lost."""
+        """Adopt, a slice at a time, the spool of dead processes; count the events that the buffer lost."""
         with self._lock:
             self._arrivals.adopt()
             self._holding.count_lost()
@@ -123,7 +123,7 @@ class Ledger:
     # --- going out -----------------------------------------------------------------------------------------
 
     def waiting(self) -> Waiting:
-        """What could go in the next request."""
+        """The events that could go in the next request."""
         with self._lock:
             buffer = self._buffer
             return Waiting(buffer.ready_in(), buffer.ready(), buffer.ready_bytes(), bool(self._tickets))
@@ -137,12 +137,12 @@ class Ledger:
             return self._holding.lease(count, max_age=max_age)
 
     def ack(self, leases: Sequence[Lease]) -> None:
-        """The service has them."""
+        """Settle these events: the service has them."""
         with self._lock:
             self._holding.ack(leases)
 
     def nack(self, lease: Lease, delay: float, *, spent: bool) -> None:
-        """It waits again, *delay* seconds at least; *spent*: the attempt counts."""
+        """Lease this event again, after *delay* seconds at least; *spent*: the attempt counts."""
         with self._lock:
             self._buffer.nack(lease, delay, spent=spent)
 
@@ -152,7 +152,7 @@ class Ledger:
             self._holding.nack_all(leases)
 
     def drop(self, lease: Lease, reason: str) -> None:
-        """It is lost, for *reason*."""
+        """Drop this event for *reason*."""
         with self._lock:
             self._holding.drop((lease,), reason)
 
@@ -213,14 +213,14 @@ class Ledger:
             self._tickets.discard(ticket)
 
     def wait_for_folds(self) -> float | None:
-        """Seconds until a summary is due; None if there are no repeats to tell of."""
+        """Seconds until a summary is due; None if there are no unreported repeats."""
         if self._folds is None:
             return None
         with self._lock:
             return self._folds.wait()
 
     def hurry_folds(self) -> None:
-        """Have the next ``take`` tell of all repeats. Takes no lock."""
+        """Have the next ``take`` make summaries of all repeats. Takes no lock."""
         if self._folds is not None:
             self._folds.hurried = True
 
@@ -249,7 +249,7 @@ class Ledger:
             return self.approximate_pending()
 
     def spool_state(self) -> dict[str, Any]:
-        """Where the events lie, as far as that isn't simply memory."""
+        """The state of the spool; empty for a buffer in memory."""
         with self._lock:
             return self._buffer.state()
 

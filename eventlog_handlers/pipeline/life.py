@@ -33,7 +33,7 @@ _HIGH_WATER = 1_000  # captures that may pile up before a second thread comes to
 
 
 class Parts(NamedTuple):
-    """What is handed to a worker. Clocks give seconds."""
+    """The parts that a worker is given. Clocks give seconds."""
 
     make_sink: Callable[[], Sink]
     """Called again in a forked child."""
@@ -56,13 +56,15 @@ class Parts(NamedTuple):
     """From 0 to 1."""
     self_log: SelfLog
     sharing: Sharing | None = None
-    """What is shared with other processes; None: nothing is."""
+    """The worker's part in sharing with other processes; None: it shares nothing."""
     make_showing: Callable[[], Showing | None] = lambda: None
     """Called again in a forked child; None: this worker is not to be seen from outside."""
 
 
 class Life:
-    """What a process, and again each forked child, starts with. A fork replaces it as a whole.
+    """All of a worker that a forked child makes anew. A fork replaces it as a whole.
+
+    Its constructor is long and straight: it makes the parts in the order in which they need each other.
 
     *is_over* and *keep_alive* are the worker's, for the pool. *inline_seconds* is how long a log call sends
     by itself where threads are refused.

@@ -20,7 +20,7 @@ def made_buffer(
     endpoint: str,
     address: str,
 ) -> Buffer:
-    """A buffer for events to this destination. *report(key, text)* is told what is wrong with its file."""
+    """A buffer for events to this destination. *report(key, text)* is called with trouble of its file."""
     if pipeline.spool is None:
         return MemoryBuffer(
             capacity=pipeline.capacity,

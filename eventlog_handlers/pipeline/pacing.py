@@ -26,7 +26,7 @@ class Pacer:
     """A token bucket, and optionally a sliding window above it.
 
     *rate* is in requests a second, *burst* how many may go at once after a quiet time, *window* ``(n,
-    seconds)``: never more than *n* in any *seconds*, whatever the bucket says.
+    seconds)``: never more than *n* in any *seconds*, even if the bucket has more.
 
     A service that throttles us all the same halves the rate each time, and each request it takes gives a
     twentieth of it back: other processes share its limit, and it does not say how many. Where it says when to
@@ -75,7 +75,7 @@ class Pacer:
     def _set(self, limit: Limit) -> None:
         self._rate, self._burst, self._window = limit.rate, float(limit.burst), limit.window
         self._tokens = min(self._tokens, self._burst)
-        # Never shortened: a larger window may come back, and it counts what was sent before.
+        # Never shortened: a larger window may come back, and it counts earlier requests too.
         if limit.window is not None and limit.window[0] > (self._taken.maxlen or 0):
             self._taken = deque(self._taken, maxlen=limit.window[0])
 

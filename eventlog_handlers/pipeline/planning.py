@@ -53,7 +53,7 @@ class Planning:
         self._rand = rand
         self._many = many
         self._suspended: deque[InFlight] = deque()
-        """Half sent: the rest waits for the rate limit."""
+        """Half sent: the rest of their events wait for the rate limit."""
 
     def suspend(self, in_flight: InFlight) -> None:
         """Go on with *in_flight* when the rate limit lets a request go. Under the lock."""
@@ -78,7 +78,7 @@ class Planning:
         with self._lock:
             now = self._clock()
             if self._destination.is_held() or self._destination.resting(now) > 0:
-                while self._suspended:  # all wait alike, and what is sent next may be a probe of one event
+                while self._suspended:  # all wait, and the next request may be a probe of one event
                     self._settling.nack_rest(self._suspended.popleft())
             idle = first_wait(self._situation(now))
             return idle if idle is not None else self._in_flight(now)
@@ -103,7 +103,7 @@ class Planning:
         )
 
     def _in_flight(self, now: float) -> InFlight | Idle:
-        """Events in hand, and for them a place in the rate limit: what is past its age must not cost one."""
+        """Lease events, then take a place in the rate limit: events past their age must not cost one."""
         leases: list[Lease] = []
         if not self._suspended:
             is_refusing = self._destination.refuses_events()
@@ -142,7 +142,7 @@ class Planning:
             self._ledger.nack_all(rest)
 
     def _drop_old(self, now: float) -> bool:
-        """Drop what came past its age while the rate limit made it wait; False if nothing is left of that."""
+        """Drop suspended events that came past their age; False if no suspended event is left."""
         while self._suspended:
             first = self._suspended[0]
             try:

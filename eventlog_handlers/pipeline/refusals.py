@@ -17,7 +17,7 @@ OTHER = "other"
 
 
 class Fate(enum.Enum):
-    """What becomes of a refused event."""
+    """The fate of a refused event."""
 
     DROP = "drop"
     """It is at fault."""
@@ -28,7 +28,7 @@ class Fate(enum.Enum):
 
 
 class Refusals:
-    """What was refused since the service last took an event."""
+    """The refusals since the service last took an event."""
 
     def __init__(self) -> None:
         self._deliveries = 0
@@ -41,7 +41,7 @@ class Refusals:
         self._refused.clear()
 
     def judge(self, refused: Sequence[tuple[str, str]], *, delivered: bool, alone: bool) -> list[Fate]:
-        """Say for each ``(id, code)`` of one turn what becomes of it.
+        """Decide the fate of each ``(id, code)`` of one turn.
 
         *delivered*: the service took another event of the same turn. *alone*: no other event waits.
         """
@@ -56,7 +56,7 @@ class Refusals:
         return len(codes) == 1 and len({event_id for event_id, _ in refused}) > 1
 
     def probe(self, event_ids: Sequence[str], rand: float) -> int:
-        """Which of *event_ids* shows best whether a setting is wrong: one that was never refused, by chance.
+        """The index of the event that shows best whether a setting is wrong: one never refused, by chance.
 
         By chance (0 <= *rand* < 1), for those that come first may all be poison. One of them all, if every
         one was refused.

@@ -25,7 +25,7 @@ def render_some(
     notes: Notes,
     sharing: Sharing | None = None,
 ) -> bool:
-    """Render what came in, a chunk of it; False if there is nothing or another thread is at it."""
+    """Render a chunk of the captures; False if there is none or another thread renders."""
     if sharing is not None:
         _summarize(ledger, charging, notes, sharing, ledger.add_summary)
     chunk = ledger.take(_CHUNK)

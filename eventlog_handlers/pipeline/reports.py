@@ -30,7 +30,7 @@ class Notes:
         self._lines.append((key, text))
 
     def tell(self) -> None:
-        """Write what was noted."""
+        """Write the noted lines."""
         if not self._lines:
             return
         for key, text in _taken(self._lines):
@@ -43,8 +43,8 @@ class Notes:
 class Reports:
     """Reports of one handler to its observer, noted now and told later: at the end of each turn.
 
-    ``count`` and ``state`` may be called under any lock, ``tell`` under none; all by any thread. What waits
-    is one small tuple per event of a turn. Without an observer all three do nothing.
+    ``count`` and ``state`` may be called under any lock, ``tell`` under none; all by any thread. One small
+    tuple per event of a turn is kept. Without an observer all three do nothing.
     """
 
     def __init__(self, observer: Observer | None, handler: str, self_log: SelfLog) -> None:
@@ -67,7 +67,7 @@ class Reports:
             self._states.append((state, error))
 
     def tell(self) -> None:
-        """Hand over what was noted. Never raises, but what stops a program."""
+        """Hand over the noted reports. Raises only KeyboardInterrupt."""
         if self._observer is None:
             return
         for (method, *words), count in Counter(_taken(self._counts)).items():

@@ -26,7 +26,7 @@ REFUSED_BASE_SECONDS = 5.0
 
 
 class Action(enum.Enum):
-    """What the worker does with the lease."""
+    """The worker's next act on the lease."""
 
     ACKNOWLEDGE = "acknowledge"
     RETRY = "retry"
@@ -72,7 +72,7 @@ def rejected(code: str) -> str:
 
 
 def outcome_of(error: SinkError) -> Outcome:
-    """What a failed request means for each of its events: again, at no cost where they are not to blame."""
+    """The outcome of each event of a failed request: retry, at no cost where the events are not to blame."""
     return Outcome(
         Disposition.RETRY,
         error.code,

@@ -56,7 +56,7 @@ class Settling:
     # --- answers -------------------------------------------------------------------------------------------
 
     def answered(self, outcomes: Sequence[Outcome]) -> None:
-        """Learn from an answer in the service's form."""
+        """Update rate limit and destination after an answer in the service's form."""
         is_throttled = any(outcome.throttled for outcome in outcomes)
         if self._pacer is not None:
             if is_throttled:
@@ -104,7 +104,7 @@ class Settling:
         *,
         destination_rests: bool = False,
     ) -> None:
-        """Carry out what becomes of each event; where the destination rests, the event needs no delay."""
+        """Ack, nack or drop each event; where the destination rests, a retry needs no delay."""
         rand = self._rand()  # one for all: entries of one answer that fail alike stay together
         delivered: list[Lease] = []
         for lease, outcome in zip(leases, outcomes, strict=True):
@@ -134,7 +134,7 @@ class Settling:
         return self._destination.refusals.show_a_setting(in_flight.reasons())
 
     def judge_refused(self, in_flight: InFlight) -> None:
-        """Say whose fault the refusals are; see ``refusals``."""
+        """Drop refused events or try them again; see ``refusals``."""
         if not in_flight.refused:
             return
         reasons = in_flight.reasons()

@@ -36,7 +36,7 @@ _UNKNOWN = "{} repeats of a problem that another process had reported, and of wh
 
 
 def problem_of(event: Event, address: str) -> bytes:
-    """16 bytes that events of one problem have in common, in all processes: where and as what they go."""
+    """16 bytes that events of one problem share in all processes: a hash of destination and fields."""
     parts = (
         address, event.level, event.fingerprint, event.status, event.service, event.env, event.event_name,
         event.group_id, event.detail_type, event.resources, sorted(event.tags.items()),
@@ -46,7 +46,7 @@ def problem_of(event: Event, address: str) -> bytes:
 
 
 def summary_id(telling: Telling) -> str:
-    """The id of a summary's event: the same when it is told again, by whatever process."""
+    """The id of a summary's event: the same if it is sent again, also by another process."""
     return hashlib.blake2b(telling.id.encode(), digest_size=16).hexdigest()
 
 
@@ -274,7 +274,7 @@ class Sharing:
     # --- life ----------------------------------------------------------------------------------------------
 
     def after_fork_in_child(self) -> None:
-        """What the parent tells is the parent's."""
+        """Forget the summaries that the parent sends."""
         self._making = threading.Lock()
         if self._coordinator is not None:
             self._coordinator.after_fork_in_child()

@@ -50,7 +50,7 @@ class Showing:
     ) -> None:
         """Write what *look* gives, if it is time to. *leaves*: this was the worker's last thread.
 
-        *look* is called in between only. What can't be written is tried again later: nothing depends on it.
+        *look* is called in between only. A failed write is tried again later: no other part depends on it.
         """
         now = self._clock()
         is_time = now >= self._busy_until

@@ -9,11 +9,11 @@ from eventlog_handlers.events import Event, Limits, Outcome, Payload
 
 
 class Sink(Protocol):
-    """One service, or whatever stands for it."""
+    """One service, or a stand-in for it."""
 
     @property
     def limits(self) -> Limits:
-        """What fits one call of ``send``."""
+        """The most that fits one call of ``send``."""
 
     def encode(self, event: Event, max_bytes: int | None = None) -> Payload:
         """Put one event in the service's form, shortened visibly where it would exceed its limits.

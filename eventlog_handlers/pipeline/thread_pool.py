@@ -45,7 +45,7 @@ class ThreadPool:
     """Threads named *name* that take turns at *work* until it is idle.
 
     *senders* is how many of them may be busy sending; one more may render. A thread sleeps until
-    *high_water* captures wait, or fewer where what it waits for says so. *start_thread(run, name)* starts a
+    *high_water* captures wait, or fewer where its ``Idle`` says so. *start_thread(run, name)* starts a
     daemon thread or raises RuntimeError. *is_over*: whether the process has come to its end, so that nothing
     would wait for a thread. *keep_alive* keeps the work in memory to the end of the process, where it has
     events and no thread refers to it.
@@ -84,7 +84,7 @@ class ThreadPool:
         self._lock = threading.RLock()
         self.threads = 0
         self.restarts = 0
-        """How often a thread was broken off and went on."""
+        """How often an exception broke a turn off, and the thread went on."""
         self._is_sleeping = False  # a thread sleeps until a token arrives; at most one does
         self.is_parked = False
         """The handler was closed, and no thread has started since."""
@@ -126,7 +126,7 @@ class ThreadPool:
             self._tokens.put(None)
 
     def end(self) -> None:
-        """Let the threads leave now, whatever is pending: the process ends. Does not wait."""
+        """Let the threads end now, even with events pending: the process ends. Does not wait."""
         self._is_ending = True
         if self._is_sleeping:
             self._tokens.put(None)
@@ -174,7 +174,7 @@ class ThreadPool:
                     is_counted = True
                     self.is_parked = False
             finally:
-                self._done_starting()  # whatever was thrown into the thread: else none could start again
+                self._done_starting()  # always, or no thread could start again
             while not self._turn_until_idle():
                 pass
             has_left = True

@@ -16,7 +16,7 @@ def nothing_more() -> bool:
 
 
 class Ticket:
-    """What one flush waits for. The thread that waits reads ``finished`` and ``done`` without a lock."""
+    """The events that one flush waits for. ``finished`` and ``done`` are read without a lock."""
 
     def __init__(self, after: int, has_more: Callable[[], bool] = nothing_more) -> None:
         self.after = after

@@ -75,7 +75,7 @@ class Turns:
                 if pool.threads and delivery.wants_another_thread(alone=pool.threads == 1):
                     pool.rouse()
             finally:
-                delivery.deliver(planned, deadline=deadline)  # whatever was raised, for it has leases
+                delivery.deliver(planned, deadline=deadline)  # even after an exception, for it has leases
             return None
         finally:
             self.tell()
@@ -89,7 +89,7 @@ class Turns:
         )
 
     def tell(self) -> None:
-        """Tell the observer and stderr what was noted. Under no lock."""
+        """Hand the noted reports and lines to the observer and stderr. Under no lock."""
         self._reports.tell()
         self._notes.tell()
 
@@ -125,7 +125,7 @@ class Turns:
             self._showing.remove()
 
     def _until_folds(self, idle: Idle) -> Idle:
-        """*idle*, but not past the end of a window that has something to tell."""
+        """*idle*, but not past the end of a window with unreported repeats."""
         looks = [self._ledger.wait_for_folds(), None if self._sharing is None else self._sharing.next_look()]
         seconds = min((look for look in looks if look is not None), default=None)
         if seconds is None or (idle.seconds is not None and idle.seconds <= seconds):

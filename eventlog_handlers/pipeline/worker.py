@@ -68,8 +68,8 @@ class Worker:
         process_exit.join(self)
 
     def _made_folds(self) -> Folds | None:
-        """The table of repeats. Where problems are shared with other processes, or counted at the
-        destination, it only gathers what is handed over; the long windows are the shared table's."""
+        """The table of repeats. Where processes share problems, or their destination counts them, its windows
+        are short: it only gathers repeats, and the shared table has the long windows."""
         seconds, longest = self.settings.aggregate_seconds, float("inf")
         if seconds is None:
             return None
@@ -95,7 +95,7 @@ class Worker:
         self._is_closed = False  # at least once: logging's shutdown won't come again
 
     def after_fork_in_child(self) -> None:
-        """Start empty: the parent still owns what was buffered, its threads and its connections.
+        """Start empty: the parent still owns its events, its threads and its connections.
 
         Python's hook calls this, and ``emit`` and ``flush`` where *pid* is another process's: uWSGI forks
         without the hooks.
@@ -228,7 +228,7 @@ class Worker:
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
 
         Waits *timeout* seconds at most (None: ``exit_timeout``, or what is left of it while the interpreter
-        ends), whatever the worker is stuck in.
+        ends), even if the worker is stuck.
         """
         return self.end_flush(self.begin_flush(), timeout)
 
@@ -280,7 +280,7 @@ class Worker:
         return settled
 
     def end_threads(self) -> None:
-        """Have the threads end now, whatever is pending: the process ends. Does not wait."""
+        """Have the threads end now, even with events pending: the process ends. Does not wait."""
         self._life.pool.end()
 
     def has_threads_to_end(self) -> bool:
@@ -292,14 +292,14 @@ class Worker:
         return self._is_closed and process_exit.past_exit_hooks()
 
     def say_what_is_left(self) -> None:
-        """Tell on stderr what the end of the process leaves or loses; once for the same number."""
+        """Tell on stderr how many events are kept and how many are lost; once for the same number."""
         self._life.ending.say_what_is_left()
 
     def _keep_alive(self) -> None:
         process_exit.keep_alive(self)
 
     def approximate_pending(self) -> int:
-        """How many events wait, without a lock: the garbage collector may call in the midst of anything."""
+        """How many events wait, without a lock: the garbage collector may call at any moment."""
         return self._life.ledger.approximate_pending()
 
     def stats(self) -> dict[str, Any]:

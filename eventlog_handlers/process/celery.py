@@ -30,10 +30,10 @@ _AFTER_SETUP = ("after_setup_logger", "after_setup_task_logger")
 
 _BEFORE_TASK, _AFTER_TASK = "task_prerun", "task_postrun"
 _tokens: dict[str, Any] = {}
-"""What takes a task's fields off again, by the task's id."""
+"""The token that takes a task's fields off again, by the task's id."""
 
 _attached: list[tuple[logging.Logger, logging.Handler]] = []
-"""Which handlers of ours were attached, and to which logger, before Celery set logging up."""
+"""The handlers of ours, each with its logger, before Celery set logging up."""
 
 
 def connect(flush: Callable[[], None]) -> bool:

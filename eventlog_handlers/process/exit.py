@@ -41,16 +41,16 @@ class Participant(Protocol):
         """Wait until it is settled, *timeout* seconds at most; True if it is."""
 
     def say_what_is_left(self) -> None:
-        """Tell on stderr, once, what the end of the process loses."""
+        """Tell on stderr, once, how many events the end of the process loses."""
 
     def end_threads(self) -> None:
-        """Have the threads end now, whatever is pending. Does not wait."""
+        """Have the threads end now, even with events pending. Does not wait."""
 
     def has_threads_to_end(self) -> bool:
         """Whether a thread that is not stuck in a request is still there."""
 
     def after_fork_in_child(self) -> None:
-        """Start a new life: the parent still owns what was buffered."""
+        """Start empty: the parent still owns its events."""
 
 
 _participants: dict[int, weakref.ref[Participant]] = {}
@@ -98,8 +98,8 @@ def past_exit_hooks() -> bool:
 
 
 is_finalizing = sys.is_finalizing
-"""Whether the interpreter takes itself apart. Then all threads but this one stand still for ever, whatever
-lock they hold; a thread started now never runs; and nothing can be imported."""
+"""Whether the interpreter is finalizing. Then all threads but this one stand still for ever, with the locks
+that they hold; a thread started now never runs; and nothing can be imported."""
 
 
 def budget(exit_timeout: float) -> float:
@@ -127,7 +127,7 @@ def finish_together(waits: Iterable[tuple[Callable[[float], bool], float]]) -> b
 
 
 def flush_all(timeout: float | None = None, *, urgent: bool = True) -> bool:
-    """Send what every worker holds, side by side; True if it is settled in *timeout* seconds.
+    """Flush every worker, side by side; True if all is settled in *timeout* seconds.
 
     For ends that exit hooks may not see. If the hooks run after all, they have what this leaves of the
     exit's budget. None means each worker's ``exit_timeout``.
@@ -148,7 +148,7 @@ def flush_all(timeout: float | None = None, *, urgent: bool = True) -> bool:
 
 
 def say_what_is_left() -> None:
-    """Have every worker tell on stderr what the end of the process loses."""
+    """Have every worker tell on stderr how many events the end of the process loses."""
     for participant in _living():
         participant.say_what_is_left()
 
@@ -158,7 +158,7 @@ def _living() -> list[Participant]:
 
 
 def flush_at_exit(*, final: bool = False) -> None:
-    """Send what every worker still holds, side by side, within the common budget."""
+    """Flush every worker, side by side, within the common budget."""
     participants = _living()
     if not participants:
         return
@@ -223,7 +223,7 @@ def _at_process_child_end() -> None:
     global _exiting
     others = _threads_that_keep_alive()
     if others:
-        with contextlib.suppress(RuntimeError):  # threads are refused: what is logged from now on is lost
+        with contextlib.suppress(RuntimeError):  # threads are refused: later records are lost
             start_thread(lambda: _drain_after(others), "eventlog-last-words", daemon=False)
             return
     _exiting = True

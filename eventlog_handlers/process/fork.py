@@ -24,7 +24,7 @@ def _is_alive(thread_id: int) -> bool:
 
 
 class _Entry(weakref.ref["Stay"]):
-    """What the gate knows of a stay. It removes itself when nothing refers to the stay any more."""
+    """The gate's note of a stay. It removes itself when nothing refers to the stay any more."""
 
     __slots__ = ("thread",)
     thread: int

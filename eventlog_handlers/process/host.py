@@ -6,7 +6,7 @@ import os
 
 
 def hostname() -> str:
-    """What ``socket.gethostname`` says."""
+    """The result of ``socket.gethostname``."""
     if hasattr(os, "uname"):  # what the socket module says, which takes a while to import
         return os.uname().nodename
     import socket

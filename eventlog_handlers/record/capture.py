@@ -72,7 +72,7 @@ Shared: TypeAlias = "dict[Any, tuple[int, Event] | None] | None"
 
 
 class Capture(NamedTuple):
-    """What a log call leaves behind for the worker. Holds no record, frame, exception, nothing live."""
+    """The values that a log call leaves for the worker. Holds no record, frame or exception."""
 
     level: int
     id_bits: int
@@ -94,7 +94,7 @@ class Capture(NamedTuple):
     first_time: float | None = None
     """When the first of them was, in seconds since the epoch; None where *count* is 1."""
     events: Shared = None
-    """What the workers of several handlers made of it, see sharing.py. None where there is one handler."""
+    """Events that several handlers' workers made of it, see sharing.py. None where there is one handler."""
 
 
 _NO_SPAN = (None, None)
@@ -173,7 +173,7 @@ def _once_within_itself(
     events: Shared,
     *more: Any,
 ) -> Capture:
-    """What *read* makes of the record; its summary where a value that is being printed logs itself again."""
+    """The result of *read*; the record's summary where a value that is being printed logs itself again."""
     if reading.depth >= MAX_READING_DEPTH:
         return _summary(record, "logged while other records were being read, so its values were not", id_bits)
     reading.depth += 1

@@ -18,7 +18,7 @@ from eventlog_handlers.record.traceback_text import TRACEBACK
 
 OTEL_API = "opentelemetry.trace"
 OTEL_FIELDS = frozenset({"otelTraceID", "otelSpanID", "otelTraceSampled", "otelServiceName"})
-"""What OpenTelemetry's logging instrumentation adds to each record; the event has fields for them."""
+"""Fields that OpenTelemetry's logging instrumentation adds to each record; the event has fields for them."""
 
 NEEDS_READING = frozenset({"extra", "otelTraceID", "request"})
 """Where a record of logging's own class has none of these and text as message, it speaks no dialect."""

@@ -12,7 +12,7 @@ from eventlog_handlers.record.plain import EXIT_EXCEPTIONS, note, safe_text, typ
 
 
 def exception_of(exc_info: Any, exc_text: Any, defects: list[str]) -> exceptions.Link | ExceptionText | None:
-    """The exception of a record, whatever form it has there: a tuple, an instance, True or printed text."""
+    """The exception of a record, in any of its forms: a tuple, an instance, True or printed text."""
     value: BaseException | None = None
     try:
         value, tb = _live(exc_info, defects)

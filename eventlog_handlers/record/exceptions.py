@@ -43,7 +43,7 @@ _ASK_LIBRARY: tuple[type[BaseException], ...] = (
 
 
 class Link:
-    """One exception of a graph, as text and code; what it was raised from and with hang on it as others."""
+    """One exception of a graph, as text and code. Its cause, context and members are links of their own."""
 
     __slots__ = (
         "cause", "context", "frames", "gap", "lines",

@@ -13,7 +13,7 @@ from eventlog_handlers.record.plain import note, safe_text, type_name
 from eventlog_handlers.text.fit import encodable, shorten
 
 FIELDS = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
-"""What a record straight from logging's hands has, in order: with these and no others it has no extras."""
+"""The fields that logging gives a record, in order: a record with no others has no extras."""
 FIELD_COUNT = len(FIELDS)
 field_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
 

@@ -38,8 +38,8 @@ _ANSI = lazy("\x1b(?:\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\\][^\x07\x1b]{0,1000}(?:\x07
 def unpacked(captured: Capture) -> Capture:
     """*captured*, its finished text taken apart; *captured* itself where it holds none.
 
-    A text is taken for JSON only if all of it is one object. What the record itself says goes first: its own
-    exception, its own extras.
+    A text is taken for JSON only if all of it is one object. The record's own exception and extras win over
+    those of the text.
     """
     text = captured.message
     if text is None:
@@ -53,7 +53,7 @@ def unpacked(captured: Capture) -> Capture:
     try:
         fields = _object(text) if text[:1] == "{" and text.rstrip().endswith("}") else None
         return _of_text(captured, text) if fields is None else _of_object(captured, text, fields)
-    except Exception:  # whatever it holds, as a text it can be sent
+    except Exception:  # any value: a text can be sent
         return captured
 
 

@@ -71,7 +71,7 @@ def _walked_far(tb: TracebackType | None) -> list[Frames]:
 
 
 def _remember_loader(file: str, module_globals: dict[str, Any]) -> None:
-    """Let ``linecache`` find the source of what was imported from an archive; failing costs source lines."""
+    """Let ``linecache`` find the source of modules from an archive; failing costs source lines."""
     try:
         linecache.lazycache(file, module_globals)
     except EXIT_EXCEPTIONS:

@@ -57,7 +57,7 @@ def are_plain(args: object) -> bool:
 def formatted(
     formatter: logging.Formatter, record: logging.LogRecord, is_structured: bool, defects: list[str]
 ) -> str | None:
-    """What the user's *formatter* makes of the record; None if it fails."""
+    """The text of the user's *formatter*; None if it fails."""
     try:
         shown = copy.copy(record)  # formatters write into the record they are given
         shown.exc_info = shown.exc_text = shown.stack_info = None

@@ -33,7 +33,7 @@ ATOMS = frozenset({str, int, float, bool, type(None)})
 """Exact types that can neither change nor hold anything alive."""
 
 EXIT_EXCEPTIONS = (KeyboardInterrupt, SystemExit)
-"""What foreign code may raise through us: the user or the interpreter wants to stop."""
+"""Exceptions that foreign code may raise through us: the user or the interpreter wants to stop."""
 
 _DECIMAL_BITS = (
     256  # a longer integer is written in hex: int -> decimal text is quadratic, and capped by CPython
@@ -73,7 +73,7 @@ def safe_text(value: object, defects: list[str], what: str) -> str:
 
 
 def type_name(kind: type) -> str:
-    """The bare name of a class, whatever its metaclass says."""
+    """The bare name of a class, even with a metaclass that lies."""
     return str.__str__(type.__dict__["__name__"].__get__(kind))
 
 

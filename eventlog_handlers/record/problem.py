@@ -18,7 +18,7 @@ from eventlog_handlers.record.plain import Plain, note, type_name
 
 
 def problem_of(captured: Capture) -> tuple[Any, ...]:
-    """What *captured* has in common with its repeats: level, fingerprint, where and as what it goes.
+    """The key that *captured* shares with its repeats: level, fingerprint, destination and kind.
 
     For the thread that logs; takes tens of microseconds. Never raises.
     """
@@ -82,7 +82,7 @@ def quick_key(record: logging.LogRecord) -> Quick | None:
 
     Equal keys mean one fingerprint, one level and one destination; the reverse need not hold. Exceptions go
     by their types and the code they passed through, messages by logger, template and function. Runs no code
-    of the application's. Raises whatever a misshapen record makes it raise; its key is hashable.
+    of the application's. A misshapen record may make it raise anything; its key is hashable.
     """
     fields = record.__dict__
     msg, args, level = fields["msg"], fields["args"], fields["levelno"]

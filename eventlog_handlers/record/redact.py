@@ -90,7 +90,7 @@ class Redactor:
     def withheld(self, event: Event, why: str) -> Event:
         """The least of *event*, for when the hook that was to tidy it up failed: no value that came with it.
 
-        What stays: place, time, level, types, the frames without their source lines, and the message before
+        These stay: place, time, level, types, the frames without their source lines, and the message before
         its arguments were put in, where numbers, ids and addresses are masked as it may be a finished text.
         """
         template = _PERSON.sub("#", masked(self.text(event.template)))
@@ -201,7 +201,7 @@ def redactor(names: tuple[str, ...] = ()) -> Redactor:
 
 
 def _tells_nothing(kind: Kind, value: JSON) -> bool:
-    """Whether *value* is no secret whatever its name: yes, no, nothing, or how many of them there are."""
+    """Whether *value* is no secret even under a secret's name: yes, no, nothing, or a small count."""
     return value is None or isinstance(value, bool) or (kind.is_countable and isinstance(value, (int, float)))
 
 

@@ -72,6 +72,6 @@ class Renderer:
 
 
 def _plain(changed: Event) -> Event:
-    """What a hook made, with attributes that every service can be sent: no set, no NaN, no name but text."""
+    """The hook's event, with attributes that every service takes: no set, no NaN, no name but text."""
     defects = list(changed.defects)
     return changed._replace(attributes=plain_attributes(changed.attributes, defects), defects=tuple(defects))

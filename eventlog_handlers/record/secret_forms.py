@@ -14,7 +14,7 @@ REDACTED = "[redacted]"
 
 
 class Form(NamedTuple):
-    """What a secret looks like."""
+    """The form of a secret."""
 
     needs: str
     """Without this in the text, in lower case, the secret is not there. Asked first: one look is cheap."""
@@ -152,7 +152,7 @@ FORMS = (
     Form(
         "signature=",
         ("signature=",),
-        # A signed URL is a key to what it names.
+        # A signed URL is a key to its resource.
         lazy(r"([?&](?:X-Amz-)?Signature=)(?!\[redacted\])[^&\s\"'<>]+"),
         rf"\1{REDACTED}",
     ),

@@ -77,7 +77,7 @@ _HAS_BLANKS = lazy("(?:authorization|cookie)_$")
 
 
 class Kind(NamedTuple):
-    """What sort of secret a name names."""
+    """The kind of secret that a name names."""
 
     is_strong: bool
     """A secret in prose too: ``password: x``."""
@@ -108,7 +108,7 @@ class SecretNames:
         self.stems = tuple(dict.fromkeys([*STEMS, *joined]))
         """The name of each secret has one of these in it, in lower case."""
         self.kind = lru_cache(maxsize=4096)(self._read)
-        """What secret a name names; None for a name of no secret."""
+        """The kind of secret that a name names; None for a name of no secret."""
 
     def _read(self, name: str) -> Kind | None:
         words = _WORD.findall(name[:_LONGEST_NAME])

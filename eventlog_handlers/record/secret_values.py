@@ -17,7 +17,7 @@ REST_OF_NAME = lazy(
     r"""(?P<rest>[\w-]{0,40})(?![\w-])(?P<quote>\\?["'])?\]?"""
     r"""[ \t]{0,40}(?![ \t])(?:=>|=(?![=>])|(?P<colon>:(?![:=/])))[ \t]{0,40}"""
 )
-"""What follows a stem up to the value. The blanks are those of a table of settings."""
+"""The text between a stem and the value. The blanks are those of a table of settings."""
 LONGEST_HEAD = 60
 """Characters of a name before its stem."""
 

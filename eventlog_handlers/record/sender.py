@@ -16,7 +16,7 @@ _SCRIPT_SUFFIXES = (".py", ".pyw", ".pyz", ".pyzw", ".exe", "-script")
 
 
 class Identity(NamedTuple):
-    """What every event of a handler says about its sender."""
+    """The sender's fields in every event of a handler."""
 
     service: str
     env: str | None

@@ -90,7 +90,7 @@ def leave(record: logging.LogRecord, formatter: logging.Formatter | None, captur
 
 
 class Rendering:
-    """How a handler renders. Handlers whose events would be equal have the same object.
+    """The settings for rendering. Handlers whose events would be equal have the same object.
 
     It is a key in the table of a capture.
     """

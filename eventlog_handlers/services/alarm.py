@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class AlarmRequest(NamedTuple):
-    """What somebody wants to be woken for."""
+    """The alarm that the user asks for."""
 
     name: str
     """Of the alarm; lower-case letters, digits and hyphens."""
@@ -28,7 +28,7 @@ class Piece(NamedTuple):
     """One text to paste."""
 
     form: str
-    """What it is for: ``cli``, ``terraform``, ``cloudformation``, ``json``, ``sender-policy`` …"""
+    """Its tool: ``cli``, ``terraform``, ``cloudformation``, ``json``, ``sender-policy`` …"""
     title: str
     language: str
     text: str

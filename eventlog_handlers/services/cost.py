@@ -9,7 +9,7 @@ from eventlog_handlers.events import Event, Payload
 
 
 class Cost(NamedTuple):
-    """How a service takes events."""
+    """The limits, the billing and the quota of one service's calls."""
 
     encode: Callable[[Event], Payload]
     """As the handler does with the options' defaults."""

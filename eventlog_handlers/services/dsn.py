@@ -93,7 +93,7 @@ def _check_separators(dsn: str) -> None:
 
 
 def _no_dsn(dsn: str) -> SettingsError:
-    """What to say of *dsn*, and nothing of what stands in it: it may be a key in the wrong variable."""
+    """A sentence on *dsn* that quotes none of it: it may be a key in the wrong variable."""
     if dsn[:1] in ("'", '"'):
         return SettingsError("the DSN begins with a quotation mark: leave the quotation marks off")
     scheme = dsn.partition(":")[0].lower()

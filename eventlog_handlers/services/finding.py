@@ -10,8 +10,8 @@ class Finding(NamedTuple):
 
     level: Literal["ok", "warning", "problem"]
     topic: str
-    """What was looked at: ``credentials``, ``TLS``, ``logger shop`` …"""
+    """The checked thing: ``credentials``, ``TLS``, ``logger shop`` …"""
     text: str
     """A sentence, without secrets."""
     remedy: str = ""
-    """What mends it; "" where all is well."""
+    """The remedy; "" where all is well."""

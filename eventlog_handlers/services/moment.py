@@ -9,7 +9,7 @@ LAST_MILLISECOND = 253_402_300_799_999
 def milliseconds(time: float) -> tuple[int, bool]:
     """*time*, in seconds since the epoch, rounded to the millisecond, and whether it tells that time.
 
-    What lies outside 1970 to 9999 becomes the nearer end, and what is no number becomes the epoch; then the
+    A time outside 1970 to 9999 becomes the nearer end, and a value that is no number the epoch; then the
     second value is False.
     """
     try:

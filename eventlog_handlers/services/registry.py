@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Service(NamedTuple):
-    """What the rest of the package knows of a service."""
+    """One service, as the rest of the package knows it."""
 
     scheme: str
     """Of its DSNs, and its name everywhere else: ``cms``."""
@@ -68,7 +68,7 @@ class Service(NamedTuple):
         return found
 
     def instead(self) -> Mapping[str, str]:
-        """What to use for names of options that it doesn't have."""
+        """The options to use instead of names that it doesn't have."""
         return getattr(self._module("options"), "INSTEAD", {})
 
     def settings(self, options: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, Any]:
@@ -77,7 +77,7 @@ class Service(NamedTuple):
         return found
 
     def cost(self) -> Cost:
-        """What its calls take; only where ``has_cost``."""
+        """The cost of its calls; only where ``has_cost``."""
         found: Cost = self._module("cost").COST
         return found
 

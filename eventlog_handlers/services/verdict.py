@@ -29,13 +29,13 @@ MOST_CODES = 50
 """Distinct codes of one sink: each becomes a counter's name and a line on stderr."""
 OTHER_CODE = "other"
 NO_PROOF_ATTEMPTS = 10
-"""What answers 2xx without saying what became of the events is rarely the service; an event may meet it so
+"""An answer of 2xx without outcomes is rarely the service's; an event may meet it so
 often."""
 FEW_ATTEMPTS = 3
 
 
 class Kind(enum.Enum):
-    """What an answer says of a request, or of one event of it."""
+    """The meaning of an answer for a request, or for one event of it."""
 
     DELIVERED = "delivered"
     THROTTLED = "throttled"
@@ -50,7 +50,7 @@ class Kind(enum.Enum):
 
 
 class Mend(enum.Enum):
-    """What a sink can put right by itself; then it sends the same events again, once."""
+    """Faults that a sink can mend by itself; then it sends the same events again, once."""
 
     NONCE = "nonce"
     CLOCK = "clock"
@@ -65,7 +65,7 @@ class Rule(NamedTuple):
     words: re.Pattern[str]
     """Matches a whole code, or a status in digits."""
     advice: str = ""
-    """What to look at, for the error's text; ends with "; "."""
+    """The settings to look at, for the error's text; ends with "; "."""
     mend: Mend | None = None
     attempts_allowed: int | None = None
     """In all, for one event; None: only its age bounds them."""
@@ -145,7 +145,7 @@ def judged(
 
 
 class Verdict(NamedTuple):
-    """What is made of one answer, or of what it says of one event."""
+    """The judgement of one answer, or of its part on one event."""
 
     kind: Kind
     code: str

@@ -18,7 +18,7 @@ def resolve(name: str, value: object) -> object:
         return getattr(importlib.import_module(module), attribute)
     except Exception as error:  # the module is the user's: it may raise anything while it is imported
         why = type(error).__name__
-    # Out of the handler: what importlib says quotes the text, and somebody may have put a key there.
+    # Raised outside the ``except``: importlib's error quotes the text, and that may be a key by mistake.
     shown = "its text" if name == "credentials" else checks.short(value)
     raise SettingsError(
         f"{name} takes an object or its dotted name, such as 'shop.alerts.{name}'; {shown} can't be "

@@ -13,10 +13,10 @@ class Option(NamedTuple):
     type: str
     """As an annotation is written: ``docs/make_options.py`` puts it into the TypedDict."""
     default: Any
-    """What holds where the option isn't given; None also where the environment is asked instead."""
+    """The value where the option isn't given; None also where the environment is asked instead."""
     check: Callable[[str, Any], Any]
     """Called with the name and the value; returns it in its proper type, or raises SettingsError."""
     meaning: str
-    """What it means, in Markdown, without a stop at its end."""
+    """Its meaning, in Markdown, without a stop at its end."""
     is_secret: bool = False
     """Whether it may not stand in a DSN."""

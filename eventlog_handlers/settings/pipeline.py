@@ -34,7 +34,7 @@ def pipeline_settings(
     share, batch_size = made["share"], made["batch_size"]
     fields.update(is_disabled=is_disabled(environ), notice=notice(environ))
     if made["dry_run"] or fields["is_disabled"]:
-        # Delivering to nobody, it would empty a spool of what others still have to send.
+        # A dry run would empty a spool whose events other processes still have to send.
         fields.update(spool=None, durability="staged")
     if fields["spool"] is not None:
         fields["start_notice"] = places.relative_notice("spool", given["spool"], fields["spool"])

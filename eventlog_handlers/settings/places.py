@@ -80,7 +80,7 @@ def directory(name: str, value: object) -> str | None:
 
 
 def relative_notice(name: str, given: Any, absolute: str) -> str | None:
-    """Where a relative path leads, in a sentence; None where *given* is absolute or the user's home."""
+    """A sentence with the target of a relative path; None where *given* is absolute or the user's home."""
     path = os.fspath(given)
     if os.path.isabs(path) or path.startswith("~"):  # noqa: PTH117 - as above
         return None
@@ -125,7 +125,7 @@ def destination(
     allow_insecure: bool,
     path: bool = False,
 ) -> str | Default:
-    """Where to send: the stand-in if the environment asks for it, else *given*, else *default*.
+    """The endpoint: the stand-in if the environment asks for it, else *given*, else *default*.
 
     *default* is an address of ours and not checked again. *path*: whether the address may have one.
     """

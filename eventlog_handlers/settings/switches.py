@@ -24,7 +24,7 @@ def is_disabled(environ: Mapping[str, str]) -> bool:
 
 
 def notice(environ: Mapping[str, str]) -> str | None:
-    """What is said at the first event where these variables lead events astray; None where they don't."""
+    """The notice for the first event where these variables redirect events; None where they don't."""
     if is_disabled(environ):
         return "EVENTLOG_DISABLED is set: no event of this process is sent"
     console = console_url(environ)

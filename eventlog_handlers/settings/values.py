@@ -56,7 +56,7 @@ def _shown(value: object) -> str:
 
 
 class PipelineSettings(Frozen):
-    """How records are held and sent, whatever the service. What a field means stands at its option."""
+    """Settings for holding and sending events, for every service. Each field is explained at its option."""
 
     rows = OPTIONS
 

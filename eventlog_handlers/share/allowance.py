@@ -13,7 +13,7 @@ from eventlog_handlers.share.contract import PERIODS, Spent
 
 
 class Spending(NamedTuple):
-    """What was spent since *since* (the backend's clock); *critical* of *spent* were critical events."""
+    """Events spent since *since* (the backend's clock); *critical* of *spent* were critical events."""
 
     since: float = float("-inf")
     spent: int = 0

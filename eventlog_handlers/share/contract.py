@@ -21,7 +21,7 @@ MEMBER_SECONDS = 30.0
 TELL_SECONDS = 30.0
 """A summary belongs to the process that tells it for so long; that process renews it by calling ``due``."""
 LOOK_SECONDS = 5.0
-"""How often a process looks for summaries that nobody tells."""
+"""How often a process looks for summaries that no process sends."""
 MAX_SAMPLE_BYTES = 65_536
 MAX_WINDOW_PLACES = 1_024
 """Places of a window that a backend remembers one by one."""
@@ -30,7 +30,7 @@ COUNTERS = (
     "accepted", "delivered", "dropped", "counted", "told", "pending",
     "requests", "failed_requests", "throttled",
 )  # fmt: skip
-"""What a process publishes about itself. The first six count log calls: an event of 40 calls is 40."""
+"""The counters that a process publishes. The first six count log calls: an event of 40 calls is 40."""
 
 
 class Limits(NamedTuple):
@@ -73,7 +73,7 @@ class Occurrence(NamedTuple):
 
 
 class Verdict(enum.Enum):
-    """What becomes of an occurrence."""
+    """The fate of an occurrence."""
 
     OPENED = "opened"
     """Send it: it is the first of its problem. ``leave_sample`` should follow."""
@@ -138,7 +138,7 @@ class BusyError(CoordinatorError):
 
 
 class UnavailableError(CoordinatorError):
-    """The file or the server can't be used now. *remedy* is set where somebody has to change something."""
+    """The file or the server can't be used now. *remedy* is set where the user has to change something."""
 
     def __init__(
         self, reason: str, *, remedy: str = "", is_ambiguous: bool = False, may_pass: bool = False
@@ -152,12 +152,12 @@ class UnavailableError(CoordinatorError):
 
 
 class Coordinator(Protocol):
-    """What a worker's thread asks. Safe for several threads of one process. Every method may raise
+    """The questions of a worker's thread. Safe for several threads of one process. Every method may raise
     CoordinatorError, except in the object that ``scopes.open_coordinator`` returns: that one falls back."""
 
     @property
     def scope(self) -> str:
-        """``process``, ``host`` or ``redis``: who shares."""
+        """The scope: ``process``, ``host`` or ``redis``."""
 
     def take(self, *, must: bool = False) -> Place:
         """Take a place in the rate limit, or say when to ask again. *must*: take it whether there is room or
@@ -189,7 +189,7 @@ class Coordinator(Protocol):
         """Keep one event of *problem*, MAX_SAMPLE_BYTES at most, for another process's summary."""
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What ``leave_sample`` kept, or None."""
+        """The event that ``leave_sample`` kept, or None."""
 
     def publish(self, counters: Mapping[str, int]) -> None:
         """Show this process's COUNTERS to others."""

@@ -56,7 +56,7 @@ class StoreCoordinator:
 
     @property
     def scope(self) -> str:
-        """Who shares."""
+        """The store's scope."""
         return self.store.scope
 
     # --- the rate limit ------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ class StoreCoordinator:
             self.store.leave_sample(problem, sample)
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What was kept."""
+        """The kept event, or None."""
         return self.store.sample(problem)
 
     def sums(self) -> Sums:

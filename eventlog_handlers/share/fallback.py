@@ -92,7 +92,7 @@ class Fallback:
 
     @property
     def scope(self) -> str:
-        """Who shares at this moment."""
+        """The scope at this moment."""
         return self._alone.scope if self._reach.is_away else self._shared.scope
 
     # --- the rate limit ------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class Fallback:
             self._alone.leave_sample(problem, sample)
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What was kept, by either."""
+        """The kept event of either, or None."""
         found = self._alone.sample(problem)
         if found is None:
             answer = self._ask(lambda: self._shared.sample(problem))
@@ -331,7 +331,7 @@ class Fallback:
         return self._alone.others() if answer is None else answer[0]
 
     def state(self) -> dict[str, Any]:
-        """The scope at this moment, how many members, and why it is not the scope asked for. Asks nobody."""
+        """The scope at this moment, how many members, and why it is not the scope asked for. Asks no one."""
         state: dict[str, Any] = {"scope": self.scope, "members": self._living[0]}
         if self._reach.is_away:
             state["instead_of"] = self._shared.scope

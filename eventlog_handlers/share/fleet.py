@@ -123,7 +123,7 @@ class FleetCoordinator:
             self._slowdown = float(self._link.run(self._scripts.throttled, self._prefix, arguments))
 
     def answered(self) -> None:
-        """Give back some of what throttling took; asks nobody where this process knows of none."""
+        """Give back some of what throttling took; asks no server where this process knows of none."""
         if self._limits is not None and self._slowdown < 1.0:
             self._slowdown = float(self._link.run(self._scripts.answered, self._prefix, []))
 
@@ -204,7 +204,7 @@ class FleetCoordinator:
             self._link.command("SET", self._sample_key(problem), sample, "EX", _SAMPLE_SECONDS)
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What was kept."""
+        """The kept event, or None."""
         found: bytes | None = self._link.command("GET", self._sample_key(problem))
         return found
 
@@ -254,14 +254,14 @@ class FleetCoordinator:
         return self._members, 0
 
     def last_living(self) -> tuple[int, int]:
-        """The same: without an answer nobody can count anew."""
+        """The same: without an answer no new count is possible."""
         return self._members, 0
 
     def seed_into(self, guard: StoreCoordinator) -> None:
         """Nothing can be read without an answer."""
 
     def alone_mark(self) -> float:
-        """Nobody can note it where the others would see it."""
+        """Nothing: the other processes could not see a note."""
         return float("-inf")
 
     def read_alone_mark(self) -> float:

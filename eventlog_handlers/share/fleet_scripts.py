@@ -378,5 +378,5 @@ class Scripts:
 
 
 def prefix(queue: str) -> str:
-    """What all keys of *queue* begin with. One hash tag: they stand on one server."""
+    """The beginning of all keys of *queue*. One hash tag: they stand on one server."""
     return f"evh:{SCHEMA}:{{{queue}}}:"

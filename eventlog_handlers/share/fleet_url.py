@@ -21,7 +21,7 @@ _EXAMPLE = "redis://host:6379/0"
 
 
 class FleetAddress(NamedTuple):
-    """Where a Redis or Valkey listens, and as whom it is spoken to."""
+    """The address of a Redis or Valkey, and the user for it."""
 
     host: str
     port: int = 6379

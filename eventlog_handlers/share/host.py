@@ -185,7 +185,7 @@ class MappedStore:
         MOMENT.pack_into(self._memory, layout.ALONE, now)
 
     def spending(self, period: str) -> Spending:
-        """What was spent of a budget."""
+        """The spent part of a budget."""
         values = BUDGET.read(self._memory, AT.budgets[period])
         return Spending() if values is None else Spending(*values[1:])
 
@@ -197,7 +197,7 @@ class MappedStore:
     # --- problems ------------------------------------------------------------------------------------------
 
     def entry(self, problem: bytes) -> Entry | None:
-        """What is known of *problem*; remembers where it stands, for ``put``."""
+        """The entry of *problem*; remembers its place, for ``put``."""
         memory, now = self._memory, self._clock()
         free: tuple[int, int, bytes] | None = None
         idle: tuple[float, int, int, bytes] | None = None
@@ -249,7 +249,7 @@ class MappedStore:
         self._samples_here().leave(problem, sample)
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What was kept."""
+        """The kept event, or None."""
         return self._samples_here().read(problem)
 
     def _samples_here(self) -> Samples:
@@ -304,7 +304,7 @@ class MappedStore:
         self._is_settled = True
 
     def _renew(self, memory: layout.Memory, head: tuple[Any, ...], now: float, boot: bytes) -> None:
-        """The machine was started anew. Counts, and what was spent, stay; every moment is at most now."""
+        """The machine was started anew. Counts and spent budgets stay; every moment is at most now."""
         for period, at in AT.budgets.items():
             spending = self.spending(period)
             if spending.spent:

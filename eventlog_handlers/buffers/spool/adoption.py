@@ -76,7 +76,7 @@ class Adoption:
         return len(self._moving)
 
     def close(self) -> None:
-        """Leave to other processes the files that are not adopted. An orphan whose rows are half moved stays locked."""
+        """Leave the other files to other processes. An orphan whose rows are half moved stays locked."""
         self._settle_moved()
         if self._orphan is not None and not self._moving:
             self._orphan.let_go()
@@ -171,7 +171,7 @@ class Adoption:
         return taken
 
     def _settle_moved(self) -> None:
-        """Delete from the dead process's file the rows that ours has, so that a crash of ours delivers them once."""
+        """Delete from the dead process's file the rows that ours has: a crash of ours delivers them once."""
         if self._orphan is not None and not self._rows.in_memory:
             self._orphan.settle(self._moving)
             self._moving = []

@@ -28,8 +28,8 @@ class Rows:
 
     *clock* gives seconds, *now* wall time. *moved* is called with the numbers of rows that went from memory
     to the file. *file_failed(read)* is called where the file has to be given up: from then on every row is in
-    memory or lost, and the owner reads with ``read(seq)`` the rows that it still needs of the old file (any exception
-    means that the row is past reading); it returns how many rows it lost.
+    memory or lost, and the owner reads with ``read(seq)`` the rows of the old file that it still needs (any
+    exception means that the row can't be read); it returns how many rows it lost.
 
     To be called inside the fork gate, by one thread at a time.
     """

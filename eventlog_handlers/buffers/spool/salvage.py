@@ -93,7 +93,7 @@ class Orphan:
                 yield seq, self._file.read(seq)
 
     def settle(self, rows: list[tuple[int, Row]]) -> None:
-        """The adopted rows are safe in another file: delete them here, so that no process delivers them again."""
+        """The adopted rows are safe in another file: delete them here, so that they are delivered once."""
         if rows and not self.damaged:
             try:
                 self._file.remove([seq for seq, _ in rows])

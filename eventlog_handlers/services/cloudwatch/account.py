@@ -16,7 +16,7 @@ PROOF = "a signed PutEvents without an entry, which makes none"
 
 
 def origin(own: CloudWatchSettings, environ: Mapping[str, str]) -> str:
-    """Which part of boto3's chain has the credentials. Raises MisconfiguredError where none has."""
+    """The part of boto3's chain that has the credentials. Raises MisconfiguredError where none has."""
     if own.client is not None:
         return "the client that was given"
     if own.access_key_id is not None:
@@ -47,7 +47,7 @@ def more(own: CloudWatchSettings, timeout: float) -> Iterator[Finding]:
     remedy = f"aws events create-event-bus --name {bus.rpartition('/')[2]}, or correct event_bus_name"
     try:
         _client(own).describe_event_bus(Name=bus)
-    except Exception as error:  # whatever botocore makes of it; told by its name
+    except Exception as error:  # botocore raises various errors; told by its name
         code = str(getattr(error, "response", {}).get("Error", {}).get("Code", type(error).__name__))
         if code == "ResourceNotFoundException":
             yield Finding("problem", "bus", f"there is no event bus {bus} in this account and region", remedy)

@@ -108,7 +108,7 @@ _NO_CODE = "unproven"
 _UNPROVEN = rule(Kind.TRANSIENT, "*", attempts_allowed=FEW_ATTEMPTS)
 
 _QUOTABLE = ("AccessDenied", "ResourceNotFound", "InvalidAccountId", "OptInRequired", "OperationDisabled")
-"""How codes begin whose message may be shown although a setting is wrong. About signatures AWS quotes the
+"""Beginnings of codes whose message may be shown although a setting is wrong. About signatures AWS quotes the
 request's headers, the token too."""
 
 
@@ -165,7 +165,7 @@ def _of_entry(entry: Mapping[str, Any], hint: float | None) -> Verdict:
 
 
 def verdict(code: str, status: int, message: str, headers: Mapping[str, str]) -> Verdict:
-    """What the failure of a whole request means: *code* decides, then *status* (0: unknown).
+    """The error for a whole request that failed: *code* decides, then *status* (0: unknown).
 
     *code* is the service's, or the HTTP status in digits where the answer held none, as botocore has it;
     *headers* have lower-case names. Which event of a refused request is at fault is the caller's to find out.

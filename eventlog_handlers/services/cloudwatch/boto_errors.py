@@ -84,7 +84,7 @@ def _proxy(error: Exception) -> SinkError:
 _CREDENTIALS = "the credentials could not be read or renewed: check the profile, role or login they come from"
 
 FETCHING: Mapping[str, _Maker] = {
-    # What may happen in every call, and while credentials are fetched.
+    # Exceptions of any call, and of fetching credentials.
     "ClientError": _client_error,
     "SSLError": _tls,
     "ProxyConnectionError": _proxy,

@@ -21,7 +21,7 @@ class _Here(threading.local):
         self.leave: Callable[[], object] = bool
         """Lets forks go on; does nothing outside of a call."""
         self.server_time: float | None = None
-        """What the service's clock said when it refused the request's time; None if it did not."""
+        """The service's time where it refused the request's time; None if it did not."""
 
 
 here = _Here()

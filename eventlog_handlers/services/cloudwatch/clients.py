@@ -65,7 +65,7 @@ class BuiltClient:
 
     @property
     def direct(self) -> Direct | None:
-        """How to send without the client; None as long as that is not known, and where calls are watched."""
+        """The way to send without the client; None while it is not known, and where calls are watched."""
         if self._direct is not None and _make_api_call(self._boto) is not self._make_api_call:
             return None  # a test of the application's, or a tracer, has put its own in botocore's place
         return self._direct

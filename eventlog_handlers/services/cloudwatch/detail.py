@@ -22,7 +22,7 @@ from eventlog_handlers.text.json_text import compact, quoted
 from eventlog_handlers.text.shares import fair_shares
 
 SCHEMA = "urn:eventlog-handlers:detail-1"
-"""What the key ``schema`` holds; the ``$id`` of the JSON Schema."""
+"""The value of the key ``schema``: the ``$id`` of the JSON Schema."""
 
 _MAX_INT, _MIN_INT = 2**63 - 1, -(2**63)
 
@@ -33,7 +33,7 @@ _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 def utc(seconds: float) -> datetime:
     """Wall time as UTC, rounded to the millisecond, so that Time and Detail say the same.
 
-    What no calendar holds becomes 1970.
+    A time outside the calendar becomes 1970.
     """
     if not -62_135_596_800 <= seconds <= 253_402_300_798:
         seconds = 0.0
@@ -111,7 +111,7 @@ def _origin(
     service: str,
     env: str | None,
 ) -> str:
-    """What one log call's events share, without the braces."""
+    """The part that events of one log call share, without the braces."""
     origin = {
         "code": {
             "file": {"path": code.file},
@@ -182,7 +182,7 @@ _WHOLE_BYTES = 256  # what a part of a cut collection may take, however many the
 def shortened(detail: str, room: int) -> str:
     """*detail* in at most *room* bytes, if the keys themselves take no more. It is and stays JSON.
 
-    The room is shared as water fills a vessel: what is short stays whole, the long ones get an equal share of
+    Short values stay whole, the long ones get an equal share of
     the rest. So a huge extra doesn't cost the traceback a line.
     """
     return compact(_shortened(json.loads(detail) | {"truncated": True}, room))

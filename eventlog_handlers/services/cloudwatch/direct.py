@@ -87,7 +87,7 @@ class Direct:
 
 
 def learned(url: str, headers: Mapping[str, str], body: bytes, keys: Keys) -> Direct | None:
-    """What signs as the client did that made this request of *keys*; None if it can't be made again.
+    """A signer that repeats the client's signature of this request; None if it can't be repeated.
 
     *headers* are the client's, names in lower case.
     """

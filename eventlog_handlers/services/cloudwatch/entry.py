@@ -83,7 +83,7 @@ def entry_size(entry: Mapping[str, Any]) -> int:
 
 @lru_cache(maxsize=256)
 def _source(text: str, most_bytes: int) -> str:
-    """1 to 256 characters, never starting with ``aws.`` in whatever case: those are AWS's own sources."""
+    """1 to 256 characters, never starting with ``aws.`` in any case: those are AWS's own sources."""
     text = _name(text) or "app"
     if text.lower().startswith("aws."):
         text = f"app.{text}"
@@ -102,7 +102,8 @@ def _limited_type(text: str, otherwise: str, most_bytes: int) -> str:
 
 
 def _resources(resources: Iterable[str], most_bytes: int, defects: list[str]) -> list[str]:
-    """What can be sent. Half an ARN names nothing: what is too long is left out and noted in *defects*."""
+    """The resources that can be sent. One that is too long is left out and noted in *defects*: half an ARN
+    names nothing."""
     kept: list[str] = []
     for resource in map(_name, resources):
         if not 0 < len(resource) <= _MAX_RESOURCE:

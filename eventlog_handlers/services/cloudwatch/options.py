@@ -22,7 +22,7 @@ from eventlog_handlers.settings.values import Frozen, PipelineSettings
 
 MAX_BATCH = 10
 HOSTS = ("default",)
-"""What may follow ``cloudwatch://``, as far as it can be listed."""
+"""Hosts that may follow ``cloudwatch://``, as far as they can be listed."""
 MAX_REQUEST_BYTES = 1_047_552
 """1 MiB - 1 KiB: an entry of exactly 1 MiB was accepted and never delivered."""
 
@@ -157,12 +157,12 @@ INSTEAD: Mapping[str, str] = {
     "event_bus": "event_bus_name",
     "group_id": "resources or tags",
 }
-"""What to use for names that people bring along from another service."""
+"""The options to use instead of those of another service."""
 TABLE = Table("CloudWatchEventsHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CloudWatchSettings(Frozen):
-    """Where and as whom ``PutEvents`` is called; the access key only for the local stand-in."""
+    """Endpoint, region and profile for ``PutEvents``; the access key only for the local stand-in."""
 
     rows = TABLE.rows
 

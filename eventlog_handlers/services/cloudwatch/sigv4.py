@@ -17,7 +17,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Scope(NamedTuple):
-    """What a signing key is good for."""
+    """The scope of a signing key."""
 
     date: str
     """``yyyymmdd``."""

@@ -15,7 +15,7 @@ PROOF = "a signed PutCustomEvent without an event, which makes none"
 
 
 def origin(own: CMSSettings, environ: Mapping[str, str]) -> str:
-    """Where the credentials come from, never what they are."""
+    """The source of the credentials, never their values."""
     if own.access_key_id is not None:
         return "the handler's options"
     if own.credentials is not None:
@@ -48,7 +48,7 @@ def ask(own: CMSSettings, timeout: float) -> None:
 
 
 def more(own: CMSSettings, timeout: float) -> Iterator[Finding]:
-    """What else can be told without making an event: nothing."""
+    """Further findings without making an event: none."""
     if own.group_id is not None:
         yield Finding(
             "warning",

@@ -97,14 +97,14 @@ _UNREAD_BODY = rule(
 )
 
 _NO_EVENTS = lazy(r"\bEventInfo\b(?![.\[\d]).*\bmandatory\b", re.DOTALL)
-"""What is missing is the list of events, not a field of one of them, which would be EventInfo.3.Content."""
+"""The list of events is missing, not a field of one of them, which would be EventInfo.3.Content."""
 _QUOTED_REQUEST = lazy(r"[\s,;:.]*(the )?(server )?string\s?to\s?sign.*", re.DOTALL | re.IGNORECASE)
 _QUOTED_HASH = lazy(r"\[ACS3-HMAC-SHA256\s+([0-9a-f]{64})\]")
 _TIME_LEFT = lazy(r"TimeLeft:\s*([0-9]+)")
 
 
 class _Parts(NamedTuple):
-    """What an answer holds of the service's form; "" and None for what is not there."""
+    """The fields of the service's form in an answer; "" and None for missing ones."""
 
     code: str = ""
     message: str = ""

@@ -65,7 +65,7 @@ def text_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
 
 
 def _parts(event: Event, notes: Sequence[str]) -> list[tuple[str, float]]:
-    """What text_content joins, each with the share of its room that goes to its end if it has to be cut."""
+    """The parts of text_content, each with the share of its room for its end if it has to be cut."""
     parts = []
     if head := f"{event.level_name} {event.message}".strip(" "):
         parts.append((clean(head), 0.0))
@@ -82,7 +82,7 @@ def _parts(event: Event, notes: Sequence[str]) -> list[tuple[str, float]]:
 
 
 def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
-    """The same as one JSON object. A part that had to be cut is a string, whatever it was before.
+    """The same as one JSON object. A part that had to be cut is a string.
 
     Where *max_bytes* holds not even the names of the essential parts it is the head of a text instead.
     """
@@ -128,7 +128,7 @@ def _origin_lines(origin: tuple[Any, ...]) -> str:
 
 
 def _origin(origin: tuple[Any, ...]) -> dict[str, Any]:
-    """Where the event comes from, which one log call's events share; what is empty is left out."""
+    """The sender's fields, which events of one log call share; empty ones are left out."""
     logger, code, status, service, env, host, pid, thread = origin
     fields: dict[str, Any] = {
         "logger": logger,
@@ -144,7 +144,7 @@ def _origin(origin: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _particulars(event: Event, notes: Sequence[str]) -> dict[str, Any]:
-    """What else is known of the event; what is empty is left out."""
+    """The other fields of the event; empty ones are left out."""
     fields: dict[str, Any] = {
         "trace_id": event.trace_id,
         "span_id": event.span_id,

@@ -42,7 +42,7 @@ class Credentials(NamedTuple):
 
 
 def from_environment(environ: Mapping[str, str]) -> Credentials:
-    """What the official clients' variables hold; raises MisconfiguredError with the remedy if they don't."""
+    """The credentials in the official clients' variables; raises MisconfiguredError if they are not set."""
     return checked(*(environ.get(name) for name in ENVIRONMENT), origin="the environment")
 
 

@@ -41,7 +41,7 @@ class CMSHandler(EventHandler):
         name is taken
     signature = "v1": "v1" (RPC, HMAC-SHA1) or "v3" (ACS3-HMAC-SHA256)
     content_format = "text": Content as "text" for people or as one object of "json"
-    max_content_bytes = 32_768: percent-encoded bytes of Content; what is longer is cut with a mark
+    max_content_bytes = 32_768: percent-encoded bytes of Content; a longer one is cut with a mark
     level = 0: the lowest level that becomes an event, a name or a number; with configure the default is
         "ERROR"
     service = None: the name of the application; None: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES or the

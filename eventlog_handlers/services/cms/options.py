@@ -32,7 +32,7 @@ REGIONS = (
     "us-east-1", "us-southeast-1", "us-west-1",
 )  # fmt: skip
 HOSTS = REGIONS
-"""What may follow ``cms://``, as far as it can be listed."""
+"""Hosts that may follow ``cms://``, as far as they can be listed."""
 
 
 def _region(name: str, value: object) -> str:
@@ -110,7 +110,7 @@ OPTIONS = (
     ),
     Option(
         "max_content_bytes", "int", 32_768, checks.whole(1024, 400_000),
-        "percent-encoded bytes of Content; what is longer is cut with a mark",
+        "percent-encoded bytes of Content; a longer one is cut with a mark",
     ),
 )  # fmt: skip
 DEFAULTS: Mapping[str, Any] = {"requests_per_second": 10}
@@ -121,12 +121,12 @@ INSTEAD: Mapping[str, str] = {
     "endpoint_url": "endpoint",
     "api_key": "access_key_id",
 }
-"""What to use for names that people bring along from another service."""
+"""The options to use instead of those of another service."""
 TABLE = Table("CMSHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class CMSSettings(Frozen):
-    """Where and as whom ``PutCustomEvent`` is called."""
+    """Endpoint and credentials for ``PutCustomEvent``."""
 
     rows = TABLE.rows
 
@@ -172,7 +172,7 @@ def _address(made: Mapping[str, Any]) -> str:
 
 
 def _keys(made: Mapping[str, Any], environ: Mapping[str, str], *, is_needed: bool) -> dict[str, Any]:
-    """Key id, key secret, token, and what is asked for them instead; all None: the sink reads *environ*."""
+    """Key id, key secret, token, and the source to ask instead; all None: the sink reads *environ*."""
     key_id, credentials = made["access_key_id"], made["credentials"]
     if (key_id is None) != (made["access_key_secret"] is None):
         missing = "access_key_id" if key_id is None else "access_key_secret"

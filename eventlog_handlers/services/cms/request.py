@@ -64,7 +64,7 @@ def encode(
     """One event as percent-encoded parameters, ready for either signature.
 
     *event_name* is the final one, see ``name_of``. *max_content_bytes* bounds Content, *max_bytes* the whole
-    event, both in encoded bytes; what is too long is cut visibly. Below about 400 bytes *max_bytes* is not
+    event, both in encoded bytes; longer ones are cut visibly. Below about 400 bytes *max_bytes* is not
     kept: an event has a name, a time and some content. ``size`` counts with a two-digit N, so an event among
     the first nine takes a few bytes less.
     """
@@ -107,7 +107,7 @@ class SignedRequest(NamedTuple):
     """Lower-case names. The signed ones have to be sent as they stand here."""
     body: bytes
     canonical_sha256: str
-    """What V3 signed, to compare with what the service says it received; "" for RPC v1."""
+    """The text that V3 signed, to compare with the service's; "" for RPC v1."""
 
 
 def sign(

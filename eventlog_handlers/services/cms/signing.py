@@ -47,7 +47,7 @@ def percent(text: str) -> str:
 
 def sign_v1_canonical(method: str, canonical: str, secret: str) -> str:
     """The value of ``Signature``, not encoded, for parameters that are percent-encoded, sorted and joined."""
-    # What percent() left standing needs a second encoding only at these three characters.
+    # The result of percent() needs a second encoding only at these three characters.
     encoded = canonical.encode().replace(b"%", b"%25").replace(b"=", b"%3D").replace(b"&", b"%26")
     digest = hmac.digest(f"{secret}&".encode(), f"{method}&%2F&".encode() + encoded, "sha1")
     return base64.b64encode(digest).decode("ascii")

@@ -195,7 +195,7 @@ def _host(endpoint: str) -> str:
 
 
 def _without_secrets(body: bytes, credentials: Credentials) -> bytes:
-    """An answer may quote the request: whatever of it reaches an error's text holds no key and no token."""
+    """An answer may quote the request: no key and no token of it reaches an error's text."""
     for secret in (credentials.access_key_secret, credentials.security_token):
         if secret and len(secret) >= 8:
             for form in (secret, percent(secret), percent(percent(secret)), secret.replace("/", "\\/")):

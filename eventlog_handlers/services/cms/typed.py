@@ -39,4 +39,4 @@ class CMSHandlerOptions(CommonOptions, total=False):
     content_format: Literal["text", "json"]
     """Content as `"text"` for people or as one object of `"json"`. Default: "text"."""
     max_content_bytes: int
-    """Percent-encoded bytes of Content; what is longer is cut with a mark. Default: 32_768."""
+    """Percent-encoded bytes of Content; a longer one is cut with a mark. Default: 32_768."""

@@ -15,7 +15,7 @@ PROOF = "events/create with an empty object, which makes no event and is one of 
 
 
 def origin(own: GuanceSettings, environ: Mapping[str, str]) -> str:
-    """Where the key comes from, never what it is."""
+    """The source of the key, never its value."""
     return "the handler's options" if own.api_key is not None else KEY_VARIABLE
 
 
@@ -39,7 +39,7 @@ def ask(own: GuanceSettings, timeout: float) -> None:
 
 
 def more(own: GuanceSettings, timeout: float) -> Iterator[Finding]:
-    """What else can be told without making an event."""
+    """Further findings without making an event."""
     yield Finding(
         "warning",
         "alarm",

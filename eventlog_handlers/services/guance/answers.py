@@ -63,12 +63,12 @@ def verdict(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
 
 
 def decode(status: int, headers: Mapping[str, str], body: bytes, count: int) -> Sequence[Outcome]:
-    """What became of the *count* events of one call, or a SinkError for the call as a whole."""
+    """The outcomes of the *count* events of one call, or a SinkError for the call as a whole."""
     return verdict(status, headers, body).outcomes(count)
 
 
 def _target(headers: Mapping[str, str]) -> str:
-    """Where a redirect points, without path and query, which may hold what must not be told."""
+    """The target of a redirect, without path and query, which may hold secrets."""
     try:
         target = urlsplit(headers.get("location", ""))
     except ValueError:

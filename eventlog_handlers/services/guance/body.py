@@ -99,7 +99,7 @@ def _title(template: str, event: Event) -> str:
 
 
 def _tags(event: Event, attributes: Mapping[str, JSON]) -> str:
-    """What to filter by, as JSON: our own names, then the handler's tags, then *attributes*, flattened."""
+    """The tags to filter by, as JSON: our own, then the handler's tags, then *attributes*, flattened."""
     exception, code = event.exception, event.code
     members = _members({"event_uid": event.id})
     members += _repeating_members(

@@ -33,7 +33,7 @@ class GuanceHandler(EventHandler):
     api_key = None: else DF_API_KEY, read at every call
     origin = "{logger}": template of the event's source
     title = "{message}": template of the title: one line of at most 256 characters
-    max_message_bytes = 32_768: bytes of the message; what is longer is cut with a mark
+    max_message_bytes = 32_768: bytes of the message; a longer one is cut with a mark
     level = 0: the lowest level that becomes an event, a name or a number; with configure the default is
         "ERROR"
     service = None: the name of the application; None: OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES or the

@@ -41,7 +41,7 @@ GUANCE_SITES: Mapping[str, str] = {
 
 
 HOSTS = tuple(GUANCE_SITES)
-"""What may follow ``guance://``, as far as it can be listed."""
+"""Hosts that may follow ``guance://``, as far as they can be listed."""
 
 
 def _site(name: str, value: object) -> str:
@@ -76,7 +76,7 @@ OPTIONS = (
     ),
     Option(
         "max_message_bytes", "int", 32_768, checks.whole(1024, 900_000),
-        "bytes of the message; what is longer is cut with a mark",
+        "bytes of the message; a longer one is cut with a mark",
     ),
 )  # fmt: skip
 DEFAULTS: Mapping[str, Any] = {"requests_per_minute": 20, "aggregate_seconds": 60.0}
@@ -87,12 +87,12 @@ INSTEAD: Mapping[str, str] = {
     "endpoint_url": "endpoint",
     "access_key_id": "api_key",
 }
-"""What to use for names that people bring along from another service."""
+"""The options to use instead of those of another service."""
 TABLE = Table("GuanceHandler", OPTIONS, DEFAULTS, INSTEAD)
 
 
 class GuanceSettings(Frozen):
-    """Where and as whom ``events/create`` is called."""
+    """Endpoint and key for ``events/create``."""
 
     rows = TABLE.rows
 

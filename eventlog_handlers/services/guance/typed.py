@@ -21,4 +21,4 @@ class GuanceHandlerOptions(CommonOptions, total=False):
     title: str
     """Template of the title: one line of at most 256 characters. Default: "{message}"."""
     max_message_bytes: int
-    """Bytes of the message; what is longer is cut with a mark. Default: 32_768."""
+    """Bytes of the message; a longer one is cut with a mark. Default: 32_768."""

@@ -245,7 +245,7 @@ def test_p28_threads_that_outlive_main_have_a_flush_and_an_end_of_their_own():
 def test_p28_threads_that_outlive_the_target_of_a_child_have_their_last_words(
     eventlog_console, tmp_path, method
 ):
-    """multiprocessing joins them, after its finalizers, and then leaves by os._exit."""
+    """multiprocessing joins them, after its finalizers or before, and then leaves by os._exit."""
     script = tmp_path / "children.py"
     script.write_text(
         """
@@ -256,10 +256,11 @@ def late(done):
     logging.error("last words")
 def work():
     from multiprocessing import util
+    over = threading.Event()
+    threading._register_atexit(over.set)  # after ours: from CPython 3.14 on it joins before its finalizers
     eventlog_handlers.configure("cms://cn-hangzhou", flush_interval=60)
     logging.error("first")
     assert eventlog_handlers.flush(20)
-    over = threading.Event()
     util.Finalize(None, over.set, exitpriority=-200)  # after ours
     threading.Thread(target=late, args=(over,)).start()
 if __name__ == "__main__":

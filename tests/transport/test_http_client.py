@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
 from faultserver import FaultServer, Reply, Request
 from processes import environment
 from urllib3.util.wait import wait_for_read
@@ -31,6 +30,9 @@ from eventlog_handlers.services.guance.sink import GuanceSink
 from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.transport import network  # now, so that no call has less time for its import
 from eventlog_handlers.transport.client import MAX_ANSWER_BYTES, Answer, HttpClient
+
+if TYPE_CHECKING:
+    import trustme
 
 KEY = "s3cret-key"
 CREATED = b'{"code":200,"content":true,"errorCode":"","message":"","success":true,"traceId":"1"}'
@@ -680,7 +682,8 @@ def test_a_proxy_that_is_none_is_a_setting_to_mend(proxy: str) -> None:
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    return trustme.CA()
+    # cryptography, below it, can't be had for CPython 3.13 without the GIL
+    return pytest.importorskip("trustme").CA()  # type: ignore[no-any-return]
 
 
 @pytest.fixture

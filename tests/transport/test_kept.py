@@ -89,7 +89,7 @@ CHUNKED = "HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n"
         Reply(raw=b"HTTP/1.1 200 OK\nContent-Length: 2\n\nhi"),
         # what is no answer
         Reply(b"cut short", 200, {"Content-Length": "99"}, close=True),
-        Reply(b"cut short", 200, {"Content-Length": "99"}, reset_at=60),
+        Reply(b"cut short", 200, {"Content-Length": "99"}, reset_at=44),  # within the body
         raw(f"{CHUNKED}5\nhi", close=True),
         Reply(raw=b"SSH-2.0-OpenSSH_9.6\r\n", close=True),
         Reply(raw=b"garbage without an end of line", close=True),

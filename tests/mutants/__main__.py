@@ -6,9 +6,10 @@
     python tests/mutants run --sample 200           # so many mutants, drawn at random (--seed)
     python tests/mutants run --only eventlog_handlers/pipeline/retry.py
 
-A mutant that the tests concerned pass is a survivor: a line that no test holds. Survivors are printed, and
-``.mutants/results.json`` tells which test noticed each of the others. The checkout is not changed:
-a mutant is made in a copy of the package. POSIX only.
+A mutant that the tests concerned pass is a survivor: a line that no test holds. Survivors are printed as they
+would stand in ``tests/mutants/harmless.txt``, and ``.mutants/results.json`` tells which test noticed each of
+the others. That list holds the mutants that nobody could notice, with reasons; they are counted, not tried.
+The checkout is not changed: a mutant is made in a copy of the package. POSIX only.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 import time
 
 from forks import Forks
+from harmless import LIST, Harmless, entry_of
 from mutations import Mutant, mutations
 from which_tests import PLACE, ROOT, Map
 
@@ -61,12 +63,18 @@ def all_mutants(only: list[str]) -> list[Mutant]:
 
 
 def run(only: list[str], sample: int | None, seed: int, jobs: int) -> int:
-    """Try mutants; returns 1 where more than one in twenty survives."""
+    """Try mutants; returns 1 where more than one in twenty survives, or an entry of the list is stale."""
     known = Map()
+    harmless = Harmless(ROOT, LIST.read_text("utf-8"))
     mutants = all_mutants(only)
+    stale = harmless.stale(mutants)
     if sample is not None and sample < len(mutants):
         mutants = random.Random(seed).sample(mutants, sample)
-    print(f"{len(mutants)} mutants", flush=True)
+    drawn = len(mutants)
+    mutants = [mutant for mutant in mutants if not harmless.has(mutant)]
+    print(f"{drawn} mutants, {drawn - len(mutants)} of them harmless, by the list", flush=True)
+    for entry in stale:
+        print(f"{LIST.name}: no such mutant any more: {entry}", flush=True)
     killers: dict[str, str | None] = {}
     survivors = 0
     started = time.monotonic()
@@ -80,12 +88,13 @@ def run(only: list[str], sample: int | None, seed: int, jobs: int) -> int:
             if killer is None:
                 survivors += 1
                 print(f"survives  {mutant}", flush=True)
+                print(entry_of(mutant, (ROOT / mutant.path).read_text("utf-8")), flush=True)
             if len(killers) % 20 == 0:
                 seconds = time.monotonic() - started
                 print(f"{len(killers)} tried, {survivors} survive, {seconds:.0f} s", flush=True)
             (PLACE / "results.json").write_text(json.dumps(killers, indent=1))
-    print(f"{survivors} of {len(mutants)} survive")
-    return int(survivors * 20 > len(mutants))
+    print(f"{survivors} of {len(mutants)} survive, {drawn - len(mutants)} harmless, by the list")
+    return int(bool(stale) or survivors * 20 > len(mutants))
 
 
 def main() -> int:

@@ -88,7 +88,7 @@ def rest(error: SinkError, *, failures: int, rand: float) -> float:
     Wrong credentials and the like mend themselves rarely: they are probed every one to five minutes.
     """
     if isinstance(error, MisconfiguredError):
-        probe = min(PROBE_CEILING_SECONDS, PROBE_BASE_SECONDS * 2.0 ** min(failures - 1, 16))
+        probe = _doubled(PROBE_BASE_SECONDS, failures, PROBE_CEILING_SECONDS)
         return at_least(probe * (0.8 + 0.2 * rand), error.retry_after)
     base = THROTTLE_BASE_SECONDS if isinstance(error, ThrottledError) else RETRY_BASE_SECONDS
     return at_least(backoff(failures, rand, base=base), error.retry_after)
@@ -99,7 +99,7 @@ def probe_after_refusal(*, probes: int, rand: float) -> float:
 
     Sooner than after a refused key, for it may be a few bad events that look like a bad setting.
     """
-    return min(RETRY_CEILING_SECONDS, REFUSED_BASE_SECONDS * 2.0 ** min(probes - 1, 16)) * (0.8 + 0.2 * rand)
+    return _doubled(REFUSED_BASE_SECONDS, probes, RETRY_CEILING_SECONDS) * (0.8 + 0.2 * rand)
 
 
 def backoff(attempts: int, rand: float, *, base: float = RETRY_BASE_SECONDS) -> float:
@@ -107,7 +107,12 @@ def backoff(attempts: int, rand: float, *, base: float = RETRY_BASE_SECONDS) -> 
 
     Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
     """
-    return rand * min(RETRY_CEILING_SECONDS, base * 2.0 ** min(attempts - 1, 16))
+    return rand * _doubled(base, attempts, RETRY_CEILING_SECONDS)
+
+
+def _doubled(base: float, times: int, ceiling: float) -> float:
+    """*base* the first time (*times* is 1), twice as much each time after it, *ceiling* at most."""
+    return min(ceiling, base * 2.0 ** min(times - 1, 16))  # 16: no float is too large
 
 
 def at_least(delay: float, hint: float | None) -> float:

@@ -126,25 +126,23 @@ class Pacer:
 
 
 class Member:
-    """One handler's part in a shared pacer: its limit counts from the first take on until ``leave``.
+    """One handler's part in a shared pacer: its limit counts from the start until ``leave``.
 
     A handler that was closed leaves, and joins again with the next request it sends. So does a worker whose
     handler was dropped with events pending. May be used from several threads.
     """
 
-    __slots__ = ("__weakref__", "_has_joined", "_limit", "shared")
+    __slots__ = ("__weakref__", "_limit", "shared")
 
     def __init__(self, shared: Pacer, limit: Limit) -> None:
         self.shared = shared
         self._limit = limit
-        self._has_joined = False
-        self._join()
+        shared.join(id(self), limit)
         weakref.finalize(self, shared.leave, id(self)).atexit = False
 
     def leave(self) -> None:
         """The handler is closed: its limit binds no other handler until it sends again."""
         self.shared.leave(id(self))
-        self._has_joined = False  # last: else a request in between would join, and then be taken out
 
     def wait(self, now: float) -> float:
         """Seconds until there is a place; takes none, so it is no reason to join."""
@@ -152,7 +150,7 @@ class Member:
 
     def try_take(self, now: float) -> float:
         """Take a place and return 0, or return the seconds after which to ask again."""
-        self._join()
+        self.shared.join(id(self), self._limit)
         return self.shared.try_take(now)
 
     def throttled(self, not_before: float = float("-inf")) -> None:
@@ -166,11 +164,6 @@ class Member:
     def after_fork_in_child(self) -> None:
         """A thread of the parent's may have held the lock."""
         self.shared.after_fork_in_child()
-
-    def _join(self) -> None:
-        if not self._has_joined:
-            self._has_joined = True
-            self.shared.join(id(self), self._limit)
 
 
 def _least(limits: Iterable[Limit]) -> Limit:

@@ -86,6 +86,9 @@ class Faulty(MemoryBuffer):
             raise ValueError("can't be kept")
         return super().put(events)
 
+    def __len__(self):
+        return super().__len__() + len(self.gone)  # until it has said so
+
     def lost(self):
         if self.cannot_say:
             raise OSError("not now")
@@ -204,6 +207,7 @@ def test_without_folds_there_is_nothing_to_wait_for_or_to_hurry():
     ledger.hurry_folds()
 
     assert ledger.wait_for_folds() is None
+    assert ledger.approximate_pending() == 0
 
 
 def test_captures_of_which_nothing_came_are_counted_as_lost():
@@ -444,6 +448,10 @@ def test_a_flush_of_nothing_is_finished_at_once():
     """And one of what is only counted elsewhere is not."""
     books = Books()
     assert books.ledger.open_ticket().finished
+    books.buffer.gone = [Lost(None, 40, "damaged")]
+    assert books.ledger.open_ticket().finished
+    books.buffer.gone = [Lost(None, 40, "damaged")]
+    assert books.ledger.pending() == 0
     assert not books.ledger.waiting().is_flushed
 
     ticket = books.ledger.open_ticket(has_more=lambda: True)

@@ -7,17 +7,17 @@ Which side may touch what. The caller's side, inside ``emit``, touches the intak
 ``wake_at`` and ``rouse``; it takes no lock that another thread may hold. All else is the threads' side.
 
 What does not belong here: a turn (``turns``), the wait of a flush (``flushing``), turns in a log call's own
-thread (``inline``), the end of the process (``ending``).
+thread (``inline``), ``durability="commit"`` (``committing``), the end of the process (``ending``).
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
 from typing import Any
 
-from eventlog_handlers.buffers import Buffer, WriteAhead
+from eventlog_handlers.buffers import Buffer
+from eventlog_handlers.pipeline.committing import Committing
 from eventlog_handlers.pipeline.flushing import must_not_wait
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.gates import Idle
@@ -26,7 +26,7 @@ from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.sharing import HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS
 from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.process import own_traffic, start_thread
+from eventlog_handlers.process import own_traffic
 from eventlog_handlers.process.randomness import random_bits, reseed
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.settings.values import PipelineSettings
@@ -34,8 +34,6 @@ from eventlog_handlers.settings.values import PipelineSettings
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself where threads are refused
 _BLOCK_SECONDS = 1.0  # when_full="block": how long a logging call waits for room
 _BLOCK_POLL_SECONDS = 0.005
-_COMMIT_SECONDS = 5.0  # durability="commit": how long a logging call waits at most
-_COMMIT_LOOK_SECONDS = 0.5  # between two looks whether a thread is still there
 
 _parents_buffers: list[Buffer] = []
 """Buffers inherited over a fork, kept from the garbage collector: it would close the parent's file."""
@@ -91,7 +89,15 @@ class Worker:
         # Of this life too, and named here for the log call's sake.
         self.pid = self._life.pid
         self._pool = self._life.pool
-        self._journal = self._life.journal
+        self._committing = Committing(
+            self._life,
+            self._intake,
+            submit=self.submit,
+            wait_for_room=self._wait_for_room if self._blocks else None,
+            is_over=self.is_over,
+            render=self._parts.render,
+            clock=self._clock,
+        )
         self._is_closed = False  # at least once: logging's shutdown won't come again
 
     def after_fork_in_child(self) -> None:
@@ -136,58 +142,8 @@ class Worker:
             self._unmeasured = self._intake.bound_bytes(captured)
 
     def commit(self, captured: Capture) -> None:
-        """Take a capture in so that its event outlives the process: ``durability="commit"``.
-
-        Writes the event to the journal. Where there is none, or no room in it, a thread of the pool renders
-        the capture and puts it into the buffer, and this call waits: Ctrl-C, or a signal handler that logs,
-        breaks the wait and no write. Never waits where that thread might wait for this one.
-        """
-        if self._journal is not None and self._journal.is_open and self._write_ahead(self._journal, captured):
-            return
-        if self.is_over() or self._life.turns.is_in_use_here() or start_thread.caller_owns_logging_lock():
-            self.submit(captured)
-            self._life.pool.rouse()
-            return
-        done = self._intake.expect(captured)
-        try:
-            self.submit(captured)
-            self._wait_for_commit(done)
-        finally:
-            self._intake.forget(captured)
-
-    def _write_ahead(self, journal: WriteAhead, captured: Capture) -> bool:
-        """Render *captured* in this thread and write it to *journal*; False where that can't be done.
-
-        Rendering runs no code of the application: with ``before_send`` there is no journal. Its worker finds
-        the event in the table of the capture.
-        """
-        if self._blocks:
-            self._wait_for_room()
-        if captured.events is None:
-            captured = captured._replace(events={})
-        try:
-            event = self._parts.render(captured)
-            if event is None or not journal.put(event, captured.id_bits, captured, self._captures):
-                return False
-        except Exception:  # a fault of ours; told where the worker meets it
-            return False
-        self.submit(captured, is_in=True)
-        return True
-
-    def _wait_for_commit(self, done: SimpleQueue[None]) -> None:
-        deadline = self._clock() + _COMMIT_SECONDS
-        while True:
-            if done.empty() and not self._life.pool.rouse():
-                self._life.inline.render(lambda: not done.empty())
-            try:
-                done.get(timeout=_COMMIT_LOOK_SECONDS)
-            except Empty:
-                if self._clock() < deadline:
-                    continue
-                self._life.notes.say_once(
-                    "commit", f"a log call waited {_COMMIT_SECONDS:g} s for its commit and goes on without it"
-                )
-            return
+        """Take a capture in so that its event outlives the process; see ``Committing.commit``."""
+        self._committing.commit(captured)
 
     def _wait_for_room(self) -> None:
         ledger = self._life.ledger

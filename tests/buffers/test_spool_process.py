@@ -62,6 +62,7 @@ PUT_FOR_EVER = """
 """
 
 
+@pytest.mark.timeout(400)
 def test_p04_every_event_put_before_a_sigkill_is_delivered_by_a_later_process(tmp_path):
     """Twenty kills at random moments: none lost, none altered, none twice but those being acked."""
     chance = random.Random(7)

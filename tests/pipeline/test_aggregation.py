@@ -260,7 +260,7 @@ def test_an_evicted_keys_repeats_go_out_before_its_window_ends() -> None:
 def test_with_commit_repeats_are_folded_as_well(tmp_path: Any, eventlog_console: Any) -> None:
     """The summary takes the ordinary way; the single event is in the spool before the call returns."""
     handler = eventlog_handlers.GuanceHandler(
-        requests_per_minute=None, spool=str(tmp_path), durability="commit"
+        requests_per_minute=None, spool=str(tmp_path), durability="commit", scope="process"
     )
     log = logging.Logger("shop")
     log.addHandler(handler)

@@ -17,9 +17,11 @@ _EVENT_OVERHEAD_BYTES = 1_200  # one event without its texts: 1,030 by tracemall
 class _Entry:
     __slots__ = ("attempts", "event", "position", "put_at")
 
-    def __init__(self, event: Event, position: Position, now: float) -> None:
+    position: Position
+    """Set by a lease: until then the queues alone have it."""
+
+    def __init__(self, event: Event, now: float) -> None:
         self.event = event
-        self.position = position
         self.put_at = now
         self.attempts = 0
 
@@ -59,7 +61,7 @@ class MemoryBuffer:
                 continue
             self._next_key += 1
             self._bytes += position.size
-            self._held[position.key] = _Entry(event, position, now)
+            self._held[position.key] = _Entry(event, now)
             self._queues.add(position)
         return evicted
 

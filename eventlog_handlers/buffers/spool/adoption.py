@@ -100,7 +100,6 @@ class Adoption:
                 self._orphan = self._open_orphan(path)
             except Exception as error:
                 self._trouble.tell(path.name, f"{path} can't be taken over ({error}); left as it is")
-                continue
             if self._orphan is not None:
                 return True
         return self._absorb_stray()

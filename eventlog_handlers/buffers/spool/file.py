@@ -98,7 +98,7 @@ class SpoolFile:
         except BaseException:
             with contextlib.suppress(OSError):
                 directory.remove(path)
-                lock.path.unlink(missing_ok=True)
+                lock.path.unlink()
             lock.let_go()
             raise
         return file
@@ -140,7 +140,7 @@ class SpoolFile:
         records = [
             (seq, row.severity, row.put_time, row.attempts, checksum(seq, row), row.body) for seq, row in rows
         ]
-        top = max(self.top, *(seq for seq, _ in rows)) if len(rows) > 1 else max(self.top, rows[0][0])
+        top = max(self.top, *[seq for seq, _ in rows])
         never_here = top - self.top - len(rows)
         if len(rows) == 1 and not never_here:
             self._database.execute(_INSERT, records[0])
@@ -252,7 +252,7 @@ class SpoolFile:
                 dispose(self.path)
         with contextlib.suppress(OSError):
             if self._lock.is_in_place():
-                self._lock.path.unlink(missing_ok=True)
+                self._lock.path.unlink()
         self._lock.let_go()
 
     def _exists(self, suffix: str) -> bool:

@@ -7,7 +7,6 @@ A copy that was made while the owner moved pages is noticed, and made again.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -62,7 +61,7 @@ class SpoolEntry(NamedTuple):
         ahead, damaged = records_of(self.path)  # first: what is moved meanwhile is found in the file
         waiting: list[Waiting] = []
         with _copy_of(self.path) as copy:
-            file = SpoolFile.open(copy, _NoLock(copy))
+            file = SpoolFile.open(copy, _NoLock())
             try:
                 for _, row in file.scan() if file.has_tables() else ():
                     event = None if row is None else event_of(row)
@@ -118,11 +117,8 @@ def _size(path: Path) -> int:
 class _NoLock(Lock):
     """For a copy: no other process knows it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self._descriptor = -1
-        self._pid = os.getpid()
-        self._identity = (0, 0)
 
 
 @contextmanager

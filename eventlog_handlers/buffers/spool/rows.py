@@ -62,7 +62,7 @@ class Rows:
         self._moved = moved
         self._file_failed = file_failed
         self._journal = journal
-        self._removed: list[int] = []  # in the file, and held no more
+        self._removed: list[int] = []  # in the file, and held no more; none without a file
         self._file: SpoolFile | None = None
         self._replaced_at = self._look_at = float("-inf")
         self._used_at = clock()
@@ -119,10 +119,8 @@ class Rows:
         """Write all changes to the file. Rows that it does not take stay in memory, to be tried again."""
         if not (self.in_memory or self._removed) or self._trouble.is_paused:
             return
-        if self._file is None:
-            self._removed.clear()
-            if not self.in_memory or not self.open_file():
-                return
+        if self._file is None and not self.open_file():
+            return
         file = self._file
         assert file is not None  # noqa: S101 - for the type checker
         self._used_at = self._clock()

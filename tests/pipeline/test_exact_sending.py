@@ -524,7 +524,7 @@ def test_the_end_of_a_request_is_measured_and_its_sender_is_free_again():
 
 def test_losses_are_told_a_minute_after_the_last_time_at_the_earliest():
     """Not while the destination fails: by the first request after that."""
-    route = Route(None, None, None, FAILED)
+    route = Route(*[None] * 5, FAILED)
 
     def lose_and_log(message: str) -> None:
         route.worker._intake.dropped.append(40)
@@ -538,11 +538,46 @@ def test_losses_are_told_a_minute_after_the_last_time_at_the_earliest():
     assert route.delivery.plan() == Idle(None, 1)
     route.clock.advance(1.0)
     lose_and_log("c")
-    assert route.send() == ["c"]
+    assert [route.send(), route.send()] == [["c"], ["2 events lost: 2 ERROR (2 overflow)"]]
+    route.clock.advance(60.0)
+    lose_and_log("d")
+    assert route.send() == ["d"]
     assert route.delivery.plan() == Idle(0.5, 1_000)
     route.clock.advance(0.5)
-    assert [route.send(), route.send()] == [["c"], ["2 events lost: 2 ERROR (2 overflow)"]]
+    assert [route.send(), route.send()] == [["d"], ["1 events lost: 1 ERROR (1 overflow)"]]
     assert route.delivery.plan() == Idle(None, 1)
+
+
+def test_a_request_that_is_broken_off_gives_its_events_back():
+    """Ctrl-C, say: those not settled wait again, and the sender is free."""
+    calls = []
+
+    class Stopped(ScriptedSink):
+        def send(self, payloads, *, timeout):
+            calls.append(len(payloads))
+            raise KeyboardInterrupt
+
+    route = Route()
+    route.delivery._sink = Stopped()
+    route.log("a", "b")
+    planned = route.delivery.plan()
+    with pytest.raises(KeyboardInterrupt):
+        route.delivery.deliver(planned)
+
+    assert calls == [2]
+    assert route.delivery.under_way() == 0
+    assert route.attempts() == {"a": 0, "b": 0}
+
+
+def test_events_and_outcomes_that_are_out_of_step_are_no_answer():
+    """None of them is settled by another's outcome."""
+    route = Route()
+    route.log("a", "b")
+    planned = route.delivery.plan()
+    leases = list(planned.unsettled.values())
+
+    with pytest.raises(ValueError, match="zip"):
+        route.delivery._settling.settle(leases, [DELIVERED], planned)
 
 
 # --- what an answer means ----------------------------------------------------------------------------------

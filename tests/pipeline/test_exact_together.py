@@ -181,6 +181,9 @@ def test_events_are_sent_or_counted_as_the_coordinator_decides():
     assert together.sharing.counted == 6
     assert list(together.sharing._last.values()) == events
     assert together.sharing.fold([]) == ([], 0)
+    together.fold = lambda occurrences: [Verdict.SEND]
+    with pytest.raises(ValueError, match="zip"):
+        together.sharing.fold(events)
     plain = Together(folds=False)
     assert plain.sharing.fold(events) == (events, 0)
     assert plain.asked == []

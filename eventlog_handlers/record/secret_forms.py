@@ -124,9 +124,12 @@ FORMS = (
     Form(
         "b",
         ("bearer", "basic"),
-        # Not "basic authentication": what follows has a digit, an inner capital or a padding.
+        # Not "basic authentication": what follows has a digit, an inner capital or a padding. Nor a flag, nor
+        # a name with its value in quotes, `basic password='…'`: without the name nothing would tell what the
+        # value is.
         lazy(
             r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)([ \t]{1,3})"
+            r"""(?!--|[\w.-]{1,200}=\\?["'][^\s"',;:&)}\]\\])"""
             r"(?=[a-zA-Z._~+/-]{0,200}(?:[0-9=]|(?<=[a-z])[A-Z]))[\w.~+/=-]{6,}"
         ),
         rf"\1\2{REDACTED}",

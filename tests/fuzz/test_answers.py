@@ -26,7 +26,7 @@ CODES = st.one_of(
         "ft.TriggerApiAkCurrentLimiting", "ValidationException", "AccessDeniedException", "ExpiredToken",
         "InternalFailure", "MissingParameter", "EventInfo is mandatory for this action.",
         "InvalidTimeStamp.Expired", "#", ":", "a#b:c", "Signature expired", "GroupId",
-        "server string to sign is:POST&%2F&secret-in-request",
+        "server string to sign is:POST&%2F&the-request",
     ]),
 )  # fmt: skip
 NAMES = [
@@ -53,6 +53,7 @@ HEADERS = st.dictionaries(
     st.one_of(TEXTS, CODES, DATES, st.integers().map(str), st.sampled_from(["TimeLeft:9999999", "//[", "http://[::"])),
     max_size=5,
 )  # fmt: skip
+QUOTED = re.compile(r"string\s?to\s?sign\b.*the-request", re.IGNORECASE)
 COUNTS = st.integers(1, 12)
 
 
@@ -76,7 +77,7 @@ def judged(judge: Callable[[], list[Outcome]], count: int) -> list[str]:
 def test_cms(status: int, headers: dict[str, str], body: bytes, count: int, scheme: str) -> None:
     """It quotes the request, with the token in it, which is not told on."""
     told = judged(lambda: list(cms.decode(status, headers, body, count, scheme)), count)
-    assert "secret-in-request" not in "".join(told)
+    assert not QUOTED.search("\n".join(told))
 
 
 @given(status=STATUSES, headers=HEADERS, body=BODIES, count=COUNTS)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Handler(logging.Handler):
-    """A ``logging.Handler`` that can be flushed within a time and tells what became of its events.
+    """A ``logging.Handler`` that can be flushed within a time and counts the outcomes of its events.
 
     ``configure`` returns one. It is one handler of a service (an ``EventHandler``), or stands for several.
     """

@@ -119,7 +119,7 @@ class Event(NamedTuple):
 
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
-"""What ``attributes`` may hold at most; what comes from a log call is far below both."""
+"""The most that ``attributes`` may hold; those of a log call are far below both."""
 
 
 def fits_json(value: object) -> bool:

@@ -22,7 +22,7 @@ class Lost(NamedTuple):
     key: int | None
     """None where it never had one here: it was in the file of a dead process."""
     level: int | None
-    """The logging number; None where the event is past reading."""
+    """The logging number; None where the event can't be read."""
     reason: str
     """A counter's name."""
 
@@ -57,7 +57,7 @@ class Buffer(Protocol):
 
     @property
     def journal(self) -> WriteAhead | None:
-        """What log calls write to; None where there is none: then they wait for ``put``, or for nothing."""
+        """The journal that log calls write to; None: they wait for ``put``, or not at all."""
 
     def put(self, events: Sequence[Event]) -> Sequence[Evicted]:
         """Take events in, in order; return those lost to make them fit, older ones or some of these.
@@ -75,7 +75,7 @@ class Buffer(Protocol):
         """Forget events that are settled."""
 
     def drop(self, leases: Iterable[Lease], reason: str) -> None:
-        """Forget events that are given up for *reason*, a counter's name."""
+        """Forget events that are dropped for *reason*, a counter's name."""
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
         """Take an event back, to lease it again in *delay* seconds, at the turn it had.

@@ -27,7 +27,7 @@ class _Entry:
 
 
 class MemoryBuffer:
-    """Events by class of severity: the most severe leave first, the least severe give way first.
+    """Events by class of severity: the most severe are leased first, the least severe dropped first.
 
     *capacity* and *capacity_bytes* bound the held events, leased ones included. *policy* names the event to
     drop: ``drop_lowest`` the least severe, and of those the oldest of the fingerprint that has most of them
@@ -84,7 +84,7 @@ class MemoryBuffer:
             self._bytes -= self._held.pop(lease.key).position.size
 
     def drop(self, leases: Iterable[Lease], reason: str) -> None:
-        """As ``ack``: nothing is kept of what is given up."""
+        """As ``ack``: nothing is kept of a dropped event."""
         self.ack(leases)
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
@@ -141,7 +141,7 @@ class MemoryBuffer:
         """Nothing lies outside the process."""
 
     def _make_room(self, newcomer: Position, now: float, evicted: list[Evicted]) -> bool:
-        """Evict until *newcomer* fits; False if it is the one to give way."""
+        """Evict until *newcomer* fits; False if it is the one to drop."""
         while len(self._held) >= self._capacity or self._bytes + newcomer.size > self._capacity_bytes:
             self._queues.release(now)
             victim = self._victim(newcomer)

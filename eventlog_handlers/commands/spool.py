@@ -150,7 +150,7 @@ def _ls(chosen: argparse.Namespace) -> int:
 
 
 def _all_waiting(entries: Sequence[SpoolEntry]) -> Iterator[Waiting]:
-    """The events of all files, oldest first; a file past reading is named on stderr."""
+    """The events of all files, oldest first; a file that can't be read is named on stderr."""
     waiting: list[Waiting] = []
     for entry in entries:
         try:

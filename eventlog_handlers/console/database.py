@@ -51,7 +51,7 @@ TABLES = ("events", "refusals", "requests", "exchanges", "tries")
 
 
 class Database:
-    """*path* is a file, which keeps what it holds, or None for memory. SettingsError if it can't be used."""
+    """*path* is a file, which keeps its rows, or None for memory. SettingsError if it can't be used."""
 
     def __init__(self, path: str | None) -> None:
         self.lock = threading.Condition()

@@ -41,7 +41,7 @@ class Accepted(NamedTuple):
     body: Mapping[str, Any]
     """The event exactly as it was sent."""
     stored: Mapping[str, Any]
-    """The event as the service hands it on, with what it adds."""
+    """The event as the service hands it on, with the fields that it adds."""
     flags: tuple[str, ...] = ()
     """Oddities that no document forbids but no client should send, one word each."""
 

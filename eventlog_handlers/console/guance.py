@@ -41,7 +41,7 @@ _WORKSPACE_LIMIT = (
     "ft.TriggerApiWorkspaceCurrentLimiting",
     "The workspace has exceeded its request limit",
 )
-_FIRST_PLAUSIBLE_MS = 1_000_000_000_000  # 2001: what is below was meant in seconds
+_FIRST_PLAUSIBLE_MS = 1_000_000_000_000  # 2001: a smaller number was meant in seconds
 
 
 def is_call(request: Request) -> bool:

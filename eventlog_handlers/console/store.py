@@ -51,7 +51,7 @@ _REFUSED_BY_CODE = "SELECT code, count(*) FROM refusals WHERE service = :service
 
 
 class Store:
-    """*path* is a file, which keeps what it holds, or None for memory. SettingsError if it can't be used."""
+    """*path* is a file, which keeps its rows, or None for memory. SettingsError if it can't be used."""
 
     def __init__(self, path: str | None = None) -> None:
         self.database = Database(path)

@@ -18,7 +18,7 @@ from eventlog_handlers.record.traceback_text import TRACEBACK
 from eventlog_handlers.text.fit import encodable
 
 MAX_CHARACTERS = 262_144
-"""Of one record; what follows is left out."""
+"""Of one record; the rest is left out."""
 
 LINKS = (
     "The above exception was the direct cause of the following exception:",
@@ -54,7 +54,7 @@ _LEVEL = rf"(?P<level>{_WORDS})"
 _STARTS = tuple(
     re.compile(pattern)
     for pattern in (
-        # 2026-11-20 10:00:00,123 and what is around it: [ ] of gunicorn, : ERROR/MainProcess] of celery
+        # 2026-11-20 10:00:00,123 and its surroundings: [ ] of gunicorn, : ERROR/MainProcess] of celery
         rf"^[\[(]?{_TIME}[\])]?",
         # Django's "verbose": ERROR 2026-11-20 10:00:00,123 views 71 140 message
         rf"^\[?{_LEVEL}\]?\s+[\[(]?{_TIME}[\])]?",
@@ -236,7 +236,7 @@ _TRACEBACK_KEYS = (*TRACEBACK_KEYS, "stack")
 
 
 def _json_record(line: str, outer: float | None) -> Record | None:
-    """What python-json-logger, structlog, loguru's ``serialize``, ECS and Google's formatters write."""
+    """Records of python-json-logger, structlog, loguru's ``serialize``, ECS and Google's formatters."""
     fields = _object(line)
     if fields is None:
         return None

@@ -1,4 +1,4 @@
-"""Hands an exception that nobody logs to our handlers, as one record, and to no other handler.
+"""Hands an exception that is not logged to our handlers, as one record, and to no other handler.
 
 Nothing is printed here: Python, or the server, prints such an exception itself. Here: which handlers get the
 exception. Not here: where it is caught (``uncaught``, ``asgi``, ``wsgi``).

@@ -48,7 +48,7 @@ class Arrivals:
         self._added = 0  # events that came by no log call of this process
 
     def take(self, count: int) -> list[Capture] | None:
-        """Captures to render, oldest first; None if another thread is at it. ``put`` must follow."""
+        """Captures to render, oldest first; None while another thread renders. ``put`` must follow."""
         self.count_early_drops()
         if self.in_hand:
             return None
@@ -116,7 +116,7 @@ class Arrivals:
             self._tickets.wait_for_summary(buffer.keys() - before)
 
     def adopt(self) -> None:
-        """Take in, a slice at a time, what dead processes left in the spool."""
+        """Adopt, a slice at a time, the spool of dead processes."""
         self._added += self._holding.buffer.adopt()
 
     def sum_up(self, summaries: Iterable[Capture]) -> None:

@@ -7,7 +7,7 @@ pool writes and the log call waits. On the caller's side; takes no lock that ano
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whichever is patched later
+from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, also if it is patched later
 from typing import Protocol
 
 from eventlog_handlers.buffers import WriteAhead

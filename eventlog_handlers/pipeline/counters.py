@@ -82,7 +82,7 @@ class Loss(NamedTuple):
 
 
 def loss_record(loss: Loss) -> logging.LogRecord:
-    """The record that tells what an outage or a storm has cost, as severe as the worst event lost."""
+    """The record that tells the losses of an outage or a storm, as severe as the worst event lost."""
     since, until = (
         datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
         for moment in (loss.since, loss.until)

@@ -1,4 +1,4 @@
-"""From leased events to requests: encodes, sends, halves what is refused, and tells of losses.
+"""From leased events to requests: encodes, sends, halves a refused request, and reports losses.
 
 ``planning`` leases the events; ``settling`` acts on the answer for each of them. Several of the worker's
 threads may be in ``deliver`` at once. One lock guards their common fields, and it is held over no request.
@@ -40,9 +40,9 @@ _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm m
 class Delivery:
     """Leases events from the ledger, sends them through the sink, and settles each.
 
-    *make_sink* is called before the first request. *own_event* makes the event that tells what an outage or
-    a storm has cost, once the service takes events again. *cpu_clock* gives the processor seconds of the
-    thread that asks, or 0 where they are not known. *many* is how many captures may pile up while nothing can
+    *make_sink* is called before the first request. *own_event* makes the event that tells the losses
+    of an outage or a storm, once the service takes events again. *cpu_clock* gives the processor seconds of
+    the thread that asks, or 0 where they are not known. *many* is how many captures may pile up while nothing can
     be sent anyway.
     """
 
@@ -113,7 +113,7 @@ class Delivery:
             self._sink.close()
 
     def plan(self) -> InFlight | Idle:
-        """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
+        """Lease the events of the next request, or say what to wait for. ``deliver`` must follow a lease."""
         return self._planning.plan()
 
     def wants_another_thread(self, *, alone: bool) -> bool:
@@ -142,7 +142,7 @@ class Delivery:
         try:
             is_suspended = not self._send_all(in_flight, deadline)
         finally:
-            # Must not fail: a lease neither settled nor given back would never be offered again.
+            # Must not fail: a lease neither settled nor nacked would never be offered again.
             with self._lock:
                 self._destination.end(
                     in_flight.began,

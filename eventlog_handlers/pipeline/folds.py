@@ -11,8 +11,8 @@ no agreement with it. A log call that counts the first repeat since the last sum
 counting: so no repeat is lost where the fold leaves the table while a log call uses it. The worker's side
 (all else) stands under the ledger's lock.
 
-What does not belong here: which records are one problem (the keys handed in are opaque), what a summary shows
-(``fold``), counting events as accepted and settled (``ledger``), waking a thread (``worker``).
+Not here: which records are one problem (the keys handed in are opaque), the content of a summary (``fold``),
+counting events as accepted and settled (``ledger``), waking a thread (``worker``).
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class Folds:
             is_new = True
         if quick is not None:
             key, codes = quick
-            if not codes or any(code.co_filename for code in codes):  # else the message tells the problem
+            if not codes or any(code.co_filename for code in codes):  # else the message tells problems apart
                 if len(self._aliases) >= MAX_ALIASES:
                     self._aliases.clear()
                 self._aliases[key] = fold, codes

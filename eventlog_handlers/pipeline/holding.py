@@ -1,6 +1,6 @@
 """The buffer with its counts: an event leaves it acked or dropped, and is counted in the same step.
 
-Here stands what is counted when. Under the ledger's lock, which is not taken here.
+Under the ledger's lock, which is not taken here.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Every event is dropped through here, and so is counted. The ledger's lock is its own: each method takes it,
 none holds it over a request, a hook of the user's, a write to stderr or a wait.
 
-What does not belong here: how events come in (``arrivals``), how they leave the buffer (``holding``), and
-which of them a flush waits for (``tickets``). All three take no lock and stand under this one.
+Not here: how events come in (``arrivals``), how they leave the buffer (``holding``), and which of them a
+flush waits for (``tickets``). All three take no lock and stand under this one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Ledger:
     # --- coming in -----------------------------------------------------------------------------------------
 
     def take(self, count: int) -> list[Capture] | None:
-        """Captures to render, oldest first; None if another thread is at it. ``put`` must follow."""
+        """Captures to render, oldest first; None while another thread renders. ``put`` must follow."""
         with self._lock:
             return self._arrivals.take(count)
 

@@ -40,7 +40,7 @@ def made_buffer(
         clock=clock.boot_time,
         wall_clock=time.time,
         report=report,
-        # Not the key: it may be another one when the events of a dead process are taken over.
+        # Not the key: it may be another one when the events of a dead process are adopted.
         identity=f"{service}-{_digest(endpoint + address)}",
         # The user's hook is not called in the thread that logs.
         has_journal=pipeline.durability == "commit" and pipeline.before_send is None and is_safe_here(),

@@ -60,14 +60,14 @@ class Planning:
         self._suspended.append(in_flight)
 
     def take_another_place(self) -> bool:
-        """Take one more place in the rate limit, for what is in flight; False if there is none."""
+        """Take one more place in the rate limit, for the events in flight; False if there is none."""
         pacer, now = self._pacer, self._clock()
         if isinstance(pacer, SharedPacer):
             pacer.ask(now)
         return pacer is None or pacer.try_take(now) <= 0
 
     def plan(self) -> InFlight | Idle:
-        """Lease what may go in the next request, or say what to wait for. ``deliver`` must follow a lease."""
+        """Lease the events of the next request, or say what to wait for. ``deliver`` must follow a lease."""
         planned = self._plan()
         if isinstance(planned, Idle) and planned.asks and isinstance(self._pacer, SharedPacer):
             self._pacer.ask(self._clock())

@@ -62,7 +62,7 @@ def render_some(
             # With the same ``put``, or a flush would take all for settled in between.
             _summarize(ledger, charging, notes, sharing, lambda *summary: summaries.append(summary))
     finally:
-        # Must not fail: else this chunk would be in none of the law's sums. What is left of *rendered* was
+        # Must not fail: else this chunk would be in none of the law's sums. The rest of *rendered* was
         # broken off before it was charged, and goes.
         ledger.put(
             [*events, *rendered],

@@ -49,7 +49,7 @@ def decide(outcome: Outcome, *, attempts: int, age: float, max_age: float, rand:
     """Say what becomes of one event.
 
     *attempts* counts from 1, this one included; *age* and *max_age* are seconds since the event was
-    accepted; the delay already holds jitter from *rand* (0 ≤ rand < 1). An event is given up only when the
+    accepted; the delay already holds jitter from *rand* (0 ≤ rand < 1). An event is dropped only when the
     service proved it bad, when its own bound of attempts is reached or when it is too old.
     """
     if outcome.disposition is Disposition.DELIVERED:

@@ -73,7 +73,7 @@ class Settling:
             self.took_none(outcomes[0].code, outcomes[0].detail)
 
     def took_none(self, code: str, detail: str) -> None:
-        """A request of which no event was delivered is a failed request, whatever its status."""
+        """A request of which no event was delivered is a failed request, also with status 200."""
         self._ledger.count_failed_request()
         with self._lock:
             self._destination.took_none(f"{code}: {detail}")

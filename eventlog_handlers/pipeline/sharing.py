@@ -144,7 +144,7 @@ class Sharing:
 
     def summarize(self, add: Callable[[Event], None], *, is_flushed: bool) -> None:
         """Call *add* with each summary to send now. *is_flushed*: also of windows that have not ended, if no
-        other process is there to tell them; then it waits for another thread that is at it."""
+        other process is there to tell them; then it waits for another thread that does this."""
         if not self._folds or not self._turn.acquire(timeout=_FLUSH_WAIT_SECONDS if is_flushed else 0):
             return
         try:
@@ -206,7 +206,7 @@ class Sharing:
 
     def has_to_tell(self) -> bool:
         """Whether this process knows of counts that no summary tells yet, and is alone as far as it knows.
-        Asks nobody."""
+        Asks no coordinator."""
         coordinator = self._coordinator
         return coordinator is not None and self._is_alone and coordinator.next_look() is not None
 
@@ -262,12 +262,12 @@ class Sharing:
         }
 
     def state(self) -> dict[str, Any]:
-        """For ``stats()``: as of the last look. Asks nobody."""
+        """For ``stats()``: as of the last look. Asks no coordinator."""
         coordinator = self._coordinator
         return dict(self._state) if coordinator is None else {**self._state, **coordinator.state()}
 
     def scope(self) -> str:
-        """The scope at this moment; before the first question, the one asked for. Asks nobody."""
+        """The scope at this moment; before the first question, the one asked for. Asks no coordinator."""
         scope: str = self.state().get("scope", self.asked_for)
         return scope
 

@@ -1,7 +1,7 @@
 """When a worker shows its counters and its state to ``eventlog-handlers top``.
 
 A busy thread writes once a second at most, and only what has changed. A thread that is about to sleep also
-writes if the state, the last error or the number of pending events has changed: nobody is awake to do it
+writes if the state, the last error or the number of pending events has changed: no thread is awake to do it
 later. The last thread writes before it ends. No thread wakes for this, and a log call does nothing for it.
 """
 
@@ -56,7 +56,7 @@ class Showing:
         is_time = now >= self._busy_until
         if now < self._failed_until or not (is_time or goes_to_sleep or leaves):
             return
-        # Another thread may just be writing what it saw earlier; a busy thread comes again.
+        # Another thread may just be writing; a busy thread comes again.
         if not self._lock.acquire(timeout=0.1 if goes_to_sleep or leaves else 0):
             return
         try:

@@ -3,7 +3,7 @@
 Any thread, and any signal handler within it, adds by drawing a number from ``itertools.count``. That is one
 indivisible step, with the GIL and without it, so no count is lost and none is made twice. But
 ``itertools.count`` can't be read without drawing. So the side that reads draws too, and remembers how many
-draws were its own: what it drew, less those, is how often the others have added.
+draws were its own: the number that it drew, less those, is how often the others have added.
 
 Two draws of the reading side say how many were added in between. So the sides agree on nothing, and neither
 waits for the other.

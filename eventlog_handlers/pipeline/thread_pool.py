@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
+from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, also if it is patched later
 from typing import Protocol
 
 from eventlog_handlers.pipeline.destination import LONG_AGO
@@ -23,7 +23,7 @@ _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refu
 
 
 class Work(Protocol):
-    """What the threads do: ``Turns``."""
+    """The work of the threads: ``Turns``."""
 
     def step(self) -> Idle | None:
         """One turn; None if there was something to do, else what to wait for."""
@@ -32,7 +32,7 @@ class Work(Protocol):
         """How many captures wait to be rendered, roughly."""
 
     def has_news(self) -> bool:
-        """Whether something came in that no thread has looked at."""
+        """Whether a capture or a repeat came in that no thread has looked at."""
 
     def pending(self) -> int:
         """How many events are not settled."""
@@ -195,7 +195,7 @@ class ThreadPool:
                 pass
         except BaseException as error:
             # Nothing foreseen gets here: a fault of ours, no memory, an exception thrown into the thread from
-            # outside. The events in hand were given back or counted; the thread goes on, but not in a rush.
+            # outside. The events in hand were nacked or counted; the thread goes on, but not in a rush.
             self.restarts += 1
             self._self_log.say_once(
                 "broke off", f"worker broke off and goes on: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""One turn of the pipeline: render captures, deliver one lease of events, tell what was noted.
+"""One turn of the pipeline: render captures, deliver one lease of events, hand over reports.
 
 The threads of the pool take turns; where there is no thread, a caller takes one (``inline``). A turn returns
 how long to sleep; the pool sleeps.
@@ -57,7 +57,7 @@ class Turns:
         self._showing = showing
 
     def step(self, *, deadline: float | None = None) -> Idle | None:
-        """One turn, without thread or sleep: render what came in, then deliver at most one lease of events.
+        """One turn, without thread or sleep: render captures, then deliver at most one lease of events.
 
         Returns None if there was something to do, else what to wait for. *deadline* (monotonic) shortens the
         request's timeout.
@@ -83,7 +83,7 @@ class Turns:
             self._show(goes_to_sleep=idle is not None)
 
     def render_some(self) -> bool:
-        """Render a chunk of the captures; False if there is none or another thread is at it."""
+        """Render a chunk of the captures; False if there is none or another thread renders."""
         return render_some(
             self._ledger, self._intake, self._render, self._charging, self._notes, self._sharing
         )
@@ -144,7 +144,7 @@ class Turns:
         return len(captures)
 
     def has_news(self) -> bool:
-        """Whether something came in that no thread has looked at."""
+        """Whether a capture or a repeat came in that no thread has looked at."""
         return bool(self._intake.captures or (self._folds is not None and self._folds.approximate_open()))
 
     def pending(self) -> int:

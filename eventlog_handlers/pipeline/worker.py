@@ -6,7 +6,7 @@ batch -> Sink.send -> one Outcome per event -> ack, nack or drop.
 Which side may touch what. The caller's side, inside ``emit``, touches the intake, the folds and the pool's
 ``wake_at`` and ``rouse``; it takes no lock that another thread may hold. All else is the threads' side.
 
-What does not belong here: a turn (``turns``), the wait of a flush (``flushing``), turns in a log call's own
+Not here: a turn (``turns``), the wait of a flush (``flushing``), turns in a log call's own
 thread (``inline``), ``durability="commit"`` (``committing``), the end of the process (``ending``).
 """
 

@@ -209,7 +209,7 @@ def _register(register: Callable[[Callable[[], None]], object] | None, hook: Cal
 def _at_threading_exit() -> None:
     """The main thread is over. The process is, too, unless other threads keep it alive.
 
-    While they do, it goes on like any other: our threads send what it logs, and nothing is charged to the
+    While they do, it goes on like any other: our threads send its records, and nothing is charged to the
     budget of its end, which comes in ``_at_exit``.
     """
     global _exiting

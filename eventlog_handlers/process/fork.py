@@ -34,7 +34,7 @@ class Stay:
     """A thread's stay inside the gate, from construction to ``leave``.
 
     Ends also where nothing refers to it any more: Ctrl-C may strike between two lines of the thread that
-    entered, and no line after that tells the gate.
+    entered, and the gate is not told after that.
     """
 
     __slots__ = ("__weakref__", "_entry", "_inside")
@@ -61,7 +61,7 @@ class Stay:
 class ForkGate:
     """Holds off forks while one of our threads is where a child of this moment would be stuck for ever.
 
-    A thread that imports leaves a half-made module and a lock that nobody releases. A thread inside OpenSSL
+    A thread that imports leaves a half-made module and a lock that is never released. A thread inside OpenSSL
     (hashing, signing, making a TLS context) leaves OpenSSL's own locks held. Any number of threads may be
     inside. The forking thread waits for them, GATE_SECONDS at most, because they may be waiting for it.
 
@@ -101,7 +101,7 @@ class ForkGate:
             self._ending.append(thread_id)
 
     def before_fork(self) -> None:
-        """Let nobody in, and wait until those inside have left; this thread's own stays don't count."""
+        """Close the gate, and wait until the threads inside have left; this thread's stays don't count."""
         here = threading.get_ident()
         deadline = monotonic() + self.GATE_SECONDS
         self._forking[here] = deadline + self.ENDING_SECONDS
@@ -137,8 +137,8 @@ def forks_unannounced() -> bool:
     """Whether this is uWSGI's first process, loading the application, and will fork without Python's hooks.
 
     A thread that waits for the GIL at that moment leaves every worker stuck for ever: in the child the main
-    thread hands the GIL over, to nobody. uWSGI's workers, mules and ``--lazy-apps`` are not concerned, nor is
-    anything with ``--py-call-uwsgi-fork-hooks``.
+    thread hands the GIL over, and no thread takes it. uWSGI's workers, mules and ``--lazy-apps`` are not
+    concerned, nor is anything with ``--py-call-uwsgi-fork-hooks``.
     """
     uwsgi: Any = sys.modules.get("uwsgi")
     return (

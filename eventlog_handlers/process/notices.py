@@ -1,4 +1,4 @@
-"""What a process says of its environment, once: which variable sends its events elsewhere, or nowhere."""
+"""Lines on stderr, once a process, about a variable that redirects its events or switches them off."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a thread is at, so that our own doings breed no events without end. Imports nothing of ours.
+"""Marks threads that work for us, so that our own log records make no events without end. Imports nothing.
 
-Whatever is logged on a thread at work for us (urllib3's and botocore's debug records above all) must not
+A record that is logged on a thread at work for us (urllib3's and botocore's debug records above all) must not
 become an event, or each request would breed the next. The mark is per thread and asked before any lock is
 taken. And a value that logs while it is printed for a record must not do so for ever.
 """

@@ -4,7 +4,7 @@
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
 the record. The worker formats it later (render.py).
 
-A broken log call is still an event. Whatever cannot be read or formatted is replaced by something readable
+A broken log call is still an event. A part that cannot be read or formatted is replaced by readable text
 and named in ``Capture.defects``.
 """
 

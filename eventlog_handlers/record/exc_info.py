@@ -1,4 +1,4 @@
-"""Finds the exception of a record, in whatever form the log call gave it. Runs in the thread that logs."""
+"""Finds the exception of a record, in any form that a log call may give it. Runs in the thread that logs."""
 
 from __future__ import annotations
 

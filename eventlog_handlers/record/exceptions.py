@@ -5,7 +5,7 @@ no local variable lives a moment longer than it would have. The worker prints th
 (traceback_text.py), byte for byte as ``traceback.format_exception`` would have. Only a monstrous exception
 differs: past the bounds below a line says what was left out.
 
-What does not belong here: finding an exception in a record (capture.py), walking its frames (frames.py).
+Not here: finding an exception in a record (capture.py), walking its frames (frames.py).
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def capture(value: BaseException, tb: TracebackType | None, defects: list[str]) 
 
 
 def outline(value: BaseException, tb: TracebackType | None, codes: list[CodeType]) -> list[str] | None:
-    """The types of *value* and what it came from, by name; the code they passed through goes to *codes*.
+    """The types of *value* and its causes, by name; the code they passed through goes to *codes*.
 
     As ``types`` and ``places`` see them later, told in a fraction of the time: equal outlines have one
     fingerprint. None where it takes more to tell: groups, long chains, deep stacks, classes with odd names.
@@ -130,7 +130,7 @@ class _Graph:
 
     def __init__(self, defects: list[str]) -> None:
         self._defects = defects
-        self._seen: dict[int, BaseException] = {}  # by id; held, for the id of what has died is given again
+        self._seen: dict[int, BaseException] = {}  # by id; held, for a dead object's id is used again
         self._count = 1
 
     def filled(self, top: Link, value: BaseException) -> Link:

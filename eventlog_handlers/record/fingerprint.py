@@ -1,7 +1,7 @@
-"""What makes two events the same problem, as 16 hex digits. Pure.
+"""The fingerprint of a problem: 16 hex digits, equal for its events. Pure.
 
-What belongs here: which parts of an event are hashed and how they are made alike between runs and machines
-(no absolute path, no line number, no address). What does not: reading them from a record (problem.py).
+Here: which parts of an event are hashed and how they are made alike between runs and machines
+(no absolute path, no line number, no address). Not here: reading them from a record (problem.py).
 """
 
 from __future__ import annotations

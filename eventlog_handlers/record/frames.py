@@ -1,7 +1,7 @@
 """The frames of a traceback, captured as code objects and offsets. Runs in the thread that logs.
 
-No frame is kept: it would keep its local variables alive. What belongs here: walking a traceback within
-bounds. What does not: printing (traceback_text.py).
+No frame is kept: it would keep its local variables alive. Here: walking a traceback within bounds.
+Not here: printing (traceback_text.py).
 """
 
 from __future__ import annotations

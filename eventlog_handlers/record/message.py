@@ -1,6 +1,6 @@
-"""A record's message as text, whatever its template and arguments are; raises EXIT_EXCEPTIONS alone.
+"""A record's message as text, for any template and arguments; raises only EXIT_EXCEPTIONS.
 
-What belongs here: putting arguments into a template, at once or later. What does not: which texts of a record
+Here: putting arguments into a template, at once or later. Not here: which texts of a record
 are its message (capture.py), other values (plain.py).
 """
 

@@ -7,9 +7,9 @@ Two nets, for neither is tight alone:
 - by form (secret_forms.py): a text that looks like a key, a token or a password in a URL is replaced wherever
   it stands.
 
-What belongs here: which texts of an event are looked at, and how both nets go over one text. What does not:
+Here: which texts of an event are looked at, and how both nets go over one text. Not here:
 our own credentials (which are ``Secret`` objects and never enter an event) and what one service wants.
-Redaction takes time linear in the text, whatever the text.
+Redaction takes time linear in the text, for any text.
 """
 
 from __future__ import annotations

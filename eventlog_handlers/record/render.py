@@ -1,10 +1,10 @@
 """From Capture to Event, in the worker's thread: which field of an event comes from where.
 
 ``render`` does the formatting that ``capture`` put off; it reads source files through ``linecache`` and is
-otherwise pure. A broken log call is still an event: whatever cannot be formatted is replaced by something
+otherwise pure. A broken log call is still an event: a part that cannot be formatted is replaced by something
 readable and named in ``Event.defects``.
 
-What does not belong here: how a value becomes JSON (plain.py), an exception a text (traceback_text.py), a
+Not here: how a value becomes JSON (plain.py), an exception a text (traceback_text.py), a
 template and its arguments a message (message.py), a finished text a title and fields (finished_text.py); nor
 what one service wants.
 """

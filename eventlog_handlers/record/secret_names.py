@@ -1,6 +1,6 @@
 """Secrets known by their name: the words, and how a name is read. Pure.
 
-Names are read as words, whatever the style: ``dbPassword``, ``DB_PASSWORD`` and ``db-password`` are the words
+Names are read as words, in any style: ``dbPassword``, ``DB_PASSWORD`` and ``db-password`` are the words
 db and password. So "author", "monkey", "keyboard" and "tokenizer" stay readable, "X-Auth-Token" does not.
 """
 

@@ -1,6 +1,6 @@
 """Where the value of a secret's name starts and ends in a text, and whether it is a secret at all. Pure.
 
-What a pattern has looked at and then refused may be looked at again for the next name of the text. So each
+A pattern may look again, for the next name of the text, at characters that it looked at before. So each
 check that refuses looks at a bounded number of characters: the time is linear in the text.
 """
 

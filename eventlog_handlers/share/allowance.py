@@ -1,6 +1,6 @@
 """Budgets as values: how many events of an hour or a day were sent, and whether one more may go. Pure.
 
-The limit belongs to the process that asks; what was spent belongs to all of them.
+The limit belongs to the process that asks; the spent events are counted for all of them.
 """
 
 from __future__ import annotations

@@ -156,7 +156,7 @@ class StoreCoordinator:
         return len(here), here.index(own)
 
     def seed(self, other: StoreCoordinator) -> None:
-        """Begin with what can be read of *other*'s rate limit and budgets, without its lock."""
+        """Begin with *other*'s rate limit and budgets, as far as they can be read without its lock."""
         self._rate.seed(other.store, MAX_WINDOW_PLACES)
 
     def seed_into(self, guard: StoreCoordinator) -> None:

@@ -1,8 +1,8 @@
 """A coordinator that always answers: while the shared one gives no answer, this process decides alone.
 
 How many processes decide alone at that moment is known: the members of the last look. So each request of one
-process costs as many places as there are members, and the sum stays within the limit, whatever each of them
-knows about the others. It begins with the shared history, where that can still be read. It ends one whole
+process costs as many places as there are members, and the sum stays within the limit, even where they know
+nothing of each other. It begins with the shared history, where that can still be read. It ends one whole
 window after the last place that any process took alone: until then both limits must agree.
 
 One class, longer than others: it has each of a coordinator's questions once, and every step of the rate limit

@@ -38,7 +38,7 @@ LOOK_SECONDS = 30.0
 """How often a process looks for summaries that no living process tells."""
 _AGAIN_SECONDS = 5.0
 _SPREAD_SECONDS = 1.0
-"""Processes look for what is due within this time after it is due, each at another moment."""
+"""Processes look for a due summary within this time after it is due, each at another moment."""
 _AT_ONCE = 100
 _SAMPLE_SECONDS = 7 * 86_400
 _VERDICTS = {"o": Verdict.OPENED, "s": Verdict.SEND, "c": Verdict.COUNTED}
@@ -93,7 +93,7 @@ class FleetCoordinator:
         self._others = 1  # not known yet, so perhaps some
         self._slowdown = 1.0
         self._known: dict[bytes, float] = {}
-        """Problems that this process counted: when to look for what is due of each."""
+        """Problems that this process counted: when to look for a due summary of each."""
         self._held: dict[tuple[bytes, int], None] = {}
         self._renew_at = self._scan_at = float("-inf")
 

@@ -23,7 +23,7 @@ MAX_PROBLEMS = 2_048
 
 
 class Shared:
-    """What the members of a memory store share."""
+    """The state that the members of a memory store share."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -69,7 +69,7 @@ class MemoryStore:
         return self._shared.pace, moments[-count:] if count else []
 
     def alone_mark(self) -> float:
-        """Memory always answers, so nobody ever goes without it."""
+        """Memory always answers, so no member ever goes without it."""
         return float("-inf")
 
     def mark_alone(self, now: float) -> None:
@@ -82,7 +82,7 @@ class MemoryStore:
         self._shared.moments.extend(moments)
 
     def spending(self, period: str) -> Spending:
-        """What was spent of a budget."""
+        """The spent part of a budget."""
         return self._shared.spendings.get(period, Spending())
 
     def put_spending(self, period: str, spending: Spending) -> None:
@@ -90,7 +90,7 @@ class MemoryStore:
         self._shared.spendings[period] = spending
 
     def entry(self, problem: bytes) -> Entry | None:
-        """What is known of *problem*."""
+        """The entry of *problem*."""
         return self._shared.entries.get(problem)
 
     def put(self, problem: bytes, entry: Entry, now: float) -> bool:
@@ -115,7 +115,7 @@ class MemoryStore:
         self._shared.samples[problem] = sample
 
     def sample(self, problem: bytes) -> bytes | None:
-        """What was kept."""
+        """The kept event, or None."""
         return self._shared.samples.get(problem)
 
     def beat(self, now: float) -> None:
@@ -145,7 +145,7 @@ class MemoryStore:
         ]
 
     def departed(self) -> Mapping[str, int]:
-        """Nobody leaves the list."""
+        """No member leaves the list."""
         return {}
 
     def after_fork_in_child(self) -> None:

@@ -27,14 +27,14 @@ class Part:
         self.at = 0
         self._published = [0] * len(COUNTERS)
         self._base = [0] * len(COUNTERS)
-        """What was published in a part that another member took while this one was stopped."""
+        """Counters published in a part that another member took while this one was stopped."""
 
     def is_kept(self, memory: Memory) -> bool:
         """Whether this member still has it."""
         return bool(self.at) and memory[self.at : self.at + 8] == self.member
 
     def claim(self, memory: Memory, now: float, wall_time: float) -> None:
-        """Take a part that nobody has, or that of the member that left first. With the lock."""
+        """Take a free part, or that of the member that left first. With the lock."""
         best, oldest = 0, now
         for at in _offsets():
             if layout.owner_of(memory, at) is None:
@@ -108,7 +108,7 @@ def departed(memory: Memory) -> Mapping[str, int]:
 
 
 def end_all(memory: Memory) -> None:
-    """The machine was started anew: nobody is here."""
+    """The machine was started anew: no member is here."""
     for at in _offsets():
         MOMENT.pack_into(memory, at + layout.MEMBER_SEEN, ENDED)
 

@@ -3,7 +3,7 @@
 The first occurrence is sent and opens a window. The others are counted. At the window's end one process moves
 the count to *telling* and sends one summary for it; ``told`` clears *telling*. A process that dies in between
 leaves *telling* as it is, and another process sends the same summary with the same number. So a count that
-nobody has told is never reset. ``fleet_scripts`` repeats these rules in Lua.
+no summary has told is never reset. ``fleet_scripts`` repeats these rules in Lua.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 def opened(now: float, wall: float, window: float, before: Entry | None = None) -> Entry:
-    """A problem whose first occurrence is sent now. *window* is the setting; *before* is what is known of it.
+    """A problem whose first occurrence is sent now. *window* is the setting; *before* is its entry so far.
 
     *wall*, in seconds since the epoch, numbers the windows: a number is never used twice for one problem,
     also after the table was lost.
@@ -60,7 +60,7 @@ def opened(now: float, wall: float, window: float, before: Entry | None = None) 
 def folded(
     entry: Entry | None, occurrence: Occurrence, now: float, wall: float, window: float
 ) -> tuple[Verdict, Entry]:
-    """What becomes of *occurrence*, and the problem afterwards. *window* is the first window, a setting."""
+    """The fate of *occurrence*, and the problem afterwards. *window* is the first window, a setting."""
     if entry is None:
         return Verdict.OPENED, opened(now, wall, window)
     entry = on_this_clock(entry, now, window)

@@ -1,6 +1,6 @@
 """The small file that a process keeps of each of its handlers, for ``eventlog-handlers top``.
 
-It stands in the folder ``processes`` beside the mapped files, whatever the scope. Its name tells the process:
+It stands in the folder ``processes`` beside the mapped files, in every scope. Its name tells the process:
 ``<pid namespace>-<pid>-<start>-<random>.json``. So a dead process's file is known without being read, also
 where the pid belongs to another process by now. ``pipeline.showing`` decides when it is written.
 """
@@ -26,7 +26,7 @@ _NAME = re.compile(r"\.?(\d+)-(\d+)-(\d+)-[0-9a-f]{8}\.json")
 _MOST_BYTES = 65_536
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _ELSEWHERE_SECONDS = 86_400.0
-"""A file of another pid namespace (another container) is kept for so long: nobody here can tell whether its
+"""A file of another pid namespace (another container) is kept for so long: no process here knows whether its
 process lives. A process whose file was removed writes it again at its next change."""
 
 
@@ -84,7 +84,7 @@ class ProcessFile:
 
 
 class Found(NamedTuple):
-    """What the living processes have written."""
+    """The files of the living processes."""
 
     contents: list[dict[str, Any]]
     unreadable: int

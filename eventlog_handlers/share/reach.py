@@ -1,4 +1,4 @@
-"""Whether the shared coordinator answers, and when to ask it again. Pure: told the time and the dice.
+"""Whether the shared coordinator answers, and when to ask it again. Pure: time and chance are arguments.
 
 It answers, or it is busy (another process holds its lock), or it is away: then this process decides alone and
 asks again at growing distances.
@@ -15,7 +15,7 @@ REMEDY_PROBE_SECONDS = 60.0
 
 
 class Reach:
-    """What is known of one shared coordinator. Moments are seconds of one clock."""
+    """The state of one shared coordinator. Moments are seconds of one clock."""
 
     def __init__(self) -> None:
         self.is_away = False
@@ -47,7 +47,7 @@ class Reach:
         return now - self._busy_since < TOLERANCE_SECONDS
 
     def went_away(self, why: str, now: float, rand: float, *, is_busy: bool, has_remedy: bool) -> None:
-        """It gave no answer, because of *why*. *has_remedy*: somebody has to change something first."""
+        """It gave no answer, because of *why*. *has_remedy*: the user has to change something first."""
         self.is_away = True
         self.why = why
         longest = REMEDY_PROBE_SECONDS if has_remedy else LAST_PROBE_SECONDS

@@ -62,7 +62,7 @@ class RedisLink:
     def run(
         self, script: str, key: str, arguments: Sequence[Any], *, is_write: bool = False, again: bool = False
     ) -> Any:
-        """What *script* returns; raises UnavailableError.
+        """The result of *script*; raises UnavailableError.
 
         *is_write*: wait for the replicas that the address asks for. *again*: a lost answer is asked for once
         more; the script must bear that.

@@ -10,7 +10,7 @@ from eventlog_handlers.share.coordinator import StoreCoordinator
 
 
 class AloneCoordinator(Coordinator, Protocol):
-    """What decides meanwhile, for *places* processes or hosts that each decide alone. Never fails."""
+    """Decides meanwhile, for *places* processes or hosts that each decide alone. Never fails."""
 
     def take(self, *, must: bool = False, places: int = 1, rank: int = 0) -> Place:
         """See ``StoreCoordinator.take``."""
@@ -20,7 +20,7 @@ class AloneCoordinator(Coordinator, Protocol):
 
 
 class SharedCoordinator(AloneCoordinator, Protocol):
-    """What may stop answering."""
+    """May stop answering."""
 
     def living(self) -> tuple[int, int]:
         """How many members are here, and this one's position among them, as of the last second."""
@@ -29,7 +29,7 @@ class SharedCoordinator(AloneCoordinator, Protocol):
         """The same as far as it can be told without an answer."""
 
     def seed_into(self, guard: StoreCoordinator) -> None:
-        """Give *guard* what can be read without an answer."""
+        """Give *guard* the state, as far as it can be read without an answer."""
 
     def alone_mark(self) -> float:
         """When a member last took a place alone, as of the last ``take``."""

@@ -93,7 +93,7 @@ def _is_owned(path: str, uid: int) -> bool:
 
 
 def _file_system(path: str) -> str:
-    """The type of the file system that *path* is on, as Linux names it; "" where nobody tells."""
+    """The type of the file system that *path* is on, as Linux names it; "" where it is not known."""
     try:
         mounts = [line.split(" ") for line in read("/proc/self/mountinfo").splitlines()]
     except OSError:
@@ -109,7 +109,7 @@ def _file_system(path: str) -> str:
 
 
 def boot_id() -> bytes:
-    """16 bytes that tell this start of the machine from others; zeros where nobody tells."""
+    """16 bytes that tell this start of the machine from others; zeros where it is not known."""
     try:
         return bytes.fromhex(read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
     except (OSError, ValueError):

@@ -35,7 +35,7 @@ class Samples:
                 os.unlink(draft)  # noqa: PTH108
 
     def read(self, problem: bytes) -> bytes | None:
-        """What was left, or None."""
+        """The event that was left, or None."""
         try:
             descriptor = os.open(self._path(problem), os.O_RDONLY | _FLAGS)
         except OSError:

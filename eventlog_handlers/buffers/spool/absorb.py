@@ -1,4 +1,4 @@
-"""What the journals of a dead process hold becomes a spool file, which is adopted like any other."""
+"""Turns the journals of a dead process into a spool file, which is adopted like any other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eventlog_handlers.buffers.spool.journal import Record, unmoved
 
 
 def records_of(path: Path) -> tuple[list[Record], int]:
-    """The events in the journals of the spool file *path* that were not moved, and how many are past reading.
+    """The events in the journals of the spool file *path* that were not moved, and how many can't be read.
 
     Raises OSError.
     """
@@ -29,7 +29,7 @@ def records_of(path: Path) -> tuple[list[Record], int]:
 def absorb(path: Path, lock: Lock, destination: str) -> int:
     """Move what the journals of *path* hold into a new spool file of *destination*, and delete them.
 
-    *lock* is that of *path*, whose process is dead. Returns how many events were past reading. Raises OSError
+    *lock* is that of *path*, whose process is dead. Returns how many events could not be read. Raises OSError
     or sqlite3.Error, and then leaves the journals as they are. An event that its process had put into *path*
     and not marked as moved is left out.
     """

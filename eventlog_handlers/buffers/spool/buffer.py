@@ -2,7 +2,7 @@
 
 Here stands the contract of ``buffers.Buffer``, and when the file is written. ``held`` knows which events are
 held, in which order they go and which is dropped; ``rows`` whether a row is in the file or in memory;
-``adoption`` takes over the files of dead processes.
+``adoption`` adopts the files of dead processes.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class SpoolBuffer:
             self._rows.commit()
 
     def drop(self, leases: Iterable[Lease], reason: str) -> None:
-        """As ``ack``: nothing is kept of what is given up."""
+        """As ``ack``: nothing is kept of a dropped event."""
         self.ack(leases)
 
     def nack(self, lease: Lease, delay: float, *, spent: bool = True) -> None:
@@ -194,7 +194,7 @@ class SpoolBuffer:
         return max(0.0, self._now() - min(held.put_times.values())) if held.put_times else None
 
     def adopt(self) -> int:
-        """Move events of dead processes into this file; returns how many were taken up in this slice."""
+        """Move events of dead processes into this file; returns how many were adopted in this slice."""
         if not self._adoption.is_due():
             return 0
         with fork_gate.no_fork():
@@ -238,7 +238,7 @@ class SpoolBuffer:
     # --- what rows and adoption ask for --------------------------------------------------------------------
 
     def _file_failed(self, read: Callable[[int], Row]) -> int:
-        """Hold in memory what can still be read of a file that is given up; returns how many are lost."""
+        """Hold in memory the rows of a failed file that can still be read; returns how many are lost."""
         held = self._held
         for seq, (_, row) in held.leased.items():
             self._rows.hold(seq, row)
@@ -248,7 +248,7 @@ class SpoolBuffer:
         return sum(not self._rescue(position, read) for position in waiting)
 
     def _rescue(self, position: Position, read: Callable[[int], Row]) -> bool:
-        """Take one event from a file that failed; False if it is past reading."""
+        """Take one event from a file that failed; False if it can't be read."""
         held = self._held
         seq = position.key
         try:

@@ -190,7 +190,7 @@ _locks: set[Lock] = set()
 
 
 def close_inherited() -> None:
-    """In a forked child: give up the copies of the parent's locks. Cheap; uWSGI forks without the hook."""
+    """In a forked child: close the copies of the parent's locks. Cheap; uWSGI forks without the hook."""
     for lock in list(_locks):
         if lock.is_inherited():
             lock.let_go()

@@ -52,13 +52,13 @@ class SpoolEntry(NamedTuple):
     bytes: int
 
     def read(self) -> tuple[list[Waiting], int]:
-        """The events in it, oldest first, and the number of rows past reading.
+        """The events in it, oldest first, and the number of rows that can't be read.
 
         Raises OSError or sqlite3.Error.
         """
         if self.state == "other version":
             return [], 0
-        ahead, damaged = records_of(self.path)  # first: what is moved meanwhile is found in the file
+        ahead, damaged = records_of(self.path)  # first: an event that is moved meanwhile is found in the file
         waiting: list[Waiting] = []
         with _copy_of(self.path) as copy:
             file = SpoolFile.open(copy, _NoLock())

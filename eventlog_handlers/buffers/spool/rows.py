@@ -27,7 +27,7 @@ class Rows:
     """Rows by sequence number, written to a file of this process alone.
 
     *clock* gives seconds, *now* wall time. *moved* is called with the numbers of rows that went from memory
-    to the file. *file_failed(read)* is called where the file has to be given up: from then on every row is in
+    to the file. *file_failed(read)* is called where the file has failed: from then on every row is in
     memory or lost, and the owner reads with ``read(seq)`` the rows of the old file that it still needs (any
     exception means that the row can't be read); it returns how many rows it lost.
 
@@ -87,7 +87,7 @@ class Rows:
             self.memory_bytes -= row.size
 
     def fetch(self, seq: int) -> Row | None:
-        """The row of an event that waits; None if the file had to be given up to find out."""
+        """The row of an event that waits; None if the file failed at this read."""
         row = self.in_memory.get(seq)
         if row is not None:
             return row
@@ -217,7 +217,7 @@ class Rows:
     # --- trouble -------------------------------------------------------------------------------------------
 
     def _attempt(self, write: Callable[[], None]) -> bool:
-        """Write to the file; on failure see to what can be done, so that what memory says stays true."""
+        """Write to the file; on failure save what can be saved, so that the tables in memory stay true."""
         try:
             write()
         except Exception as error:
@@ -247,7 +247,7 @@ class Rows:
         self._removed.clear()
 
     def _give_up(self, why: str) -> None:
-        """Go on with a new file: what can still be read of the old one goes there, the rest is lost.
+        """Go on with a new file: the rows of the old one that can be read go there, the others are lost.
 
         Afterwards no held row is in the old file any more, even if a later step fails.
         """

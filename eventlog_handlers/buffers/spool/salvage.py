@@ -22,7 +22,7 @@ class Orphan:
     """The file of a dead process, ours by its lock, read from its oldest row to its newest.
 
     *damaged* says that something in it was not what SQLite or we had written; such a file is not written to.
-    *count_is_sure* says that the number of rows past reading can be told in spite of that.
+    *count_is_sure* says that the number of unreadable rows is known in spite of that.
     """
 
     def __init__(self, path: Path, lock: Lock) -> None:
@@ -101,7 +101,7 @@ class Orphan:
                 self.damaged = True  # or the disk is full; either way it is past writing
 
     def end(self) -> int:
-        """Done with it: delete it, or put it aside if damaged. Returns how many rows were past reading.
+        """Done with it: delete it, or put it aside if damaged. Returns how many rows could not be read.
 
         A lower bound if *count_is_sure* is false.
         """

@@ -33,7 +33,7 @@ class CloudWatchEventsSink:
 
     A client handed in with the settings is used as it is, its timeouts and retries too; one call of it is one
     attempt here. Else clients are built from ``settings.session`` or a session of the sink's own: at the
-    first ``send``, again once a token has expired, again after whatever a changed configuration may mend.
+    first ``send``, again once a token has expired, again after an error that a new configuration may mend.
 
     *timeout* of ``send`` bounds the whole call. Not bounded by it: looking a name up, what botocore needs to
     fetch or renew temporary credentials, a client that was handed in, and the time to build the first client

@@ -1,7 +1,7 @@
 """An event as the Content of a CMS custom event: a text for people, or one JSON object. Pure.
 
 The service searches Content as text and has no other place for a level, an id or an attribute, so all of
-an event stands in it. What is too long is cut fairly: small parts stay whole, large ones share the rest.
+an event stands in it. Too long an event is cut fairly: small parts stay whole, large ones share the rest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A Guance monitor over the events that the handler makes, as the body of ``POST /api/v1/checker/add``. Pure.
 
-Events made through the API notify nobody by themselves. Sources: docs.guance.com/en/open-api/checker/create,
+Events made through the API notify no one by themselves. Sources: docs.guance.com/en/open-api/checker/create,
 docs.guance.com/dql/define, read 2026-11-28.
 """
 

@@ -1,4 +1,4 @@
-"""Guance's sink: finds the key, posts, and has ``answers`` judge what comes back. No rules here."""
+"""Guance's sink: finds the key, posts, and has ``answers`` judge the answer. No rules here."""
 
 from __future__ import annotations
 

@@ -40,9 +40,9 @@ _LOSS_REPORT_SECONDS = 60.0  # between two events that tell of losses: a storm m
 class Delivery:
     """Leases events from the ledger, sends them through the sink, and settles each.
 
-    *make_sink* is called before the first request. *own_event* makes the event that tells the losses
-    of an outage or a storm, once the service takes events again. *cpu_clock* gives the processor seconds of
-    the thread that asks, or 0 where they are not known. *many* is how many captures may pile up while nothing can
+    *make_sink* is called before the first request. *own_event* makes the event that tells the losses of an
+    outage or a storm, once the service takes events again. *cpu_clock* gives the processor seconds of the
+    thread that asks, or 0 where they are not known. *many* is how many captures may pile up while nothing can
     be sent anyway.
     """
 

@@ -1,7 +1,7 @@
 """Any Python value as plain, bounded JSON. Pure; runs foreign ``__str__`` and the like, and survives them.
 
-Here: the rules by which a value becomes None, bool, int, float, str, list or dict. Not here: which values of a
-record are taken (capture.py) and how a service wants them written (services/).
+Here: the rules by which a value becomes None, bool, int, float, str, list or dict. Not here: which values of
+a record are taken (capture.py) and how a service wants them written (services/).
 
 Bounds, so that no extra can cost more than its event is worth: depth MAX_DEPTH, MAX_ITEMS a container,
 MAX_VALUES and MAX_CHARACTERS a record, MAX_STRING a string. A cut value carries a visible mark, and

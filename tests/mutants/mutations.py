@@ -91,7 +91,10 @@ def mutations(source: str) -> list[Mutation]:
             sign, other = ("and", "or") if isinstance(node.op, ast.And) else ("or", "and")
             yield from between(node.values[0], node.values[1], sign, other)
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            yield change(node, start(node), start(node.operand), "")
+            last = start(node) + len(b"not")
+            while raw[last:].startswith((b" ", b"\n")):  # a bracket may follow, which stays
+                last += 1
+            yield change(node, start(node), last, "")
         elif isinstance(node, ast.Constant):
             for after in _others(node.value):
                 yield change(node, start(node), end(node), after)

@@ -47,6 +47,20 @@ def test_every_mutation_of_this_package_compiles() -> None:
         assert changed != source
 
 
+@pytest.mark.parametrize(
+    "condition", ["not a", "not (a)", "not(a)", "not (a or b)", "not (a).b", "(not\n a)"]
+)
+def test_a_condition_loses_its_not_and_no_bracket(condition: str) -> None:
+    """A change that does not compile would be noticed by any test."""
+    source = f"if {condition}:\n    pass\n"
+
+    (mutation,) = [one for one in mutations(source) if one.after == ""]
+
+    changed = mutation.apply(source)
+    compile(changed, "changed", "exec")
+    assert "not" not in changed
+
+
 def test_the_length_of_a_text_in_a_message_stays() -> None:
     """Where a text is cut is nobody's business; a slice that starts somewhere is one's."""
     changes = {

@@ -15,8 +15,8 @@ from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
 from eventlog_handlers.process import exit as process_exit
 
-# Other people's servers and whole applications, the stand-in's own strictness, and faults of the services,
-# none of which depends on the interpreter: run on the default Python only.
+# Other people's servers and whole applications, the stand-in's own strictness, faults of the services, and
+# rules of the source, none of which depends on the interpreter: run on the default Python only.
 _NOT_CORE = (
     "hosts",
     "docs",
@@ -28,6 +28,7 @@ _NOT_CORE = (
     "relay",
     "commands",
     "mutants",
+    "test_architecture",
     "test_cli",
     "test_redact",
     "test_linear_time",

@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_quota(demo, relaxed=True)
     demo.set_defaults(run=_demo)
 
-    estimate = commands.add_parser("estimate", help="read a log, and tell what it would cost as events")
+    estimate = commands.add_parser("estimate", help="read a log, and estimate its cost as events")
     estimate.add_argument("logfile", metavar="LOGFILE", help="text or JSON lines; .gz too; - for stdin")
     estimate.add_argument(
         "--service", action="append", choices=_costed(), help="only this one; may be repeated (default: all)"

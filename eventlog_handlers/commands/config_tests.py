@@ -66,7 +66,7 @@ def parse(given: object) -> tuple[str, dict[str, Any], list[dict[str, Any]]]:
         raise ArgumentsError("the file has no dsn: begin it with dsn: guance://cn1")
     cases = given.get("tests")
     if not isinstance(cases, list) or not cases:
-        raise ArgumentsError("the file has no tests: a list of records and of what is expected of them")
+        raise ArgumentsError("the file has no tests: a list of records, each with the event to expect")
     for number, case in enumerate(cases, 1):
         if not isinstance(case, Mapping) or not isinstance(case.get("record"), Mapping):
             raise ArgumentsError(f"test {number} has no record")

@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "rules",
         help="print the alarm over these events, ready to paste, from the handler's own settings",
         description=(
-            "Print the alarm that wakes somebody: rules of CMS, EventBridge with SNS, a Guance monitor, and "
+            "Print an alarm over the events: rules of CMS, EventBridge with SNS, a Guance monitor, and "
             "the permissions that sender and operator need. Nothing is sent or changed."
         ),
     )

@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Declare the command."""
     parser = commands.add_parser(
         "spool",
-        help="what waits in a spool directory: ls, show, tail, replay, export, purge",
+        help="the events in a spool directory: ls, show, tail, replay, export, purge",
         description="Look into a spool directory, safely while its processes live.",
     )
 

@@ -79,8 +79,8 @@ class Charging:
         offset = self._wall_clock() - now
         since, until = (_iso(moment + offset) for moment in (spent.since, spent.until))
         text = (
-            f"budget spent: {spent.limit} events per {spent.period}; until {until} only what is critical is "
-            "sent, as far as its reserve goes, the rest is dropped and counted"
+            f"budget spent: {spent.limit} events per {spent.period}; until {until} only critical events are "
+            "sent, as far as the reserve goes; the others are dropped and counted"
         )
         made = self._own_event(Loss({_WARNING: 1}, {"budget": 1}, spent.since + offset, now + offset))
         notice = made._replace(

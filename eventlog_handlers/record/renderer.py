@@ -63,7 +63,7 @@ class Renderer:
             raise  # the hook runs in a thread of the application's, and the user wants to stop
         except BaseException as error:  # CancelledError and SystemExit too: the neighbours go on
             why = f"before_send raised {type(error).__name__}"
-        self._self_log.say_once("before_send", f"{why}: events go out without what it might have removed")
+        self._self_log.say_once("before_send", f"{why}: events go without the values it may have removed")
         return redactor().withheld(event, why)
 
     def own_event(self, record: logging.LogRecord) -> Event:

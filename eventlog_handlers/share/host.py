@@ -2,7 +2,9 @@
 
 The lock is held for microseconds. A process killed inside it leaves every record whole (``layout``), and
 the kernel gives the lock to the next one. A process stopped inside it (SIGSTOP, a debugger) keeps the lock:
-others get BusyError, and ``fallback`` decides what then.
+others get BusyError, and ``fallback`` decides alone.
+
+One class, a little longer than others: each read and write of the store's protocol once, over one file.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def more(own: CloudWatchSettings, timeout: float) -> Iterator[Finding]:
             yield Finding(
                 "warning",
                 "bus",
-                f"nobody may say whether the bus {bus} exists ({code})",
+                f"AWS does not allow this key to ask whether the bus {bus} exists ({code})",
                 "grant events:DescribeEventBus for this check; sending does not need it",
             )
     else:

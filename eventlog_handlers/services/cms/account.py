@@ -53,6 +53,6 @@ def more(own: CMSSettings, timeout: float) -> Iterator[Finding]:
         yield Finding(
             "warning",
             "group",
-            f"nobody can tell without an event whether the group {own.group_id} exists",
+            f"only an event shows whether the group {own.group_id} exists",
             "prove it once: eventlog-handlers send DSN 'test' --level info",
         )

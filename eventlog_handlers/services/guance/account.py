@@ -43,6 +43,6 @@ def more(own: GuanceSettings, timeout: float) -> Iterator[Finding]:
     yield Finding(
         "warning",
         "alarm",
-        "events made through the API notify nobody by themselves",
+        "events made through the API send no notification by themselves",
         "set up a monitor: eventlog-handlers rules --service guance",
     )

@@ -444,6 +444,17 @@ def test_a_flush_waits_for_what_was_accepted_before_it_and_for_nothing_later():
     assert not books.ledger.waiting().is_flushed
 
 
+def test_a_flush_of_captures_that_are_all_dropped_is_finished_with_them():
+    """No event is left to wait for."""
+    books = Books()
+    books.intake.captures.append(captured())
+    ticket = books.ledger.open_ticket()
+    books.ledger.take(1)
+    books.ledger.put([], dropped=[(40, "budget")], unread=[])
+
+    assert ticket.finished
+
+
 def test_a_flush_of_nothing_is_finished_at_once():
     """And one of what is only counted elsewhere is not."""
     books = Books()
@@ -556,6 +567,7 @@ def test_losses_are_told_once_with_their_levels_reasons_and_times():
     """Rejected events and those without a budget are not the price of an outage."""
     losses = Losses()
     assert not losses
+    assert losses.take() == ({}, {}, 0.0, 0.0)
     losses.add("rejected: Bad", 50, 1.0)
     losses.add("budget", 50, 2.0)
     assert not losses

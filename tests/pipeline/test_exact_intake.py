@@ -299,6 +299,7 @@ def test_a_fold_is_announced_with_its_first_repeat_since_its_last_summary():
     assert table.folds.wait() == 0.0
     (summary,) = table.folds.due()
     assert (summary.count, summary.id_bits) == (2, 1)
+    assert table.folds._next_look == table.clock() + 60.0  # no fold made meanwhile is due before
     assert (table.folds.sums(), table.folds.wait(), table.folds.approximate_open()) == ((0, 0), None, 0)
     assert not table.log()
     assert (table.opened, table.folds.wait()) == (2, 120.0)

@@ -261,6 +261,7 @@ def test_a_question_that_fails_is_asked_again_a_moment_later():
     with pytest.raises(OSError, match="no answer"):
         pacer.ask(10.0)
     assert pacer.wait(10.0) == pytest.approx(0.001)
+    assert pacer.try_take(10.25) == 0.001
 
     pacer.ask(10.5)
     assert pacer.try_take(10.5) == 0.0

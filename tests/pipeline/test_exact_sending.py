@@ -14,7 +14,8 @@ from eventlog_handlers.errors import (
     TooLargeError,
     TransientError,
 )
-from eventlog_handlers.events import DELIVERED, Batch, Disposition, Lease, Outcome, Payload
+from eventlog_handlers.events import DELIVERED, Batch, Disposition, Lease, Limits, Outcome, Payload
+from eventlog_handlers.pipeline.batching import batches
 from eventlog_handlers.pipeline.destination import Destination
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.in_flight import InFlight
@@ -248,6 +249,18 @@ def test_what_waits_in_flight_grows_old_and_only_the_unsettled_of_it_goes_on():
     assert not in_flight.has_delivered
 
 
+@pytest.mark.parametrize(
+    ("sizes", "requests"),
+    [([50, 50], [2]), ([50, 51], [1, 1]), ([40, 30, 30, 60, 40], [3, 2]), ([1, 1, 1, 1], [3, 1])],
+)
+def test_a_request_is_filled_to_the_byte_and_to_the_event(sizes, requests):
+    """The first one and each after it."""
+    leases = [Lease(make_event(), key, 1, 0.0) for key in range(len(sizes))]
+    payloads = [Payload(lease.event, None, size) for lease, size in zip(leases, sizes, strict=True)]
+
+    assert [len(batch.leases) for batch in batches(leases, payloads, Limits(3, 100))] == requests
+
+
 # --- planning ----------------------------------------------------------------------------------------------
 
 
@@ -302,7 +315,7 @@ def test_events_that_wait_for_another_try_are_waited_for():
 class OthersPacer(Pacer):
     """Another handler with the same rate limit takes the place first."""
 
-    answer: float | Exception = 2.5
+    answer: float | Exception = 0.5
 
     def try_take(self, now: float) -> float:
         if isinstance(self.answer, Exception):
@@ -315,7 +328,7 @@ def test_where_another_handler_was_quicker_the_events_wait_and_spend_nothing():
     pacer = OthersPacer(1.0)
     route = Route(pacer=pacer)
     route.log("a", "b")
-    assert route.delivery.plan() == Idle(2.5, 1_000)
+    assert route.delivery.plan() == Idle(0.5, 1_000)
     assert route.attempts() == {"a": 0, "b": 0}
     pacer.answer = ValueError("no answer")
     with pytest.raises(ValueError, match="no answer"):
@@ -703,13 +716,138 @@ def test_a_refused_event_that_may_be_at_fault_waits_until_the_others_were_tried(
     assert route.stats("dropped", "retried", "state") == ({"rejected: Bad": 1}, 0, "failing")
 
 
-def test_a_refused_event_beside_one_that_must_go_again_is_not_alone():
-    """The other one has not been tried to its end."""
+def test_a_refused_event_is_alone_where_the_only_other_one_cannot_go_yet():
+    """No event tells now whose fault it was."""
     route = Route([BAD, RETRY])
     route.log("a", "b")
     route.send()
 
     assert route.stats("dropped", "pending", "retried") == ({"rejected: Bad": 1}, 1, 1)
+
+
+def test_a_refused_event_is_not_alone_while_others_of_its_lease_are_untried():
+    """A request that failed ended the turn before theirs."""
+    odd = TransientError("odd", attempts_allowed=1)
+    route = Route(*[RefusedError("Bad")] * 3, odd)
+    route.log("a", "b", "c", "d")
+    route.send()
+
+    assert route.requests() == [["a", "b", "c", "d"], ["a", "b"], ["a"], ["b"]]
+    assert route.stats("dropped", "pending", "retried") == ({"given up: odd": 1}, 3, 1)
+    route.clock.advance(0.5)
+    assert route.send() == ["c", "d"]
+
+
+def test_two_events_refused_alike_end_the_turn_unless_another_was_taken():
+    """Looking further would prove nothing; where one was taken the events are at fault."""
+    route = Route(*[RefusedError("Bad")] * 4)
+    route.log("a", "b", "c", "d")
+    route.send()
+    assert route.requests() == [["a", "b", "c", "d"], ["a", "b"], ["a"], ["b"]]
+    assert route.stats("state", "pending", "dropped") == ("held", 4, {})
+
+    def take_a(events):
+        if [event.message for event in events] == ["a"]:
+            return [DELIVERED]
+        raise RefusedError("Bad")
+
+    route = Route(*[take_a] * 9)
+    route.log("a", "b", "c", "d")
+    route.send()
+    assert [len(request) for request in route.requests()] == [4, 2, 1, 1, 2, 1, 1]
+    assert route.stats("state", "delivered", "dropped") == ("ok", 1, {"rejected: Bad": 3})
+
+
+def test_an_observer_is_told_each_state_of_the_destination():
+    """Failing, held, well again: with the error that made it so."""
+
+    class Listener:
+        def on_state(self, handler, state, error):
+            states.append((state, error))
+
+    states: list[tuple[str, str]] = []
+    route = Route(FAILED, BAD, None, BAD, None, [BAD, BAD], max_events=1, observer=Listener())
+    route.log("a", "b")
+    for seconds in (0.5, 0.0, 1.0, 0.0):
+        route.send()
+        route.worker._life.turns.tell()
+        states.append(("then", ""))
+        route.clock.advance(seconds)
+    route = Route([BAD, BAD], observer=Listener())
+    route.log("c", "d")
+    route.send()
+    route.worker._life.turns.tell()
+
+    assert states == [
+        ("failing", "connect: refused"), ("then", ""),
+        ("failing", "Bad: no such group"), ("then", ""),
+        ("ok", ""), ("then", ""),
+        ("failing", "Bad: no such group"), ("ok", ""), ("then", ""),
+        ("failing", "Bad: no such group"), ("held", "Bad: no such group"),
+    ]  # fmt: skip
+
+
+def test_what_waits_for_a_place_is_given_back_when_the_destination_rests():
+    """However short the rest is."""
+    route = Route(RefusedError("Bad"), pacer=Pacer(1.0, 1))
+    route.log("a", "b", "c", "d")
+    route.send()
+    planning = route.delivery._planning
+    assert [len(batch.leases) for batch in planning._suspended[0].todo] == [2, 2]
+    assert route.delivery.plan() == Idle(1.0, 1_000)
+    route.delivery._destination.failed(FAILED, route.clock(), 0.5)
+    assert route.delivery.plan() == Idle(0.5, 1_000)
+    assert not planning._suspended
+    assert route.attempts() == {"a": 0, "b": 0, "c": 0, "d": 0}
+
+
+@pytest.mark.parametrize("is_broken_off", [False, True])
+def test_a_refused_event_is_judged_when_the_rest_grew_too_old_to_be_sent(is_broken_off):
+    """It is not too old itself; where that is broken off it waits again."""
+    route = Route(RefusedError("Bad"), RefusedError("Bad"), pacer=Pacer(1 / 99, 2), max_age=100.0)
+    route.log("b")
+    route.clock.advance(50.0)
+    route.log("a", level=logging.CRITICAL)
+    assert route.send() == ["a", "b"]
+    assert route.requests() == [["a", "b"], ["a"]]
+    route.clock.advance(99.0)
+
+    def broken(in_flight):
+        raise KeyboardInterrupt
+
+    if is_broken_off:
+        route.delivery._settling.judge_refused = broken
+        with pytest.raises(KeyboardInterrupt):
+            route.delivery.plan()
+        assert route.stats("dropped", "pending") == ({"expired": 1}, 1)
+        assert route.attempts() == {"a": 0}
+    else:
+        assert route.delivery.plan() == Idle(None, 1)
+        assert route.stats("dropped", "pending") == ({"expired": 1, "rejected: Bad": 1}, 0)
+    assert not route.delivery._planning._suspended
+    assert route.delivery.under_way() == 0
+
+
+def test_events_that_are_all_too_old_leave_nothing_to_send():
+    """They take no place in the rate limit."""
+    pacer = Pacer(1.0, 1)
+    route = Route(pacer=pacer, max_age=100.0)
+    route.log("a", "b")
+    route.clock.advance(100.0)
+
+    assert route.delivery.plan() == Idle(None, 1)
+    assert route.stats("dropped", "pending") == ({"expired": 2}, 0)
+    assert pacer.wait(route.clock()) == 0.0
+
+
+def test_one_of_two_is_the_probe():
+    """The other one waits again."""
+    route = Route(BAD)
+    route.log("a", "b")
+    route.send()
+    route.clock.advance(60.0)
+
+    assert route.send() == ["b"]
 
 
 def test_events_that_are_all_refused_alike_are_held_and_probed(capsys):

@@ -7,16 +7,18 @@ import json
 import pytest
 
 from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.pipeline import open_buffer
 from eventlog_handlers.pipeline import sharing as sharing_module
 from eventlog_handlers.pipeline.budget import Spent
 from eventlog_handlers.pipeline.dry_run import DryRun, DryRunSink, billing_units
 from eventlog_handlers.pipeline.open_buffer import made_buffer
-from eventlog_handlers.pipeline.open_sharing import made_sharing
+from eventlog_handlers.pipeline.open_sharing import made_coordinator, made_sharing
 from eventlog_handlers.pipeline.sharing import Sharing, problem_of, sample_of, summary_id
 from eventlog_handlers.pipeline.showing import Showing, made_showing
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.share import contract
+from eventlog_handlers.share.allowance import Allowances
 from eventlog_handlers.share.contract import Member, Occurrence, Sums, Telling, Verdict
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event
 
@@ -424,6 +426,8 @@ def test_a_buffer_is_as_the_settings_say(tmp_path):
     where = {"service": "cms", "endpoint": "https://one", "address": "group"}
     memory = made_buffer(PipelineSettings(spool=None, capacity=7), lambda *_: None, **where)
     assert (type(memory).__name__, memory._capacity) == ("MemoryBuffer", 7)
+    # Part of the name of a file that another version may have left.
+    assert open_buffer._digest("https://one" + "group") == "2684a775a287627d"
     staged = {"spool": str(tmp_path), "durability": "staged", "before_send": None}
     journals = []
     for changed in (
@@ -435,6 +439,33 @@ def test_a_buffer_is_as_the_settings_say(tmp_path):
         journals.append(buffer.journal is not None)
         buffer.close()
     assert journals == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("settings", "limits", "budgets", "window"),
+    [
+        ({}, None, (), 60.0),
+        ({"aggregate_seconds": 7.0}, None, (), 7.0),
+        (
+            {"requests_per_second": 2.0, "burst": 3, "window": (7, 60.0)},
+            contract.Limits(2.0, 3, (7, 60.0)), (), 60.0,
+        ),
+        ({"max_events_per_hour": 5}, None, ((5, "hour"),), 60.0),
+        ({"max_events_per_hour": 5, "max_events_per_day": 9}, None, ((5, "hour"), (9, "day")), 60.0),
+    ],
+)  # fmt: skip
+def test_what_the_processes_of_an_account_agree_by(settings, limits, budgets, window, monkeypatch):
+    """The rate limit, the budgets, the first window of a problem."""
+    opened = []
+    monkeypatch.setattr(
+        "eventlog_handlers.share.scopes.open_coordinator", lambda *given: opened.append(given)
+    )
+    pipeline = PipelineSettings(**{**NOTHING, "budget_reserve": 0.25, **settings})
+    made_coordinator("host", pipeline, SelfLog("H"), "cms", "https://one", "k")
+
+    ((scope, _, agreement, _),) = opened
+    assert (scope, agreement.limits, agreement.window_seconds) == ("host", limits, window)
+    assert agreement.allowances == Allowances(budgets, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -250,7 +250,7 @@ def test_a_commit_gives_up_after_five_seconds_and_says_so(capsys):
         case.clock.advance(2.5)
         raise Empty
 
-    case.worker._wait_for_commit(SimpleNamespace(get=get, empty=lambda: False))
+    case.worker._committing._wait(SimpleNamespace(get=get, empty=lambda: False))
     case.life.notes.tell()
 
     assert len(waits) == 2
@@ -266,7 +266,7 @@ def test_without_a_thread_a_commit_renders_by_itself():
     seen = []
     case.life.inline.answers["render"] = lambda until: seen.extend([until(), until()])
     done = SimpleNamespace(get=lambda timeout: None, empty=lambda: answers.pop(0))
-    case.worker._wait_for_commit(done)
+    case.worker._committing._wait(done)
 
     assert case.calls() == ["pool.rouse", "inline.render"]
     assert seen == [True, False]
@@ -314,10 +314,10 @@ def test_a_commit_writes_to_the_journal_or_waits_for_a_thread(is_open, has_room,
     """The capture is there once, whichever way it took."""
     case = Case(wake_at=1)
     event = make_event() if renders else None
-    case.worker._parts = case.worker._parts._replace(render=lambda one: event)
-    case.worker._journal = journal = Journal(is_open=is_open, has_room=has_room)
+    case.worker._committing._render = lambda one: event
+    case.worker._committing._journal = journal = Journal(is_open=is_open, has_room=has_room)
     waited = []
-    case.worker._wait_for_commit = waited.append
+    case.worker._committing._wait = waited.append
     case.worker.commit(captured())
 
     assert journal.taken == [(event, 31, {})] * tried
@@ -329,19 +329,19 @@ def test_a_fault_while_a_log_call_renders_leaves_it_to_a_thread():
     """And its own table of events is kept."""
     case = Case()
     table: dict = {}
-    case.worker._journal = journal = Journal()
+    case.worker._committing._journal = journal = Journal()
     case.worker.commit(captured()._replace(events=table))
     assert journal.taken[0][2] is table
 
     def fail(one: Capture) -> None:
         raise ValueError("no")
 
-    case.worker._parts = case.worker._parts._replace(render=fail)
-    assert not case.worker._write_ahead(journal, captured())
+    case.worker._committing._render = fail
+    assert not case.worker._committing._write_ahead(journal, captured())
     blocks = Case(when_full="block", capacity=1)
     asked = []
-    blocks.worker._wait_for_room = lambda: asked.append(1)
-    assert blocks.worker._write_ahead(Journal(), captured())
+    blocks.worker._committing._wait_for_room = lambda: asked.append(1)
+    assert blocks.worker._committing._write_ahead(Journal(), captured())
     assert asked == [1]
 
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import sqlite3
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -26,12 +27,16 @@ from eventlog_handlers.testing import make_event
 
 
 def open_files() -> set[tuple[int, int, int]]:
-    """The descriptors of this process, each with what it leads to."""
+    """The descriptors of files and directories in this process, each with the file it leads to.
+
+    Compared with ``<=``: what earlier tests left may be collected at any moment.
+    """
     found = set()
     for entry in list(Path("/dev/fd").iterdir()):
         with contextlib.suppress(OSError):  # the one that reads the directory is closed by now
             status = os.fstat(int(entry.name))
-            found.add((int(entry.name), status.st_dev, status.st_ino))
+            if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+                found.add((int(entry.name), status.st_dev, status.st_ino))
     return found
 
 
@@ -65,7 +70,7 @@ def test_looking_at_a_directory_and_sweeping_it_leave_no_descriptor_open(tmp_pat
     directory.prepare(tmp_path)
     names.sweep()
 
-    assert open_files() == before
+    assert open_files() <= before
     assert held is not None
     assert list(tmp_path.iterdir()) == [held.path]
     assert held.is_in_place()
@@ -109,7 +114,8 @@ def test_a_lock_that_can_not_be_had_leaves_nothing_open(
         before, known = open_files(), set(directory._locks)
         with pytest.raises(OSError, match="No locks") if deed is _refused else contextlib.nullcontext():
             assert Lock.take(tmp_path / "x.lock", new=False) is None
-        assert (open_files(), directory._locks) == (before, known)
+        assert directory._locks == known
+        assert open_files() <= before
 
 
 def test_a_new_lock_is_refused_where_a_file_has_its_name(tmp_path: Path) -> None:
@@ -228,7 +234,7 @@ def test_a_file_that_is_done_with_is_closed_and_free(tmp_path: Path, deed: str) 
 
     getattr(file, deed)()
 
-    assert open_files() == before
+    assert open_files() <= before
     assert files(tmp_path) == {"discard": [], "quarantine": ["spool.bad"], "let_go": ["lock", "spool"]}[deed]
     assert is_free(tmp_path / "x.lock")
 
@@ -247,7 +253,8 @@ def test_a_file_that_can_not_be_made_leaves_nothing(tmp_path: Path, monkeypatch:
             SpoolFile.create(tmp_path / "x.spool", cap_bytes=1)
 
     assert files(tmp_path) == []
-    assert (open_files(), directory._locks) == (before, set())
+    assert directory._locks == set()
+    assert open_files() <= before
 
 
 def test_any_thread_may_use_the_file_and_no_collector_closes_it(tmp_path: Path) -> None:

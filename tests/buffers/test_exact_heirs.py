@@ -226,7 +226,8 @@ def test_a_file_that_another_heir_deleted_meanwhile_leaves_no_lock(
 
     assert heir.adopt() == 0
 
-    assert (open_files(), files(tmp_path)) == (before, [])
+    assert files(tmp_path) == []
+    assert open_files() <= before
 
 
 # --- damaged files ---------------------------------------------------------------------------------------
@@ -399,7 +400,7 @@ def test_the_commands_list_files_by_age_whatever_their_destination(tmp_path: Pat
     assert [len(waiting) for waiting, _ in (reads[path] for path in targets)] == [1, 1, 1]
     assert reads.pop(other) == ([], 0)
     assert {damaged for _, damaged in reads.values()} == {0}
-    assert open_files() == before
+    assert open_files() <= before
     assert is_free(targets[0].with_suffix(".lock"))
 
 
@@ -471,7 +472,7 @@ def test_only_the_file_of_an_ended_process_is_purged_or_taken_over(tmp_path: Pat
     else:
         assert done == path.with_name(f"{'0' * 16}{path.name[16:]}")
         assert files(tmp_path) == ["spool"]
-    assert open_files() == before
+    assert open_files() <= before
 
 
 def test_a_row_and_its_event_are_the_same_thing() -> None:

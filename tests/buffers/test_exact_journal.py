@@ -110,7 +110,8 @@ def test_a_segment_that_can_not_be_mapped_leaves_nothing(
     memory = segment._memory
     segment.discard()
 
-    assert (files(tmp_path), open_files(), memory.closed) == ([], before, True)
+    assert (files(tmp_path), memory.closed) == ([], True)
+    assert open_files() <= before
     with pytest.raises(ValueError, match="closed"):
         segment.write(b"late")
 
@@ -314,7 +315,7 @@ def test_a_journal_that_can_not_be_taken_over_is_left_as_it_is(
     assert len(journals_of(path)) == 1
     assert is_free(path.with_suffix(".lock"))
     if not keeps_file:
-        assert open_files() == before
+        assert open_files() <= before
         assert list(tmp_path.glob("*.spool")) == []
     heir.abandon()
     last = spool(tmp_path)

@@ -15,7 +15,7 @@ _ASKED = {"contains", "matches", "absent"}
 
 
 def differences(expected: Any, found: Any, path: str = "") -> Iterator[str]:
-    """A sentence for each thing that is not as expected."""
+    """A sentence for each difference."""
     if isinstance(expected, Mapping) and expected and set(expected) <= _ASKED:
         yield from _asked(expected, found, path)
     elif isinstance(expected, Mapping):

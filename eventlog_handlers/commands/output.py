@@ -47,7 +47,7 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def failure(text: str) -> int:
-    """Say on stderr what did not work; returns the exit code for it."""
+    """Say the error on stderr; returns the exit code for it."""
     print(coloured(text, RED, sys.stderr), file=sys.stderr)
     return 1
 

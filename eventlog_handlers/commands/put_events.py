@@ -25,7 +25,7 @@ from eventlog_handlers.services.cloudwatch.entry import MAX_ENTRIES, entry_size
 from eventlog_handlers.settings import local_console
 
 _MEMBERS = {"Time", "Source", "Resources", "DetailType", "Detail", "EventBusName", "TraceHeader"}
-_REQUEST_BYTES = 261_120  # what every region takes; a single larger entry goes alone, and the service judges
+_REQUEST_BYTES = 261_120  # every region takes this; a single larger entry goes alone, and the service judges
 _FIRST_DELAY, _LONGEST_DELAY = 0.5, 20.0
 
 Put = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
@@ -186,7 +186,7 @@ def _client(chosen: argparse.Namespace) -> Put:
 def put_all(
     entries: Sequence[dict[str, Any]], put: Put, max_attempts: int, sleep: Callable[[float], object]
 ) -> tuple[list[dict[str, Any]], str]:
-    """Send *entries*; returns one result per entry, in order, and what stopped it early ("" if nothing did).
+    """Send *entries*; returns one result per entry, in order, and the error that stopped it early ("" if none did).
 
     *put* sends one request and raises SinkError: transient and throttled ones are tried again, any other
     stops the command. A result is the service's own: ``EventId``, or ``ErrorCode`` and ``ErrorMessage``.

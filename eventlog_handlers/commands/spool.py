@@ -92,7 +92,7 @@ def _entries(place: Path, destination: str | None = None) -> list[SpoolEntry]:
 
 
 def _readable(chosen: argparse.Namespace) -> str:
-    """Why the directory can't be looked into; "" if it can."""
+    """The reason why the directory can't be read; "" if it can."""
     try:
         next(chosen.directory.iterdir(), None)
     except OSError as error:

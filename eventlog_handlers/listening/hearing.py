@@ -30,9 +30,9 @@ _is_waiting = False
 
 
 def expect(logger: logging.Logger, handler: logging.Handler) -> None:
-    """``configure`` has attached *handler* to *logger*: that it is taken off is worth a line.
+    """``configure`` has attached *handler* to *logger*: say so on stderr if it is taken off.
 
-    ``logging.shutdown`` does not know a handler that ``dictConfig`` closed, so that its end looks is hooked.
+    ``logging.shutdown`` does not know a handler that ``dictConfig`` closed, so an exit hook looks at the end.
     """
     global _is_hooked
     if not _is_hooked:
@@ -56,7 +56,7 @@ def closed(handler: logging.Handler) -> None:
     """*handler* was closed: its hooks are undone, and it may be taken off.
 
     Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
-    go on with their next record, and it is worth a look which of them do. Nor at the end of the process.
+    go on with their next record, and a later look finds them. Nor at the end of the process.
     """
     from eventlog_handlers.process.start_thread import caller_owns_logging_lock
 

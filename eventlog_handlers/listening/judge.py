@@ -10,7 +10,7 @@ from eventlog_handlers.listening.picture import Listener, Node, Picture
 
 
 class Problem(NamedTuple):
-    """Something that a person should know of."""
+    """A finding for the user."""
 
     kind: str
     """``taken_off``, ``level``, ``twice`` or ``unheard``."""

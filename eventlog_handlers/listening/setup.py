@@ -29,7 +29,7 @@ def begin(target: logging.Logger, handler: logging.Handler, *, catch: bool) -> N
 
 
 def end(handler: logging.Handler) -> None:
-    """Take *handler*, which is replaced, off again; what another handler still needs stays."""
+    """Take *handler*, which is replaced, off again; hooks that another handler still needs stay."""
     target = _targets.pop(id(handler), None)
     if target is not None:
         target.removeHandler(handler)

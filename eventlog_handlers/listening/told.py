@@ -32,7 +32,7 @@ def _marks(error: BaseException) -> dict[str, Any]:
 
 
 def admits(exc_info: Any, level: int) -> bool:
-    """Whether a record with this *exc_info* tells something new; notes that it was logged with *level*.
+    """Whether a record with this *exc_info* is new; notes that it was logged with *level*.
 
     False only where ``report`` has sent the exception before. For a handler, in the thread that logs. May
     raise what a misshapen record makes it raise.

@@ -23,7 +23,7 @@ _NO_EVENTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class _Chained:
-    """A hook that has *tell* look at what happened and leaves the rest to *previous*, the hook before it.
+    """A hook that calls *tell* with the exception and leaves the rest to *previous*, the hook before it.
 
     *tell_first*: before *previous*, which may never return; else after it, which may log the exception.
     """

@@ -12,7 +12,7 @@ from eventlog_handlers.process.randomness import random_bits
 Headers = Callable[[str], "str | None"]
 
 _SHOWN_HEADERS = ("accept", "content-length", "content-type", "host", "referer", "user-agent")
-"""None of them is made to carry a secret; what looks like one is redacted as in any other field."""
+"""None of them is made to carry a secret; a value that looks like one is redacted as in any field."""
 _ID_HEADERS = ("x-request-id", "x-correlation-id", "x-amzn-trace-id")
 _MAX_ID = 128
 _MAX_PARAMETERS = 50
@@ -50,5 +50,5 @@ def _parameters(query: str) -> dict[str, str]:
 
     try:
         return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS))
-    except ValueError:  # more parameters than anybody reads
+    except ValueError:  # more parameters than a person reads
         return {}

@@ -71,7 +71,7 @@ def join(participant: Participant) -> None:
 
 
 def leave(participant: Participant) -> None:
-    """Let *participant* take no part any more, nor stay alive for it."""
+    """Let *participant* take no part any more, and end its being kept alive."""
     _participants.pop(id(participant), None)
     _kept_alive.discard(participant)
 
@@ -256,7 +256,7 @@ def _at_exit() -> None:
 def end_threads_of(participants: Sequence[Participant]) -> None:
     """End those threads of theirs that are not stuck in a request, and wait a moment until they have ended.
 
-    One that is still there when the interpreter takes itself apart stands still, perhaps with a lock that a
+    One that is still there when the interpreter finalizes stands still, perhaps with a lock that a
     record of that time needs.
     """
     for participant in participants:

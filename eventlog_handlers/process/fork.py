@@ -46,7 +46,7 @@ class Stay:
         inside.add(self._entry)
 
     def leave(self) -> None:
-        """Let forks go on. More than once is once."""
+        """Let forks go on. A second call changes nothing."""
         self._inside.discard(self._entry)
 
     def __enter__(self) -> Callable[[], None]:
@@ -80,7 +80,7 @@ class ForkGate:
     def __init__(self) -> None:
         self._inside: set[_Entry] = set()
         self._forking: dict[int, float] = {}
-        """By thread, when its fork is over in any case: Ctrl-C may strike in ``after_fork_in_parent``."""
+        """By thread, when its fork is over at the latest: Ctrl-C may strike in ``after_fork_in_parent``."""
         self._ending: deque[int] = deque(maxlen=64)
 
     def no_fork(self) -> Stay:

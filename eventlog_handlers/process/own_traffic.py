@@ -32,7 +32,7 @@ def at_work() -> Iterator[None]:
 
 class _Reading(threading.local):
     depth = 0
-    """How many records this thread is in the middle of reading."""
+    """How many records this thread is reading at this moment."""
 
 
 reading = _Reading()

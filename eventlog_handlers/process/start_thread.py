@@ -37,7 +37,7 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
         threading.Thread(target=live, name=name, daemon=daemon).start()
     else:
         # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
-        # the whole program. In a real one they are what they seem.
+        # the whole program. In a real thread they work.
         _native_start(live, ())
 
 

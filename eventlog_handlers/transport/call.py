@@ -35,12 +35,12 @@ class Call:
         self.has_sent = False
         """Some byte of the request may have left; those of a CONNECT to a proxy do not count."""
         self.pool: Any = None
-        """What keeps the connection it went over."""
+        """The pool of its connection."""
         self.is_sent_whole = True
         """No send was broken off. A service can't have acted on a request that did not leave whole."""
 
     def seconds(self, at_most: float) -> float:
-        """What one more socket operation may take; raises TimeoutError when nothing is left."""
+        """Seconds for one more socket operation; raises TimeoutError when none are left."""
         left = self.expires - self.clock()
         if left <= 0:
             raise TimeoutError("the deadline of the call passed")

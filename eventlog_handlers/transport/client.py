@@ -40,7 +40,7 @@ _KEPT = "adapter"
 
 
 class Answer(NamedTuple):
-    """What came back, whatever its status."""
+    """An answer, of any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
 
 class HttpClient:
-    """Posts with a total deadline; connections are kept for the next post, of whatever thread.
+    """Posts with a total deadline; connections are kept for the next post, of any thread.
 
     Several threads may post at once. Not to be used on both sides of a fork. *connect_timeout* and
     *read_timeout* bound a connect and a single recv, in seconds; *proxies* maps a scheme (or "all") to a
@@ -80,14 +80,14 @@ class HttpClient:
         """None or one. In a dict, whose ``setdefault`` is one indivisible step, with the GIL or without."""
         self._routes: dict[str, Route] = {}
         self._pools: dict[str, Any] = {}
-        """By URL, what keeps its connections; none where a proxy is between."""
+        """By URL, the pool of its connections; none where a proxy is between."""
 
     def post(self, url: str, *, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:
-        """Send *body* and give the answer back, within *timeout* seconds in all (name resolution excepted).
+        """Send *body* and return the answer, within *timeout* seconds in all (name resolution excepted).
 
         Sent once. On a new connection, once more only where a kept one turned out to be closed before the
-        request had left whole, so that the service can't have acted on it. What was sent whole and not
-        answered is left to the caller, who counts what is sent and waits in between.
+        request had left whole, so that the service can't have acted on it. A request that was sent
+        whole and not answered is left to the caller, which counts requests and waits in between.
         Raises TransientError or MisconfiguredError.
         """
         expires = self._clock() + timeout
@@ -152,7 +152,7 @@ class HttpClient:
         try:
             with fork_gate.no_fork():
                 from eventlog_handlers.transport import network
-        except Exception as error:  # no file descriptor left, or the interpreter takes itself apart
+        except Exception as error:  # no file descriptor left, or the interpreter is finalizing
             failure = TransientError("unexpected", f"requests can't be loaded ({described(error)})")
         else:
             self._network = network

@@ -36,7 +36,7 @@ _FOLDS = re.compile("\r?\n[ \t]*")
 
 
 class Reading(NamedTuple):
-    """An answer, read to its end or to the most that is wanted of it."""
+    """An answer, read to its end or to the wanted length."""
 
     status: int
     headers: Mapping[str, str]
@@ -48,7 +48,7 @@ class Reading(NamedTuple):
 
 
 def is_unwatched() -> bool:
-    """Whether requests and urllib3 are themselves, not what a test or a tracer has put in their place."""
+    """Whether no test or tracer has replaced parts of requests and urllib3."""
     return (
         HTTPAdapter.send.__module__ == "requests.adapters"
         and HTTPConnectionPool.urlopen.__module__ == "urllib3.connectionpool"
@@ -61,7 +61,7 @@ def exchange(
     """POST on a connection that *pool*, one of ours, keeps; None, and nothing sent, if that can't be.
 
     Reads *most_bytes* of the answer's body, and one more. Raises what a socket raises, TimeoutError where the
-    time of *call* is over, HTTPException for what is no HTTP.
+    time of *call* is over, HTTPException for an answer that is no HTTP.
     """
     request = _written(url, headers, body)
     if request is None:
@@ -87,7 +87,7 @@ def exchange(
 
 
 def _written(url: str, headers: Mapping[str, str], body: bytes) -> bytes | None:
-    """The request as it is sent; None for what no request may hold, which requests says better."""
+    """The request as it is sent; None if a part is not allowed in one: requests has the better error."""
     parts = urlsplit(url)
     target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     fields = {name.lower(): f"{name}: {value}" for name, value in headers.items()}
@@ -166,7 +166,7 @@ def _unusual(sock: socket.socket, came: bytes, call: Call, most_bytes: int) -> R
 
 
 class _Replay(io.RawIOBase):
-    """A socket's reading end that gives again what has come already."""
+    """A socket's reading end that first gives the bytes that have come already."""
 
     def __init__(self, sock: socket.socket, came: bytes, call: Call) -> None:
         self._sock = sock

@@ -73,7 +73,7 @@ def prepared(url: str, headers: Mapping[str, str], body: bytes) -> PreparedReque
 
 
 def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | None) -> Route:
-    """Through *proxies* and trusting *ca_bundle*, or what the environment names where these are None.
+    """Through *proxies* and trusting *ca_bundle*, or those of the environment where these are None.
 
     Raises MisconfiguredError where no file of certificates is at that place.
     """
@@ -88,7 +88,7 @@ def find_route(url: str, proxies: Mapping[str, str] | None, ca_bundle: str | Non
 
 
 def translate(error: Exception, call: Call, url: str) -> SinkError:
-    """Say in our words what went wrong on the way to *url*; *call* tells how far it had come."""
+    """The error of a call to *url*, in our words; *call* knows how far it came."""
     causes, place = _causes(error), _place(url)
     if call.has_sent:
         return _translate_after_sending(causes, place, ambiguous=call.is_sent_whole)
@@ -142,7 +142,7 @@ def _translate_before_sending(error: Exception, causes: list[BaseException], pla
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """*error* and what it was made from, by every road requests and urllib3 use, nearest first."""
+    """*error* and its causes, by every attribute that requests and urllib3 use, nearest first."""
     found: list[BaseException] = []
     waiting: list[object] = [error]
     while waiting and len(found) < 20:
@@ -154,7 +154,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _place(url: str) -> str:
-    """Host and port of *url*, without what may be secret in it: user, path and query."""
+    """Host and port of *url*, without the parts that may be secret: user, path and query."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)

@@ -186,7 +186,7 @@ def _client(chosen: argparse.Namespace) -> Put:
 def put_all(
     entries: Sequence[dict[str, Any]], put: Put, max_attempts: int, sleep: Callable[[float], object]
 ) -> tuple[list[dict[str, Any]], str]:
-    """Send *entries*; returns one result per entry, in order, and the error that stopped it early ("" if none did).
+    """Send *entries*; returns one result per entry, in order, and the error that ended it ("" if none).
 
     *put* sends one request and raises SinkError: transient and throttled ones are tried again, any other
     stops the command. A result is the service's own: ``EventId``, or ``ErrorCode`` and ``ErrorMessage``.

@@ -121,7 +121,7 @@ class _TimedConnect:
 
 
 class _TimedPool:
-    """Mixed into urllib3's pools: closes, before use, a connection that was idle too long or is not wanted."""
+    """Mixed into urllib3's pools: a connection idle for too long, or not wanted, is closed before use."""
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         call: Call = here.call

@@ -413,8 +413,10 @@ def test_a_window_without_a_repeat_is_over_at_its_end_though_nobody_looked():
     """Before it, a log call is a repeat; an open one stays open until the worker has told it."""
     table = Table()
     table.log()
+    (first,) = table.folds._folds.values()
     table.clock.advance(60.0)
     assert table.log()
+    assert first.retired
     table.clock.advance(59.0)
     assert not table.log()
     table.clock.advance(1.0)

@@ -339,6 +339,8 @@ def test_a_fault_while_a_log_call_renders_leaves_it_to_a_thread():
     case.worker._committing._render = fail
     assert not case.worker._committing._write_ahead(journal, captured())
     blocks = Case(when_full="block", capacity=1)
+    assert case.worker._committing._wait_for_room is None
+    assert blocks.worker._committing._wait_for_room == blocks.worker._wait_for_room
     asked = []
     blocks.worker._committing._wait_for_room = lambda: asked.append(1)
     assert blocks.worker._committing._write_ahead(Journal(), captured())

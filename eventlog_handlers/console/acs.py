@@ -104,5 +104,5 @@ def signature_v3(text: str, secret: str) -> str:
 
 
 def same(given: str, right: str) -> bool:
-    """Whether two signatures are equal, in a time that tells nothing."""
+    """Whether two signatures are equal, compared in constant time."""
     return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), right.encode())

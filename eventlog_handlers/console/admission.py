@@ -19,7 +19,7 @@ from eventlog_handlers.text.loopback import is_loopback
 
 COOKIE = "eventlog_console"
 _HEALTH = "/api/health"
-"""Asked by probes, and tells no more than the version."""
+"""For probes: the answer holds only the version."""
 
 
 class Doors(NamedTuple):

@@ -93,7 +93,7 @@ class Console:
         self.guance.key_limit = self.guance.workspace_limit = None
 
     def start_fault(self, fault: Fault) -> None:
-        """The services of ``fault`` begin to do wrong; raises ValueError for a fault there is not."""
+        """Switch *fault* on; raises ValueError for an unknown one."""
         checked(fault)
         self.script.start(fault.service, step_of(fault), count=fault.count, seconds=fault.seconds)
 

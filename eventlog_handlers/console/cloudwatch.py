@@ -46,7 +46,7 @@ _ENDPOINT_ID = re.compile(r"[A-Za-z0-9\-]+\.[A-Za-z0-9\-]+")
 
 
 class Credentials(NamedTuple):
-    """What an access key id stands for."""
+    """The secret parts of an access key, by its id."""
 
     secret: str
     session_token: str | None = None

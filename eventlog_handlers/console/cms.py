@@ -50,7 +50,7 @@ _V3_HEADERS = (
 
 
 class Credentials(NamedTuple):
-    """What an access key id stands for."""
+    """The secret parts of an access key, by its id."""
 
     secret: str
     security_token: str | None = None
@@ -93,7 +93,7 @@ class CMS:
     max_body_bytes: int = 500_000
     """Of the encoded form; more answers 413."""
     max_url_bytes: int = 16_384
-    """More answers 414. That there is a limit is known, its value is not."""
+    """More answers 414. The documents name a limit, and not its value."""
     v3_form_body: bool = True
     """Whether a form body is read under the V3 signature, which no document says; else only the query is."""
     _nonces: dict[tuple[str, str], float] = field(default_factory=dict, repr=False)

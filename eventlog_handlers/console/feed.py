@@ -17,7 +17,7 @@ from eventlog_handlers.console.views import Mark
 from eventlog_handlers.process.clock import monotonic
 
 _REST_SECONDS = 0.2
-"""Between two messages at least, so that a flood of events is told in a few."""
+"""Between two messages at least, so that a flood of events needs few."""
 _REST_FACTOR = 4.0
 """And so many times as long as the last message took to make: at most a fifth of the loop's time."""
 _HEARTBEAT_SECONDS = 15.0
@@ -67,7 +67,7 @@ async def messages(
 ) -> AsyncIterator[str]:
     """The text of a stream that begins behind *seen*.
 
-    *mark* tells how far the store is; *news* makes a message of the rows between two marks; *extra* is told
+    *mark* gives the store's position; *news* makes a message of the rows between two marks; *extra* is sent
     with every message, and whenever it changes.
     """
     yield "retry: 1000\n\n"

@@ -25,7 +25,7 @@ class BadRequestError(Exception):
 
 
 def filters_of(query: QueryParams) -> Filters:
-    """The filters of a query; raises BadRequestError for those that can't be meant."""
+    """The filters of a query; raises BadRequestError for impossible ones."""
     return Filters(
         service=service_of(query),
         status=query.get("status", "")[:200],

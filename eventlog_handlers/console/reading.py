@@ -24,7 +24,7 @@ _KEPT_APART = ("logger", "level", "fingerprint", "event_id", "service", "env", "
 
 
 class Facts(NamedTuple):
-    """One event, as its reader sees it. Texts are "" where the event doesn't say."""
+    """One event, as a person reads it. Texts are "" where the event doesn't say."""
 
     uid: str = ""
     """The id that the event's sender gave it, which is the same on every try."""

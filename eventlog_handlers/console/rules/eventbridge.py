@@ -18,7 +18,7 @@ from eventlog_handlers.console.json_text import strict_json
 from eventlog_handlers.console.rules import Rule, RuleError, no_summary
 
 MOST_LEVELS = 50
-"""Of a pattern: far more than anybody writes."""
+"""Of a pattern: far more than a person writes."""
 
 _Test = Callable[[Any], bool]
 _RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {

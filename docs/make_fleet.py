@@ -1,6 +1,6 @@
 """Writes docs/fleet.md: kill loops and scale of what processes share, measured by this command.
 
-    python docs/make_fleet.py [--quick]
+    python docs/make_fleet.py [--quick] [--only SECTION]
 
 Each section is one function that returns Markdown; others add theirs to SECTIONS. It starts processes of its
 own, and a redis-server where there is one, and ends them by their ids.
@@ -20,7 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "share"), str(ROOT / "tests" / "support")]
+TESTS = ROOT / "tests"
+sys.path[:0] = [str(ROOT), *(str(TESTS / room) for room in ("share", "relay", "support"))]
+
+from fleet_relays import relays_under_fire  # noqa: E402
 
 from eventlog_handlers.share import pace  # noqa: E402
 from eventlog_handlers.share.contract import Limits, Sums, UnavailableError  # noqa: E402
@@ -217,7 +220,21 @@ def scale(quick: bool) -> str:
     )
 
 
-SECTIONS: list[Callable[[bool], str]] = [host_under_fire, counts_over_redis, scale]
+SECTIONS: list[Callable[[bool], str]] = [host_under_fire, counts_over_redis, relays_under_fire, scale]
+
+HEADINGS = (
+    "## One host, eight processes",
+    "## A fleet over Redis",
+    "## Relays",
+    "## Scale: ten thousand processes",
+)
+
+
+def _sections_of(page: str) -> dict[str, str]:
+    """The page's sections by their headings."""
+    parts = page.split("\n## ")[1:]
+    return {f"## {part.partition(chr(10))[0]}": f"## {part}".rstrip() for part in parts}
+
 
 HEAD = """# Under fire
 
@@ -230,8 +247,18 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser("python docs/make_fleet.py", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer faults, shorter simulations")
+    parser.add_argument(
+        "--only",
+        choices=[section.__name__ for section in SECTIONS],
+        help="measure one section, and leave the others of the page as they are",
+    )
     given = parser.parse_args()
-    sections = [section(given.quick) for section in SECTIONS]
+    before = _sections_of(PAGE.read_text("utf-8")) if given.only else {}
+    for section in SECTIONS:
+        if given.only in (None, section.__name__):
+            made = section(given.quick)
+            before[made.partition("\n")[0]] = made
+    sections = [before[heading] for heading in HEADINGS if heading in before]
     PAGE.write_text("\n\n".join([HEAD.strip(), *filter(None, sections)]) + "\n", "utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
 

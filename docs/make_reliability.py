@@ -32,7 +32,7 @@ def tests_by_row() -> dict[str, list[str]]:
     for path in sorted((DOCS.parent / "tests").rglob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for letter, number in re.findall(r"(?<=_)([bprdcs])(\d{2})(?=_)", node.name):
+                for letter, number in re.findall(r"(?<=_)([bprdcsf])(\d{2})(?=_)", node.name):
                     found[f"{letter.upper()}{int(number)}"].append(
                         f"[{node.name}](../{path.relative_to(DOCS.parent).as_posix()})"
                     )

@@ -294,6 +294,82 @@ SECURITY = [
     ),
 ]
 
+SCOPES = [
+    Row(
+        "F1",
+        "many processes of one account on a host",
+        "one rate limit, one event per problem; no sliding "
+        "window above the limit, also where processes are killed or stopped inside the lock",
+        "– / –",
+    ),
+    Row(
+        "F2",
+        "processes that count repeats are killed",
+        "counts are exact; what was open is told by others",
+        "what a killed one had in memory / –",
+    ),
+    Row(
+        "F3",
+        "the host's file can't be used, is damaged or removed",
+        "said once with the remedy; each process goes on by itself, or with a new file",
+        "– / –; of a lost file its open counts",
+    ),
+    Row("F4", "Redis is killed and comes again", "the host's scope meanwhile; all counts are told", "– / –"),
+    Row("F5", "Redis is slow or stopped", "one timeout, then the host's scope", "– / –"),
+    Row("F6", "FLUSHALL, SCRIPT FLUSH", "made again", "the counts that were flushed"),
+    Row("F7", "Redis is full", "named, with the remedy; the host's scope", "– / –"),
+    Row("F8", "links to Redis break, answers get lost", "asked again; nothing is counted twice", "– / –"),
+    Row(
+        "F9",
+        "Redis wants a password, evicts, is a cluster, a replica or too old",
+        "a sentence with the remedy; the host's scope",
+        "– / –",
+    ),
+]
+
+RELAY_PUT = [
+    Row("F11", "events are put into a queue", "a verdict for each; streams by severity", "– / –"),
+    Row("F12", "repeats from many processes", "counted where they are put, told once", "– / –"),
+    Row("F13", "an answer of Redis is lost", "put again in any batches; Redis knows what it has", "– / –"),
+    Row("F14", "Redis carries out a call that its sender gave up", "known, or void", "– / –"),
+    Row(
+        "F15",
+        "a queue is full",
+        "nothing is trimmed; events stay with their process; repeats are counted",
+        "by the process's policy, counted / –",
+    ),
+    Row("F16", "Redis is full", "named, tried again", "– / –"),
+    Row(
+        "F17",
+        "Redis wants a password, evicts, is a cluster, a replica or too old",
+        "a sentence with the remedy; events wait, one probes",
+        "– / –",
+    ),
+    Row("F18", "FLUSHALL, SCRIPT FLUSH", "made again", "what waited in the queue"),
+]
+
+RELAY = [
+    Row("F21", "several applications, queues and relays", "all arrive, none twice", "–"),
+    Row("F22", "one problem in all applications", "one event and summaries; the counts add up", "–"),
+    Row("F23", "SIGTERM to a relay", "what is in hand is another one's at once", "–"),
+    Row("F24", "SIGKILL to a relay", "others claim what it had after a request's time and 10 s", "D"),
+    Row("F25", "Redis is killed and comes again (AOF)", "both sides go on", "D"),
+    Row("F26", "Redis is slow", "both sides wait", "–"),
+    Row("F27", "Redis is full", "relays drain it", "–"),
+    Row("F28", "a destination is down", "fills its own queue only", "–"),
+    Row(
+        "F29", "an event is refused", "kept in `dead` with the reason, told; its neighbours go", "it, counted"
+    ),
+    Row("F31", "a relay dies between sending and saying so", "sent again with the same id", "D"),
+    Row("F32", "a relay stands still and goes on", "sends nothing that another one has", "–"),
+    Row("F33", "a relay ends in order", "hands back, which costs no delivery", "–"),
+    Row("F34", "an event kills relays", "given up after five, kept in `dead`", "it, counted"),
+    Row("F35", "handlers are newer than relays", "unknown versions wait, are shown, and are read later", "–"),
+    Row("F36", "an entry is no event", "kept in `dead`", "it, counted"),
+    Row("F37", "FLUSHALL", "what relays have in hand is sent", "what waited in the queue"),
+    Row("F38", "the link breaks between sending and settling", "settled when there is a link again", "–"),
+]
+
 SECTIONS = {
     "The service": BACKEND,
     "The process": PROCESS,
@@ -301,4 +377,7 @@ SECTIONS = {
     "The disk (spool)": DISK,
     "Configuration and life": LIFE,
     "Security": SECURITY,
+    "Several processes: scopes": SCOPES,
+    "Relay: putting into a queue": RELAY_PUT,
+    "Relay: from the queue to the service": RELAY,
 }

@@ -80,25 +80,33 @@ class Relay:
                     other = one.register()
                     break
                 except UnavailableError as error:
-                    if error.remedy and not error.may_pass:
+                    if error.may_pass:  # it is full: all the more it must be drained
+                        self._say(f"queue {one.queue}: {error}")
+                        other = ""
+                        break
+                    if error.remedy:
                         raise CannotServeError(str(error)) from None
                     if not was_said:
                         self._say(f"waiting: {error}")
                         was_said = True
                 if self._was_stopped(_AGAIN_SECONDS):
                     return False
-            if other:
-                raise CannotServeError(
-                    f"the queue {one.queue} is served already, to another destination ({other}): a queue has "
-                    "one, so give another queue, or end the other relays first"
-                )
+            self._refuse(one, other)
         return True
+
+    def _refuse(self, one: QueueHandler, other: str) -> None:
+        if other:
+            raise CannotServeError(
+                f"the queue {one.queue} is served already, to another destination ({other}): a queue has "
+                "one, so give another queue, or end the other relays first"
+            )
 
     def _register(self, one: QueueHandler) -> None:
         try:
-            one.register()
+            other = one.register()
         except UnavailableError:
             return  # its buffer says so
+        self._refuse(one, other)
 
     # --- a thread's side -----------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from eventlog_handlers.share.contract import Occurrence, Verdict
 from eventlog_handlers.share.fleet_scripts import prefix
 
 
-def test_redis_killed_and_started_again_keeps_every_count(own, runtime: Path) -> None:
+def test_f04_redis_killed_and_started_again_keeps_every_count(own, runtime: Path) -> None:
     """AOF: what was answered is there again; meanwhile the host shares, and says so once."""
     server = own(appendonly="yes", appendfsync="everysec")
     said = Said()
@@ -54,7 +54,7 @@ def test_redis_killed_and_started_again_keeps_every_count(own, runtime: Path) ->
     assert (sums.counted, sums.told, sums.open, sums.telling) == (3, 3, 0, 0)
 
 
-def test_a_slow_redis_costs_a_second_and_then_nothing(server: RedisServer, runtime: Path) -> None:
+def test_f05_a_slow_redis_costs_a_second_and_then_nothing(server: RedisServer, runtime: Path) -> None:
     """CLIENT PAUSE: one timeout, then the host's own scope answers at once."""
     member = fallback(server, runtime)
     member.take()
@@ -75,7 +75,7 @@ def test_a_slow_redis_costs_a_second_and_then_nothing(server: RedisServer, runti
     server.client().client_unpause()
 
 
-def test_a_flushed_redis_is_used_on(server: RedisServer) -> None:
+def test_f06_a_flushed_redis_is_used_on(server: RedisServer) -> None:
     """FLUSHALL and SCRIPT FLUSH: keys and scripts are made again; only what was flushed is gone."""
     member = coordinator(server)
     member.fold([Occurrence(PROBLEM, 1, 0.0, 0.0)])
@@ -89,7 +89,7 @@ def test_a_flushed_redis_is_used_on(server: RedisServer) -> None:
     assert member.sums().open == 2
 
 
-def test_a_full_redis_is_named_and_the_host_counts(own, runtime: Path) -> None:
+def test_f07_a_full_redis_is_named_and_the_host_counts(own, runtime: Path) -> None:
     """maxmemory with noeviction: nothing is evicted, the events stay with their process."""
     server = own(maxmemory="100mb", maxmemory_policy="noeviction")
     said = Said()
@@ -110,7 +110,7 @@ def test_a_full_redis_is_named_and_the_host_counts(own, runtime: Path) -> None:
     assert member.state()["scope"] == "redis"
 
 
-def test_cut_links_lose_no_count(server: RedisServer, runtime: Path) -> None:
+def test_f08_cut_links_lose_no_count(server: RedisServer, runtime: Path) -> None:
     """The link breaks again and again; whatever Redis or the host counted is told."""
     link = CutLink(server.port)
     member = fallback(server, runtime, address=address(server, port=link.port), rand=random.random)
@@ -167,7 +167,7 @@ def test_a_replica_is_waited_for(own, tmp_path: Path) -> None:
         replica.stop()
 
 
-def test_killed_processes_leave_exact_counts(server: RedisServer, tmp_path: Path) -> None:
+def test_f02_killed_processes_leave_exact_counts(server: RedisServer, tmp_path: Path) -> None:
     """Six processes count into Redis and tell; kill -9 at any moment; counted, told and open agree."""
     script = f"""
 import sys, time, random

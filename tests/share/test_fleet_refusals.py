@@ -32,7 +32,7 @@ def refusal(server: RedisServer, **changes) -> str:
     return str(caught.value)
 
 
-def test_a_redis_that_wants_a_password_is_told_where_to_put_it(own) -> None:
+def test_f09_a_redis_that_wants_a_password_is_told_where_to_put_it(own) -> None:
     """No password, a wrong one, one too many, a user without rights."""
     server = own(requirepass=CANARY)
     assert "wants a password: set EVENTLOG_REDIS_PASSWORD" in refusal(server)
@@ -53,7 +53,7 @@ def test_a_redis_that_wants_a_password_is_told_where_to_put_it(own) -> None:
     member.leave_sample(PROBLEM, b"{}")
 
 
-def test_a_redis_that_would_lose_counts_is_refused(own) -> None:
+def test_f09_a_redis_that_would_lose_counts_is_refused(own) -> None:
     """It evicts keys; without a memory limit it never does."""
     server = own(maxmemory="100mb", maxmemory_policy="allkeys-lru")
     assert "evicts keys (maxmemory-policy allkeys-lru)" in refusal(server)
@@ -62,14 +62,14 @@ def test_a_redis_that_would_lose_counts_is_refused(own) -> None:
     assert coordinator(server).take().is_taken
 
 
-def test_a_cluster_is_refused(own) -> None:
+def test_f09_a_cluster_is_refused(own) -> None:
     """With the remedy."""
     server = own(cluster_enabled="yes")
 
     assert "is a cluster: give a single Redis" in refusal(server)
 
 
-def test_a_replica_is_refused_and_one_that_becomes_one(own, tmp_path: Path) -> None:
+def test_f09_a_replica_is_refused_and_one_that_becomes_one(own, tmp_path: Path) -> None:
     """Before the first script, and at any later one."""
     server = own()
     member = coordinator(server)
@@ -81,7 +81,7 @@ def test_a_replica_is_refused_and_one_that_becomes_one(own, tmp_path: Path) -> N
     assert "read-only" in refusal(server)
 
 
-def test_an_old_redis_is_refused(server: RedisServer, monkeypatch) -> None:
+def test_f09_an_old_redis_is_refused(server: RedisServer, monkeypatch) -> None:
     """6.2 has what the scripts use; Valkey's number is another."""
     link = RedisLink(address(server))
     with pytest.raises(UnavailableError, match=r"Redis 6\.0\.16 is too old: use Redis 6\.2"):
@@ -121,7 +121,7 @@ def test_what_is_no_redis_is_refused() -> None:
         RedisLink(web).command("PING")
 
 
-def test_a_stopped_redis_holds_up_for_its_timeouts_only(own, runtime: Path) -> None:
+def test_f05_a_stopped_redis_holds_up_for_its_timeouts_only(own, runtime: Path) -> None:
     """SIGSTOP: connections are accepted by the kernel, and nobody answers."""
     server = own()
     member = fallback(server, runtime)

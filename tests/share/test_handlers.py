@@ -124,7 +124,7 @@ def wait_until(happened, what: str, seconds: float = 90.0) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_four_processes_with_defaults_report_each_problem_once(eventlog_console, crowd) -> None:
+def test_f01_four_processes_with_defaults_report_each_problem_once(eventlog_console, crowd) -> None:
     """One key, eight problems, the service's own limit: eight first events, and no throttling answer."""
     eventlog_console.guance.key_limit = 20
     four = crowd(4)
@@ -143,7 +143,7 @@ def test_four_processes_with_defaults_report_each_problem_once(eventlog_console,
 
 
 @pytest.mark.timeout(240)
-def test_counts_survive_the_death_of_every_process_and_are_told_once(eventlog_console, crowd) -> None:
+def test_f02_counts_survive_the_death_of_every_process_and_are_told_once(eventlog_console, crowd) -> None:
     """kill -9 of both; a third one, which never logged that problem, tells it with the sample."""
     options = {"requests_per_minute": None, "aggregate_seconds": 2.0}
     first, second, third = crowd(3, **options)

@@ -131,7 +131,7 @@ def test_a_directory_that_others_may_write_in_is_refused(runtime: Path) -> None:
         coordinator(runtime).take()
 
 
-def test_an_unusable_runtime_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
+def test_f03_an_unusable_runtime_directory_is_named_with_the_remedy(tmp_path: Path) -> None:
     """The sentence says which variable to set."""
     plain = tmp_path / "file"
     plain.write_text("")
@@ -141,7 +141,7 @@ def test_an_unusable_runtime_directory_is_named_with_the_remedy(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten", "longer"])
-def test_a_damaged_file_is_put_aside_and_made_anew(runtime: Path, damage: str) -> None:
+def test_f03_a_damaged_file_is_put_aside_and_made_anew(runtime: Path, damage: str) -> None:
     """Nobody reads past its end, and no value of it is believed."""
     member = coordinator(runtime)
     member.take()
@@ -163,7 +163,7 @@ def test_a_damaged_file_is_put_aside_and_made_anew(runtime: Path, damage: str) -
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "directory removed"])
-def test_a_file_that_is_removed_is_noticed_at_the_next_place(runtime: Path, how: str) -> None:
+def test_f03_a_file_that_is_removed_is_noticed_at_the_next_place(runtime: Path, how: str) -> None:
     """Members that had it open and members that come later share again at once."""
     first = coordinator(runtime)
     first.take()
@@ -185,7 +185,7 @@ def test_a_file_that_is_removed_is_noticed_at_the_next_place(runtime: Path, how:
     assert places(first) == 0
 
 
-def test_a_full_file_system_is_an_error_and_no_bus_error(runtime: Path, monkeypatch) -> None:
+def test_f03_a_full_file_system_is_an_error_and_no_bus_error(runtime: Path, monkeypatch) -> None:
     """All room is asked for when the file is made; where there is none, no file is left behind."""
 
     def full(descriptor: int, offset: int, length: int) -> None:
@@ -386,7 +386,7 @@ def test_closing_says_that_the_member_has_left(runtime: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs", "9p"])
-def test_a_file_system_of_several_machines_is_refused(runtime: Path, monkeypatch, kind: str) -> None:
+def test_f03_a_file_system_of_several_machines_is_refused(runtime: Path, monkeypatch, kind: str) -> None:
     """A mapping there is one machine's own."""
     monkeypatch.setattr(runtime_directory, "_file_system", lambda path: kind)
 

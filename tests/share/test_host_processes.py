@@ -79,7 +79,7 @@ def wait_for(path: Path, size: int) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", ["none", "killed", "killed inside the lock", "stopped"])
-def test_no_sliding_window_holds_more_than_the_limit(runtime: Path, tmp_path: Path, fault: str) -> None:
+def test_f01_no_sliding_window_holds_more_than_the_limit(runtime: Path, tmp_path: Path, fault: str) -> None:
     """Whatever happens to single processes; and the others go on."""
     out = tmp_path / "moments"
     rand = random.Random(7)
@@ -107,7 +107,7 @@ def test_no_sliding_window_holds_more_than_the_limit(runtime: Path, tmp_path: Pa
 
 
 @pytest.mark.timeout(300)
-def test_a_process_stopped_inside_the_lock_stops_nobody(runtime: Path, tmp_path: Path) -> None:
+def test_f01_a_process_stopped_inside_the_lock_stops_nobody(runtime: Path, tmp_path: Path) -> None:
     """The others share its places out among themselves, and share again once it runs."""
     out = tmp_path / "moments"
     holder = subprocess.Popen(
@@ -152,7 +152,7 @@ sys.stdin.read()
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("torn", [0.0, 0.0005])
-def test_counts_are_exact_whoever_is_killed(runtime: Path, tmp_path: Path, torn: float) -> None:
+def test_f02_counts_are_exact_whoever_is_killed(runtime: Path, tmp_path: Path, torn: float) -> None:
     """Counted, told and open agree to the last log call.
 
     And all of that agrees with what the processes know, but for the one call that each killed process was in.

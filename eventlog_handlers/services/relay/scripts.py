@@ -29,6 +29,9 @@ REMEMBERED_SECONDS = 172_800
 
 _STREAMS = """
 local function stream(class) return prefix .. 's' .. class end
+local function make_group(class)
+  redis.pcall('XGROUP', 'CREATE', stream(class), '@GROUP@', '0', 'MKSTREAM')
+end
 local function add_stats(name, count)
   if count > 0 then redis.call('HINCRBY', prefix .. 'stats', name, count) end
 end
@@ -81,6 +84,8 @@ for at = 8, #ARGV, 9 do
     if verdict == 'c' then
       counted = counted + 1
     else
+      -- Here, because a server that has become full would not make it for the relay that is to drain it.
+      if redis.call('EXISTS', stream(ARGV[at + 2])) == 0 then make_group(ARGV[at + 2]) end
       redis.call('XADD', stream(ARGV[at + 2]), '*', 'v', ARGV[7], 'fp', ARGV[at + 7], 'n', ARGV[at + 4],
         'b', body)
       length, put = length + 1, put + 1
@@ -98,9 +103,6 @@ return answer
 
 _ENTRIES = """
 local group, me = '@GROUP@', ARGV[1]
-local function make_group(class)
-  redis.pcall('XGROUP', 'CREATE', stream(class), group, '0', 'MKSTREAM')
-end
 local function is_missing(answer) return type(answer) == 'table' and answer.err ~= nil end
 local function fields_of(list)
   local fields = {}
@@ -115,6 +117,7 @@ local function bury(class, id, reason)
   local entry = redis.call('XRANGE', stream(class), id, id)[1]
   if not entry then return nil end
   local fields = fields_of(entry[2])
+  remove(class, id)  -- first: a full server lets entries go, and then takes what follows
   redis.call('XADD', prefix .. 'dead', 'MAXLEN', @DEAD@, '*', 'reason', reason, 'class', class, 'put', id,
     'v', fields.v or '', 'b', fields.b or '')
   return fields
@@ -166,8 +169,9 @@ for class = 0, 3 do
     local id, deliveries = row[1], row[4]
     if deliveries >= most then
       local fields = bury(class, id, 'every relay that had it was killed')
-      remove(class, id)
-      if fields then
+      if not fields then
+        remove(class, id)
+      else
         add_stats('dead', 1)
         answer[#answer + 1] = {class, id, 0, '0', fields.b or ''}
       end
@@ -208,9 +212,12 @@ SETTLE_OWN = """
 local delivered, dead, dropped, reasons = 0, 0, 0, {}
 for at = 2, #ARGV, 4 do
   local class, id, reason = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  if ARGV[at + 3] == '1' and bury(class, id, reason) then dead = dead + 1 end
-  local was_there = remove(class, id)
-  if reason == '' then delivered = delivered + was_there else dropped = dropped + was_there end
+  if ARGV[at + 3] == '1' and bury(class, id, reason) then
+    dead, dropped = dead + 1, dropped + 1
+  else
+    local was_there = remove(class, id)
+    if reason == '' then delivered = delivered + was_there else dropped = dropped + was_there end
+  end
 end
 add_stats('delivered', delivered)
 add_stats('dead', dead)

@@ -1,0 +1,123 @@
+"""Applications and relays as processes of their own, over a test's Redis and the stand-in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from operated import Operated, eventually
+from processes import environment
+from redis_server import RedisServer
+
+from eventlog_handlers.console.server import LocalConsole
+from eventlog_handlers.relay.status import QueueStatus, statuses
+from eventlog_handlers.share.contract import UnavailableError
+from eventlog_handlers.share.fleet_url import fleet_address
+from eventlog_handlers.share.redis_link import RedisLink
+
+FAST_GUANCE = "guance=guance://cn1?requests_per_minute=null&timeout=1"
+FAST_CMS = "cms=cms://cn-hangzhou?requests_per_second=null&timeout=1"
+
+APP = """
+import json, logging, string, sys
+from eventlog_handlers import configure, flush, stats
+dsn, name, count, timeout, problems = sys.argv[1], sys.argv[2], *map(float, sys.argv[3:])
+configure(dsn, service="shop", exit_timeout=timeout)
+log = logging.getLogger("shop")
+logging.getLogger().handlers = [one for one in logging.getLogger().handlers if hasattr(one, "stats")]
+for number in range(int(count)):
+    letters = "".join(string.ascii_lowercase[int(digit)] for digit in str(number % int(problems)))
+    log.error("problem " + name + letters)
+    print(number, flush=True)
+settled = flush(timeout)
+print(json.dumps({"settled": settled, "stats": stats()}), flush=True)
+"""
+
+
+def dsn(server: RedisServer, queue: str, options: str = "") -> str:
+    return f"relay+redis://127.0.0.1:{server.port}/0?queue={queue}{options}"
+
+
+class App:
+    """An application that logs *count* times, *problems* different ones (None: all are), and flushes."""
+
+    def __init__(
+        self, dsns: str, name: str, count: int, timeout: float = 60.0, problems: int | None = None
+    ) -> None:
+        words = map(str, (count, timeout, problems or count))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", APP, dsns, name, *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment(EVENTLOG_CONSOLE=""),
+        )
+
+    def wait_for(self, number: int) -> None:
+        """Until it has logged so many."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.strip() == str(number):
+                return
+        raise AssertionError("it ended early")
+
+    def end(self) -> dict[str, Any]:
+        """Its last words."""
+        printed, _ = self.process.communicate(timeout=120)
+        said: dict[str, Any] = json.loads(printed.splitlines()[-1])
+        return said
+
+
+class RelayProcess(Operated):
+    """``eventlog-handlers relay`` in a with block."""
+
+    def __init__(self, server: RedisServer, console: str, *queues: str, **variables: str) -> None:
+        super().__init__(
+            [
+                sys.executable,
+                "-m",
+                "eventlog_handlers",
+                "relay",
+                f"redis://127.0.0.1:{server.port}/0",
+                *queues,
+            ],
+            console=console,
+            **variables,
+        )
+
+    def wait_until_it_serves(self) -> None:
+        self.wait_for_output("→")
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait(20)
+
+
+def look(server: RedisServer, *queues: str) -> dict[str, QueueStatus]:
+    """The queues, as ``relay status`` sees them; none while Redis is away."""
+    link = RedisLink(fleet_address(server.url, {}, option="url"))
+    try:
+        return {one.queue: one for one in statuses(link, queues)}
+    except UnavailableError:
+        return {}
+    finally:
+        link.close()
+
+
+def waits(server: RedisServer, queue: str) -> int:
+    """Entries that are not settled."""
+    one = look(server).get(queue)
+    return -1 if one is None else one.waiting + one.in_hand
+
+
+def uids(console: LocalConsole, service: str) -> list[str]:
+    """Ids of the events that arrived, copies too."""
+    return [event.uid for event in console.events(service)]
+
+
+def until(happened: Callable[[], object], what: str) -> None:
+    eventually(happened, what)

@@ -180,10 +180,11 @@ def relays_under_fire(quick: bool) -> str:
         [
             "## Relays",
             "",
-            f"{size.producers} processes log {size.calls} times each; {RELAYS} relays send their queue to the "
-            "stand-in of CMS at its real limit,\n20 calls a second. Relays are killed with SIGKILL at "
-            "random points and replaced, and so is Redis (AOF, `everysec`). A\ncopy has the id of the event "
-            f"that it is a copy of; a kill may cost as many as are under way, one batch ({BATCH}).",
+            f"{size.producers} processes log {size.calls} times each; {RELAYS} relays send their queue to "
+            "the stand-in of CMS at its real limit,\n20 calls a second. Relays are killed with SIGKILL at "
+            "random points and replaced, and so is Redis (AOF, `everysec`). A\n"
+            "copy has the id of the event that it is a copy of; a kill may cost as many as are under way, "
+            f"one batch ({BATCH}).",
             "",
             "| log calls | relays killed | Redis killed | lost | copies | throttled | busiest second |",
             "|---|---|---|---|---|---|---|",

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import eventlog_handlers
+from eventlog_handlers.cli import _parser
 from eventlog_handlers.commands import top
+from eventlog_handlers.relay.buffer import SLACK_SECONDS
+from eventlog_handlers.relay.queue_handler import assignment
+from eventlog_handlers.relay.stream import MOST_DELIVERIES
+from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.services.guance.handler import GuanceHandler
+from eventlog_handlers.services.relay import options as relay_options
+from eventlog_handlers.services.relay import scripts
 from eventlog_handlers.share import fleet_scripts, fleet_url, layout, runtime_directory
 from eventlog_handlers.share.contract import Limits
 
@@ -84,3 +92,45 @@ def test_the_picture_of_top_is_what_it_prints_of_such_processes() -> None:
     printed = "\n".join(top._lines(top._Picture(TOP, 0), 80))
 
     assert re.sub(r"\d\d:\d\d:\d\d", "03:14:07", printed) == shown
+
+
+def test_the_relay_s_commands_and_numbers_are_the_code_s() -> None:
+    """Each command line is taken, each number is the default."""
+    section = PAGE.partition("\n## Relay\n")[2].partition("\n## ")[0]
+    (shell,) = re.findall(r"^```sh\n(.*?)^```", section, re.M | re.S)
+    for line in shell.splitlines():
+        chosen = _parser().parse_args(shlex.split(line)[1:])
+        if chosen.url != "status":
+            assert [assignment(text).queue for text in chosen.queues] == ["guance", "cms"]
+    (configured,) = re.findall(r'configure\("(.*?)"\)', section)
+    assert [options["queue"] for _, options in parse_dsn(configured)] == ["guance", "cms"]
+
+    own = {row.name: row.default for row in relay_options.OPTIONS}
+    assert f"`queue_capacity` ({own['queue_capacity']:,})" in section
+    assert f"`aggregate_seconds` ({relay_options.DEFAULTS['aggregate_seconds']:g} here)" in section
+    given = assignment("g=guance://cn1").options
+    assert f"`exit_timeout` ({given['exit_timeout']:g} s here)" in section
+    assert f"{given['max_age'] / 3600:g} hours old (`max_age`)" in section
+    assert f"the last {scripts.MAX_DEAD:,} in" in section
+    assert f"and {SLACK_SECONDS:g} s." in section
+    assert MOST_DELIVERIES == 5
+    assert "five relays did not survive" in section
+    assert f"`{fleet_scripts.prefix('<queue>')}dead`" in section
+
+
+def test_the_fleet_page_s_figures_of_relays_are_what_the_pages_promise() -> None:
+    """Nothing lost, no more copies than a batch for each kill, none throttled, counts exact."""
+    page = (FLEET / "fleet.md").read_text("utf-8").partition("\n## Relays\n")[2].partition("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in page.splitlines()
+        if re.match(r"\| [0-9]", line)
+    ]
+    delivered, counted = rows
+
+    assert (delivered[3], delivered[5]) == ("0", "0")
+    copies, allowed = map(int, re.findall(r"\d+", delivered[4]))
+    assert copies <= allowed == 50 * (int(delivered[1]) + int(delivered[2]))
+    busiest, limit = map(int, re.findall(r"\d+", delivered[6]))
+    assert busiest <= limit
+    assert counted[-1] == "0"

@@ -92,3 +92,15 @@ def test_what_a_hook_put_in_does_not_stop_an_event():
 def test_what_is_no_event_is_none(body):
     """Nothing else is raised."""
     assert event_of(body) is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"level": "high"}, {"time": "now"}, {"count": 0}, {"attributes": [1]}, {"tags": {"a": 1}}, {"id": None}],
+    ids=repr,
+)
+def test_an_event_with_a_field_that_can_t_be_sent_is_none(changes):
+    """It would stop the relay that renders it."""
+    fields = {**make_event().to_json(), **changes}
+
+    assert event_of(json.dumps(fields).encode()) is None

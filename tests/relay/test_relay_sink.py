@@ -116,7 +116,7 @@ def test_f14_a_slow_redis_that_carries_out_a_call_too_late_makes_no_copy(server)
     body = sender.encode(some[0]).body
     words = [body.id, "", body.severity, body.problem, 1, "0", "0", body.fingerprint, body.body]
     caller = sender._calls.caller
-    head = [caller, 900, "", 0, 1, 1_000, "1"]
+    head = [caller, 900, "", 0, 1, 1_000, "1", 60]
     again = [body.id, "899", *words[2:]]
     assert late.run(scripts.PUT, PREFIX, [*head, *again]) == b"s"
     assert late.run(scripts.PUT, PREFIX, [caller, 899, *head[2:], *words]) == b""

@@ -55,11 +55,12 @@ def entry_of(event: Event, max_bytes: int = MAX_BODY_BYTES) -> Entry:
 
 
 def event_of(body: bytes) -> Event | None:
-    """The event of a body; None if it is none."""
+    """The event of a body; None if it is none: anybody may write into a Redis."""
     try:
-        return Event.from_json(json.loads(body))
+        event = Event.from_json(json.loads(body))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    return None if event.misfits() or event.count < 1 else event
 
 
 def _body(event: Event, max_bytes: int) -> bytes:

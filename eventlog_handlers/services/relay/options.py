@@ -81,6 +81,8 @@ class RelaySettings(Frozen):
     queue_capacity: int
     aggregate_seconds: float | None
     """The first window of a problem, for all processes that use the queue. None: nothing is folded."""
+    max_age: float
+    """How long an event waits here at most, in seconds."""
     timeout: tuple[float, float]
     proxies: Mapping[str, str] | None
     ca_bundle: str | None
@@ -106,6 +108,7 @@ def settings(
             f"EVENTLOG_CONSOLE is set, and events of this handler go to {address} all the same: set it where "
             "the relay runs"
         )
+    made["max_age"] = pipeline.max_age  # another one with a spool
     own = RelaySettings(
         address=address, **{name: made[name] for name in RelaySettings.__annotations__ if name in made}
     )

@@ -24,8 +24,6 @@ GROUP = "relays"
 RETURNED = "returned"
 """The consumer that holds what a relay gave back at its end."""
 MAX_DEAD = 1_000
-REMEMBERED_SECONDS = 172_800
-"""How long the ids of a call stay whose answer was lost: longer than a sender keeps events."""
 
 _STREAMS = """
 local function stream(class) return prefix .. 's' .. class end
@@ -39,14 +37,15 @@ end
 
 PUT_OWN = """
 -- ARGV: caller, number of this call, settled calls ('1,2'), first window of a problem (0: nothing is folded),
--- problems and entries at most, version; then for each event: id, calls that may have put it ('1,2'), class,
+-- problems and entries at most, version, seconds for which the ids of this call stay (as long as its sender
+-- keeps events); then for each event: id, calls that may have put it ('1,2'), class,
 -- problem, count, first, last, fingerprint, body. One letter for each: 'o' and 's' it is in a stream, 'c' it
 -- was counted, 'p' one of those calls had put it, 'f' there is no room.
 local caller, setting, problems, capacity = ARGV[1], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local function call_key(number) return prefix .. 'put:' .. caller .. ':' .. number end
 local function remember(key, word)
   redis.call('SADD', key, word)
-  redis.call('EXPIRE', key, @REMEMBERED@)
+  redis.call('EXPIRE', key, ARGV[8])
 end
 local own = call_key(ARGV[2])
 -- Its sender took the answer for lost and has put the events by a later call: too late for this one.
@@ -69,7 +68,7 @@ local function was_put(id, calls)
   return false
 end
 local answer, put, counted = '', 0, 0
-for at = 8, #ARGV, 9 do
+for at = 9, #ARGV, 9 do
   local id, problem, count, body = ARGV[at], ARGV[at + 3], tonumber(ARGV[at + 4]), ARGV[at + 8]
   local verdict = 's'
   if was_put(id, ARGV[at + 1]) then
@@ -330,7 +329,6 @@ _NAMES = {
     "@GROUP@": GROUP,
     "@RETURNED@": RETURNED,
     "@DEAD@": str(MAX_DEAD),
-    "@REMEMBERED@": str(REMEMBERED_SECONDS),
 }
 
 

@@ -7,6 +7,7 @@ leaves out what it has.
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _MOST_DOUBTS = 10_000
 """Events of lost answers that are remembered here."""
 _OVERHEAD_BYTES = 200
+_REMEMBERED_LONGER_SECONDS = 60
+"""Redis knows the ids of a call for so much longer than its events may wait here."""
 LIMITS = Limits(MAX_BATCH, REQUEST_BYTES)
 
 
@@ -63,6 +66,7 @@ class RelaySink:
             MAX_PROBLEMS,
             self._settings.queue_capacity,
             VERSION,
+            math.ceil(self._settings.max_age) + _REMEMBERED_LONGER_SECONDS,
         ]
         for entry, calls in zip(entries, doubts, strict=True):
             arguments += [

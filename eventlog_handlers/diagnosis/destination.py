@@ -49,6 +49,8 @@ def check(
     yield from _limits(pipeline)
     if pipeline.spool is not None:
         yield from spool(Path(pipeline.spool))
+    if service.has_probe and network_too:
+        yield from service.probe().findings(own, timeout)
     if not service.has_account:
         return
     account = service.account()

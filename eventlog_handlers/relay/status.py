@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from eventlog_handlers.relay.stream import HERE_SECONDS, READABLE
+from eventlog_handlers.relay.stream import READABLE
 from eventlog_handlers.services.relay import scripts
 from eventlog_handlers.share.fleet_scripts import SCHEMA, prefix
 from eventlog_handlers.share.redis_link import RedisLink
@@ -29,7 +29,7 @@ class QueueStatus(NamedTuple):
     by_severity: dict[str, int]
     oldest_seconds: float | None
     relays: list[dict[str, Any]]
-    """Those heard of within HERE_SECONDS: name, host, pid, version, quiet_seconds."""
+    """Those heard of within 30 s: name, host, pid, version, quiet_seconds."""
     holders: dict[str, int]
     """By relay, also of one that is gone: how many entries it has in hand."""
     dead: int
@@ -92,7 +92,7 @@ def _keys(link: RedisLink) -> set[bytes]:
 
 def _status(link: RedisLink, queue: str, unknown: dict[str, int]) -> QueueStatus:
     lengths, oldest, in_hand, dead, problems, destination, relays, holders, sums = link.run(
-        scripts.STATUS, prefix(queue), ["", HERE_SECONDS]
+        scripts.STATUS, prefix(queue), ["", scripts.HERE_SECONDS]
     )
     names = [name.decode() for name in sums[::2]]
     totals = dict(zip(names, sums[1::2], strict=True))

@@ -13,8 +13,6 @@ from eventlog_handlers.share.redis_link import RedisLink
 READABLE = (VERSION,)
 MOST_DELIVERIES = 5
 """An entry that so many relays did not survive is given up."""
-HERE_SECONDS = 30.0
-"""A relay that was not heard of for so long is gone."""
 _UNPARKED_AT_ONCE = 100
 
 
@@ -99,7 +97,7 @@ class Stream:
     def register(self, destination: str, card: str, *, leaves: bool = False) -> str:
         """Say that this relay is here, or *leaves*. Returns "" or the other destination that relays have for
         this queue: a queue has one."""
-        arguments = [self.relay, HERE_SECONDS, destination, card, int(leaves)]
+        arguments = [self.relay, scripts.HERE_SECONDS, destination, card, int(leaves)]
         other: bytes = self.link.run(scripts.REGISTER, self._prefix, arguments)
         return other.decode("utf-8", "replace")
 

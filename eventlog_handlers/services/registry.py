@@ -8,6 +8,7 @@ A row names modules by text: only those of a service in use are imported. By con
     handler   the handler's class, an EventHandler
     cost      COST (a ``services.cost.Cost``), for ``eventlog-handlers estimate``
     account   PROOF, ``origin``, ``endpoint``, ``ask`` and ``more``, for ``eventlog-handlers check``
+    probe     ``findings(own, timeout)``, for ``check`` where there is no account to ask
     alarm     FORMS and ``alarm(asked, own, service=None)`` -> ``services.alarm.Piece``s, for ``rules``
 """
 
@@ -44,6 +45,8 @@ class Service(NamedTuple):
     """Whether ``<home>.account`` is there."""
     has_alarm: bool = False
     """Whether ``<home>.alarm`` is there."""
+    has_probe: bool = False
+    """Whether ``<home>.probe`` is there."""
     aliases: tuple[str, ...] = ()
     """Other schemes that mean the same."""
     short_names: Mapping[str, str] = {}
@@ -88,6 +91,10 @@ class Service(NamedTuple):
     def alarm(self) -> Any:
         """The module with ``FORMS`` and ``alarm``; only where ``has_alarm``."""
         return self._module("alarm")
+
+    def probe(self) -> Any:
+        """The module with ``findings``; only where ``has_probe``."""
+        return self._module("probe")
 
     def stand_in_module(self) -> Any:
         """The stand-in's module; only where there is one."""
@@ -166,6 +173,7 @@ for _row in (
         host_option="url",
         home="eventlog_handlers.services.relay",
         handler="RelayHandler",
+        has_probe=True,
         aliases=("relay+redis", "relay+rediss"),
         urls={"relay": "redis", "relay+redis": "redis", "relay+rediss": "rediss"},
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from queues import address, events, put
+from queues import Held, address, events, put
 from relays import FAST_GUANCE, App, RelayProcess, dsn, look, until
 
 from eventlog_handlers.cli import _parser, main
@@ -132,6 +132,30 @@ def test_status_shows_what_waits_who_serves_and_what_is_wrong(server, capsys):
         assert f"guance {console.url}" in shown
         assert relay.stop() == 0
     assert str(address(server)) == server.url
+
+
+def test_check_tells_whether_redis_answers_and_a_relay_serves(server, capsys):
+    """For an application's DSN; nothing is put."""
+
+    def told(dsn: str) -> tuple[int, dict[str, dict[str, str]]]:
+        code = main(["check", dsn, "--json"])
+        return code, {one["topic"]: one for one in json.loads(capsys.readouterr().out)}
+
+    queue = f"relay+redis://127.0.0.1:{server.port}/0?queue=q"
+    put(server, events(2))
+    code, found = told(queue)
+    assert code == 0
+    assert "2 events wait in the queue q" in found["queue"]["text"]
+    assert found["relay"]["level"] == "warning"
+    assert found["relay"]["remedy"] == f"start one: eventlog-handlers relay {server.url} q=DSN"
+    code, found = told(f"{queue}&queue_capacity=2")
+    assert (code, found["queue"]["level"]) == (1, "problem")
+    Held(server).stream.register("guance https://a", "{}")
+    assert told(queue)[1]["relay"]["text"] == "1 serve the queue q"
+    code, found = told("relay+redis://127.0.0.1:1/0?queue=q")
+    assert (code, found["queue"]["remedy"]) == (1, "look at host, port and network")
+    assert "does not answer" in found["queue"]["text"]
+    assert look(server)["q"].waiting == 2
 
 
 # --- examples ----------------------------------------------------------------------------------------------

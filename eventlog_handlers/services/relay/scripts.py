@@ -24,6 +24,8 @@ GROUP = "relays"
 RETURNED = "returned"
 """The consumer that holds what a relay gave back at its end."""
 MAX_DEAD = 1_000
+HERE_SECONDS = 30.0
+"""A relay that was not heard of for so long is gone."""
 
 _STREAMS = """
 local function stream(class) return prefix .. 's' .. class end

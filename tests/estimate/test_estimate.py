@@ -503,7 +503,7 @@ logs = st.lists(
 @settings(max_examples=200, deadline=None, derandomize=True)
 def test_no_log_breaks_the_estimate(log: str) -> None:
     """Whatever stands in it, it is counted or left out, and what is printed can be."""
-    counted = Estimate(list(SERVICES), 60.0, 0)
+    counted = Estimate([name for name, service in SERVICES.items() if service.has_cost], 60.0, 0)
     for record in read(log):
         counted.add(record)
     counted.finish()

@@ -90,7 +90,6 @@ class Folds:
             return False
         fold = entry[0]
         if fold.retired:
-            self._aliases.pop(quick[0], None)
             return False
         if not fold.is_open and self._clock() >= fold.due:
             return False  # a window without a repeat is over, only no thread has looked yet
@@ -230,12 +229,12 @@ class Folds:
             if fold.retired:
                 self._retire(fold, summaries)
             elif now >= fold.due:
-                if not self._tell(fold, summaries) and not fold.stormed:
+                if self._tell(fold, summaries) or fold.stormed:
+                    fold.stormed = False
+                    fold.window = min(next_window(fold.window, self._window), self._longest)
+                    fold.due = now + fold.window
+                else:
                     self._retire(fold, summaries)
-                    continue
-                fold.stormed = False
-                fold.window = min(next_window(fold.window, self._window), self._longest)
-                fold.due = now + fold.window
             self._next_look = min(self._next_look, fold.due if not fold.retired else inf)
         self._open_due = min((fold.due for fold in self._open), default=inf)
 

@@ -260,6 +260,22 @@ def test_an_event_that_cannot_be_kept_costs_itself_and_those_evicted_for_it_are_
     assert ticket.finished
 
 
+def test_an_event_that_is_kept_although_the_buffer_raised_is_not_counted_as_lost():
+    """The number that it holds afterwards tells."""
+
+    class Late(Faulty):
+        def put(self, events):
+            if len(events) == 1:
+                super().put(events)
+            raise OSError("after the write")
+
+    books = Books()
+    books.buffer.__class__ = Late
+    books.put("a", "b")
+
+    assert books.sums() == (2, 0, 0, 0, 2)
+
+
 def test_events_of_our_own_and_adopted_ones_are_accepted():
     """They come by no log call of this process."""
     books = Books()

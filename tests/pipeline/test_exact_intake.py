@@ -293,6 +293,7 @@ def test_a_fold_is_announced_with_its_first_repeat_since_its_last_summary():
     assert (table.opened, table.folds.approximate_open(), table.folds.wait()) == (1, 1, 40.0)
     assert table.folds.sums() == (2, 1)
     assert table.folds.due() == []
+    assert table.folds._next_look == 1_060.0
     table.clock.advance(39.0)
     assert table.folds.due() == []
     table.clock.advance(1.0)
@@ -320,6 +321,7 @@ def test_in_a_hurry_all_summaries_are_made_at_the_next_turn_and_windows_go_on():
     assert table.folds.wait() == 60.0
     assert table.counts(table.folds.all_open()) == [1]
     assert table.folds.all_open() == []
+    assert table.folds._open_due == float("inf")
     table.clock.advance(60.0)
     assert table.folds.due() == []
     assert not table.log("a")  # its window saw a storm: another, twice as long, has begun
@@ -391,6 +393,51 @@ def test_the_first_64_repeats_of_a_window_are_read_in_full_and_then_a_few(monkey
     assert summary.count == 134
     assert reads(100) == 64
     assert summary.extras == {"extra_field": 1}
+
+
+def test_a_repeat_that_was_not_known_by_its_quick_key_is_read_in_full(monkeypatch):
+    """So those that follow within a tenth of a second need not be."""
+    table = Table()
+    one = captured(at=100.0)
+    for _ in range(71):
+        table.folds.admits(one, "problem", None)
+    (fold,) = table.folds._folds.values()
+    assert (fold.read_at, fold.tally.total()) == (100.0, 70)
+
+    assert not table.folds.admits(captured("later", at=200.0), "problem", None)
+
+    assert (fold.read_at, fold.last, fold.occurrence.template) == (200.0, 200.0, "later")
+
+
+def test_a_repeat_of_a_fold_that_just_left_the_table_is_told_at_once():
+    """A log call had it in hand, and no window of it ends any more."""
+    table = Table()
+    table.log()
+    (fold,) = table.folds._folds.values()
+    assert table.folds.due() == []
+    fold.retired = True
+    table.folds._folds.clear()
+    table.folds._count(fold, 5.0)
+
+    assert table.counts(table.folds.due()) == [1]
+    assert table.folds.due() == []
+
+
+def test_of_two_windows_the_one_that_ends_first_is_waited_for():
+    """Also after a look at the table; and one shorter than a second is as long as it is told."""
+    table = Table(0.25)
+    for name in ("a", "a"):
+        table.log("%s", fingerprint=name)
+    assert table.folds.wait() == 0.25
+    table.clock.advance(0.125)
+    for name in ("b", "b"):
+        table.log("%s", fingerprint=name)
+    assert table.folds.wait() == 0.125
+    assert table.folds.due() == []
+    assert table.folds.wait() == 0.125
+    table.clock.advance(0.125)
+    assert table.counts(table.folds.due()) == [1]
+    assert table.folds.wait() == 0.125
 
 
 def test_plain_repeats_are_counted_without_being_read(monkeypatch):

@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.5  # between two looks whether a thread is still there
 class Submit(Protocol):
     """``Worker.submit``."""
 
-    def __call__(self, captured: Capture, *, is_in: bool = False) -> None: ...
+    def __call__(self, captured: Capture, *, is_in: bool = ...) -> None: ...
 
 
 class Committing:

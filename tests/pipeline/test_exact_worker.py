@@ -506,4 +506,8 @@ def test_how_many_captures_may_pile_up_before_a_second_thread_comes(settings, hi
     assert plain._life.inline._seconds == 1.0
     assert worker._life.inline._seconds == 0.0
     assert worker._life.own_traffic == 0
+    assert (plain.name, plain.settings, plain.exit_timeout) == (
+        "H", worker.settings, worker.settings.exit_timeout,
+    )  # fmt: skip
+    assert process_exit._participants[id(plain)]() is plain
     assert Parts.__new__.__defaults__[-1]() is None

@@ -510,4 +510,4 @@ def test_how_many_captures_may_pile_up_before_a_second_thread_comes(settings, hi
         "H", worker.settings, worker.settings.exit_timeout,
     )  # fmt: skip
     assert process_exit._participants[id(plain)]() is plain
-    assert Parts.__new__.__defaults__[-1]() is None
+    assert Parts._field_defaults["make_showing"]() is None

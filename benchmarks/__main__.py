@@ -24,6 +24,7 @@ from typing import Any
 
 from benchmarks import chart, measures, report
 from benchmarks.adapters import NAMES, load, missing
+from benchmarks.parts import PARTS
 
 _OF_THE_EXTRA = re.compile("extra == .bench.")
 
@@ -31,7 +32,7 @@ _OF_THE_EXTRA = re.compile("extra == .bench.")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write; returns the exit code."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", type=_words, default=list(measures.PARTS), help=", ".join(measures.PARTS))
+    parser.add_argument("--only", type=_words, default=list(PARTS), help=", ".join(PARTS))
     parser.add_argument("--adapters", type=_words, default=list(NAMES), help=", ".join(NAMES))
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="a twentieth of the records; some minutes")
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--chart", type=Path, metavar="FILE", help="SVG of the part caller")
     parser.add_argument("--page", type=Path, metavar="FILE", help="Markdown of all parts, --json's too")
     given = parser.parse_args(arguments)
-    for kind, asked, known in (("part", given.only, measures.PARTS), ("adapter", given.adapters, NAMES)):
+    for kind, asked, known in (("part", given.only, PARTS), ("adapter", given.adapters, NAMES)):
         if unknown := sorted(set(asked) - set(known)):
             parser.error(f"no {kind} called {', '.join(unknown)}: there are {', '.join(known)}")
     runs: dict[str, dict[str, Any]] = {}
@@ -62,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     about = {**_about(sys.argv[1:] if arguments is None else arguments), "sizes": sizes._asdict()}
     for part in given.only:
-        rows = measures.PARTS[part](names, sizes, _say)
+        rows = PARTS[part](names, sizes, _say)
         print(report.table(part, rows), flush=True)
         runs[part] = {**about, "rows": rows}
-    runs = {part: runs[part] for part in measures.PARTS if part in runs}
+    runs = {part: runs[part] for part in PARTS if part in runs}
     if given.json:
         given.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
     if given.page:

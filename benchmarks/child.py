@@ -135,6 +135,29 @@ class Child:
             _at_once(threads, work)
         return {"started": started, "logged": time.monotonic(), "cpu": time.process_time() - cpu}
 
+    def trickle(self, seconds: float, rate: int) -> dict[str, float]:
+        """Log *rate* records a second, and say what that took: CPU, waits of all threads, threads made."""
+        warning, template = self.adapter.log.warning, self.adapter.template
+        made, start = [], threading.Thread.start
+
+        def counted(thread: threading.Thread) -> None:
+            made.append(thread)
+            start(thread)
+
+        threading.Thread.start = counted  # type: ignore[method-assign,assignment]
+        count = int(seconds * rate)
+        began, cpu, waits = time.monotonic(), time.process_time(), _waits()
+        for number in range(count):
+            warning(template, "A-1001", number)
+            time.sleep(max(0.0, began + (number + 1) / rate - time.monotonic()))
+        return {
+            "records": count,
+            "seconds": time.monotonic() - began,
+            "cpu": time.process_time() - cpu,
+            "waits": _waits() - waits,
+            "threads": len(made),
+        }
+
     def flush(self) -> dict[str, float]:
         """As far as the library can."""
         self.adapter.flush()
@@ -160,6 +183,11 @@ def _at_once(count: int, work: Callable[[], None]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def _waits() -> int:
+    """How often a thread of this process has gone to sleep so far: each was woken again."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
 
 
 def clock_cost() -> int:

@@ -34,6 +34,10 @@ class Sizes(NamedTuple):
     handlers: tuple[int, ...]
     exit_seconds: float
     """How long the end of a process is waited for."""
+    rest: float
+    """Seconds without a record, before the first event after a rest."""
+    trickle: float
+    """Seconds of ten records each."""
 
 
 FULL = Sizes(
@@ -46,9 +50,11 @@ FULL = Sizes(
     (1, 4, 16, 32),
     (1, 10, 50),
     120,
+    7.0,
+    60.0,
 )
-QUICK = Sizes(3, 300, 5_000, 500, 20_000, (1_000, 5_000, 20_000), (1, 4, 32), (1, 10, 50), 40)
-TINY = Sizes(1, 40, 100, 40, 200, (100, 200), (1, 2), (1, 2), 20)
+QUICK = Sizes(3, 300, 5_000, 500, 20_000, (1_000, 5_000, 20_000), (1, 4, 32), (1, 10, 50), 40, 6.0, 10.0)
+TINY = Sizes(1, 40, 100, 40, 200, (100, 200), (1, 2), (1, 2), 20, 0.1, 1.0)
 
 CASES = {
     "plain": "plain, two arguments",
@@ -404,12 +410,3 @@ def growth(names: Sequence[str], sizes: Sizes, say: Say) -> list[Row]:
             )
             rows.append({"adapter": load(name).title, "grows": what, "number": number, **row})
     return rows
-
-
-PARTS: dict[str, Callable[[Sequence[str], Sizes, Say], list[Row]]] = {
-    "caller": caller,
-    "end-to-end": end_to_end,
-    "start": start,
-    "down": down,
-    "growth": growth,
-}

@@ -110,19 +110,23 @@ class Child:
 
     def ask(self, do: str, *, timeout: float = 600, **arguments: Any) -> dict[str, float]:
         """Have the child do *do*; raises FailedError with its last words."""
+        self.tell(do, **arguments)
+        return self.answer(timeout)
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Have the child do *do*, whose ``answer`` is asked for later."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
             raise FailedError(self._last_words()) from None
-        return self._answer(timeout)
 
     def end(self, timeout: float) -> float:
         """Seconds from the last line of the program to the end of its process; *timeout* if it takes that."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        ends = self._answer(timeout)["ends"]
+        ends = self.answer(timeout)["ends"]
         try:
             self._process.wait(max(0.01, timeout - (time.monotonic() - ends)))
         except subprocess.TimeoutExpired:
@@ -134,7 +138,8 @@ class Child:
         _stop(self._process)
         self._errors.close()
 
-    def _answer(self, timeout: float) -> dict[str, float]:
+    def answer(self, timeout: float) -> dict[str, float]:
+        """What the child says to the last command; raises FailedError."""
         pipe = self._process.stdout
         assert pipe is not None
         if not select.select([pipe], [], [], timeout)[0]:

@@ -37,6 +37,14 @@ _EXPLAINED = {
         "watchtower writes to CloudWatch Logs, 10,000 records a call, where `PutEvents` takes 10."
     ),
     "start": "In a fresh process each time.",
+    "idle": (
+        "From a logging call after some seconds without any until the loopback service has the record. "
+        "Nobody flushes, so this is how long an alert waits in the process."
+    ),
+    "trickle": (
+        "Ten records a second, all handlers at the same time, each in a process of its own. The loop that "
+        "logs wakes up ten times a second by itself, as the row of `NullHandler` shows."
+    ),
     "down": (
         "Nobody listens any more. Who ends soon has dropped what it held; who is missing kept its caller "
         "waiting for more than two minutes."

@@ -14,7 +14,14 @@ from processes import ROOT, environment
 def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path) -> None:
     """A tiny run prints a table for each part asked for, and writes JSON, a chart and a page."""
     figures, chart, page = tmp_path / "figures.json", tmp_path / "chart.svg", tmp_path / "page.md"
-    command = [sys.executable, "-m", "benchmarks", "--tiny", "--only", "caller,end-to-end,down,growth"]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks",
+        "--tiny",
+        "--only",
+        "caller,end-to-end,idle,trickle,down,growth",
+    ]
     command += ["--adapters", "null,queue_listener,cms,guance,cloudwatch"]
     command += ["--json", str(figures), "--chart", str(chart), "--page", str(page)]
 
@@ -25,7 +32,7 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
     assert done.returncode == 0, done.stderr
     parts = {part: run["rows"] for part, run in json.loads(figures.read_text("utf-8")).items()}
     ours = {"CMSHandler", "GuanceHandler", "CloudWatchEventsHandler"}
-    for part in ("caller", "end-to-end", "down"):
+    for part in ("caller", "end-to-end", "idle", "trickle", "down"):
         assert ours < {row["adapter"] for row in parts[part]}, done.stderr
         assert f"\n{part}\n" in done.stdout
     assert {row["lost"] for row in parts["end-to-end"]} == {0}
@@ -46,7 +53,7 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
         check=True,
     )
     again = json.loads(figures.read_text("utf-8"))
-    assert list(again) == ["caller", "end-to-end", "start", "down", "growth"]
+    assert list(again) == ["caller", "end-to-end", "start", "idle", "trickle", "down", "growth"]
     assert again["caller"]["rows"] == parts["caller"]  # measured before, and kept
     assert "\n## start\n" in page.read_text("utf-8")
 

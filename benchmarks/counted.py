@@ -70,7 +70,7 @@ def _logger(name: str, handlers: list[Any]) -> logging.Logger:
 def _keep_threads_off(handler: Any) -> None:
     """What is logged waits. A thread would be counted, too, and never at the same instruction."""
     if hasattr(handler, "_worker"):
-        pool = handler._worker._pool
+        pool = handler._worker.pool
         pool.wake_at, pool.rouse = _NEVER, lambda: True
 
 
@@ -92,6 +92,20 @@ def _cms_batch(where: adapters.Where) -> Work:
             assert len(outcomes) == len(events)
 
     return batch
+
+
+def _committing(where: adapters.Where, directory: str) -> Any:
+    """A handler whose spool's file and journal are open, and that has no thread."""
+    from eventlog_handlers.process.randomness import random_bits
+    from eventlog_handlers.record.capture import capture
+
+    handler = _ours(where, "cms", spool=directory, durability="commit")
+    _keep_threads_off(handler)
+    record = logging.LogRecord("shop", logging.WARNING, __file__, 1, "opens the file", (), None)
+    handler._worker.submit(capture(record, random_bits()))
+    handler.work(10.0)
+    assert handler._worker._life.journal.is_open
+    return handler
 
 
 def _spool_put(directory: str) -> Work:
@@ -130,6 +144,10 @@ def groups(where: adapters.Where, directory: str) -> list[Group]:
         lambda: (CALLS, logging_to("one handler", _ours(where, "cms"))),
         lambda: (CALLS, folded()),
         lambda: (CALLS, logging_to("three handlers", *(_ours(where, name) for name in adapters.OURS))),
+        lambda: (
+            CALLS,
+            {"commit: log call": logging_to("", _committing(where, f"{directory}/commit"))[": plain"]},
+        ),
         lambda: (CALLS // 2, {"spool: put and commit": _spool_put(f"{directory}/put")}),
         lambda: (FEW, {"CMS: encode and send 50": _cms_batch(where)}),
     ]

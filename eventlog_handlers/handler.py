@@ -7,7 +7,6 @@ import functools
 import importlib
 import itertools
 import logging
-import os
 import re
 import time
 import warnings
@@ -17,9 +16,10 @@ from typing import Any, NamedTuple
 
 from eventlog_handlers.base import Handler
 from eventlog_handlers.errors import described
-from eventlog_handlers.listening import hearing, told
+from eventlog_handlers.listening import hearing
 from eventlog_handlers.pipeline.counters import loss_record, note_record
 from eventlog_handlers.pipeline.dry_run import DryRun
+from eventlog_handlers.pipeline.entrance import Entrance
 from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.open_buffer import made_buffer
 from eventlog_handlers.pipeline.open_pacer import joined_pacer
@@ -30,14 +30,13 @@ from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import clock, notices
 from eventlog_handlers.process.own_traffic import mark
-from eventlog_handlers.process.randomness import random_bits, random_fraction, reseed_if_forked
+from eventlog_handlers.process.randomness import random_fraction, reseed_if_forked
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
-from eventlog_handlers.record.capture import Capture, capture, degraded
+from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.exceptions import import_for_printing
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
-from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks
 from eventlog_handlers.settings.secret import Secret
@@ -45,7 +44,6 @@ from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.text.json_text import use_orjson
 from eventlog_handlers.text.lazy_patterns import compile_all
 
-_getpid = os.getpid
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
 
@@ -127,11 +125,20 @@ class EventHandler(Handler):
         )
         self._worker = Worker(name, pipeline, parts)
         self._leave_pacer = _nothing if pacer is None else pacer.leave
-        self._folds = self._worker.folds
-        self._take_in: Callable[[Capture], None] = self._worker.submit
+        take_in: Callable[[Capture], None] | None = None
+        if pipeline.when_full == "block":
+            take_in = self._worker.submit
         if pipeline.durability == "commit":
             _import_for_commit()
-            self._take_in = self._worker.commit
+            take_in = self._worker.commit
+        number_here = next(_numbers)
+        self._entrance = Entrance(
+            self._worker,
+            take_in,
+            self._worker.captures,
+            number_here,
+            has_own_emit=type(self).emit is not EventHandler.emit,
+        )
         if pipeline.flush_on_sigterm and not pipeline.is_disabled:
             from eventlog_handlers.process import sigterm
 
@@ -144,8 +151,7 @@ class EventHandler(Handler):
             vars(self).update(handle=not_taken, emit=not_taken)
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
         self.destination = destination
-        self._number = next(_numbers)
-        _handlers[self._number] = self
+        _handlers[number_here] = self
         sharing.is_used = len(_handlers) > 1
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
 
@@ -156,67 +162,51 @@ class EventHandler(Handler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
         deadlock with the client library that logs while ``logging.shutdown`` waits for us."""
+        entrance = self._entrance
         if mark.active:
             self._worker.count_own_traffic()
             return False
-        if self.filters:
-            try:
-                passed: Any = self.filter(record)
-            except EXIT_EXCEPTIONS:
-                raise
-            except BaseException as error:  # asyncio.CancelledError, pytest's own
-                self._self_log.say_once(
-                    "filter", f"a filter raised, so the record passes: {described(error)}"
-                )
-                passed = True
-            if not passed:
-                return False
-            if isinstance(passed, logging.LogRecord):  # from 3.12 on a filter may replace it
-                record = passed
-        self.emit(record)
+        if entrance.filters or entrance.has_own_emit:
+            return self._filter_and_emit(record)
+        entrance.take(record, entrance.formatter, sharing.is_used)
+        return True
+
+    @property
+    def filters(self) -> list[Any]:
+        """As logging's; they stand where a log call looks."""
+        return self._entrance.filters
+
+    @filters.setter
+    def filters(self, filters: list[Any]) -> None:
+        self._entrance.filters = filters
+
+    @property
+    def formatter(self) -> logging.Formatter | None:
+        """As logging's; it stands where a log call looks."""
+        return self._entrance.formatter
+
+    @formatter.setter
+    def formatter(self, formatter: logging.Formatter | None) -> None:
+        self._entrance.formatter = formatter
+
+    def _filter_and_emit(self, record: logging.LogRecord) -> bool:
+        try:
+            passed: Any = self.filter(record)
+        except EXIT_EXCEPTIONS:
+            raise
+        except BaseException as error:  # asyncio.CancelledError, pytest's own
+            self._self_log.say_once("filter", f"a filter raised, so the record passes: {described(error)}")
+            passed = True
+        if not passed:
+            return False
+        # From 3.12 on a filter may replace it.
+        self.emit(passed if isinstance(passed, logging.LogRecord) else record)
         return True
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take the record in. Only KeyboardInterrupt and SystemExit may leave here."""
-        worker, folds = self._worker, self._folds
-        try:
-            # logging has asked the system for it; where the record is another process's, we ask again.
-            is_here = record.process == worker.pid
-            exc_info = record.exc_info
-            if exc_info is not None and not told.admits(exc_info, record.levelno):
-                return  # a server logs an exception that was reported already
-        except EXIT_EXCEPTIONS:
-            raise
-        except BaseException:
-            is_here = False
-        if not is_here and _getpid() != worker.pid:  # uWSGI forks without Python's hooks
-            worker.after_fork_in_child()
-        if folds is not None:
-            try:
-                quick = quick_key(record)
-            except EXIT_EXCEPTIONS:
-                raise
-            except BaseException:  # a misshapen record; ``capture`` notes its faults
-                quick = None
-            if folds.repeats(record, quick, self.formatter):
-                return
-        formatter = self.formatter
-        is_shared = sharing.is_used and not self.filters
-        captured = sharing.found(record, formatter, self._number) if is_shared else None
-        if captured is None:
-            id_bits = random_bits()
-            try:
-                if is_shared:
-                    captured = capture(record, id_bits, formatter, {self._number: None})
-                    sharing.leave(record, formatter, captured)
-                else:
-                    captured = capture(record, id_bits, formatter)
-            except EXIT_EXCEPTIONS:
-                raise
-            except BaseException as error:
-                captured = degraded(record, error, id_bits=id_bits)
-        if folds is None or folds.admits(captured, problem_of(captured), quick):
-            self._take_in(captured)
+        """Take the record in, whatever the filters say. Only KeyboardInterrupt and SystemExit may leave
+        here."""
+        self._entrance.take(record, self.formatter, sharing.is_used and not self.filters)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # as in Handler
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.

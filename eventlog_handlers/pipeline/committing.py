@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, also if it is patched later
-from typing import Protocol
 
 from eventlog_handlers.buffers import WriteAhead
 from eventlog_handlers.events import Event
@@ -21,21 +20,17 @@ _COMMIT_SECONDS = 5.0  # how long a log call waits at most
 _LOOK_SECONDS = 0.5  # between two looks whether a thread is still there
 
 
-class Submit(Protocol):
-    """``Worker.submit``."""
-
-    def __call__(self, captured: Capture, *, is_in: bool = ...) -> None: ...
-
-
 class Committing:
-    """Commits captures of one life of a worker. *submit*, *wait_for_room* and *is_over* are the worker's."""
+    """Commits captures of one life of a worker. *submit*, *appended*, *wait_for_room* and *is_over* are the
+    worker's."""
 
     def __init__(
         self,
         life: Life,
         intake: Intake,
         *,
-        submit: Submit,
+        submit: Callable[[Capture], None],
+        appended: Callable[[Capture], None],
         wait_for_room: Callable[[], None] | None,
         is_over: Callable[[], bool],
         render: Callable[[Capture], Event | None],
@@ -46,6 +41,7 @@ class Committing:
         self._intake = intake
         self._captures = intake.captures
         self._submit = submit
+        self._appended = appended
         self._wait_for_room = wait_for_room
         self._is_over = is_over
         self._render = render
@@ -86,7 +82,7 @@ class Committing:
                 return False
         except Exception:  # a fault of ours; the worker's thread meets it again and says so
             return False
-        self._submit(captured, is_in=True)
+        self._appended(captured)
         return True
 
     def _wait(self, done: SimpleQueue[None]) -> None:

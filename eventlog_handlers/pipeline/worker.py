@@ -58,8 +58,10 @@ class Worker:
         self._capacity = settings.capacity
         self._blocks = settings.when_full == "block"
         self._intake = Intake(settings.when_full, settings.capacity, settings.capacity_bytes)
-        self._captures = self._intake.captures
-        self._unmeasured = 0  # how many captures come in until the next one is measured
+        self.captures = self._intake.captures
+        """Those that wait. Never rebound."""
+        self.unmeasured = 0
+        """How many captures come in until the next one is measured."""
         self.folds = self._made_folds()
         """None where nothing is folded. Never rebound."""
         self._begin_life()
@@ -88,17 +90,18 @@ class Worker:
         )
         # Of this life too, and named here for the log call's sake.
         self.pid = self._life.pid
-        self._pool = self._life.pool
+        self.pool = self._life.pool
         self._committing = Committing(
             self._life,
             self._intake,
             submit=self.submit,
+            appended=self.appended,
             wait_for_room=self._wait_for_room if self._blocks else None,
             is_over=self.is_over,
             render=self._parts.render,
             clock=self._clock,
         )
-        self._is_closed = False  # at least once: logging's shutdown won't come again
+        self.is_closed = False  # at least once: logging's shutdown won't come again
 
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns its events, its threads and its connections.
@@ -119,27 +122,35 @@ class Worker:
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
-    def submit(self, captured: Capture, *, is_in: bool = False) -> None:
-        """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``.
+    def submit(self, captured: Capture) -> None:
+        """Take a capture in. Waits for nothing but room, and that only with ``when_full="block"``."""
+        if self._blocks:
+            self._wait_for_room()
+        self.captures.append(captured)
+        self.appended(captured)
 
-        *is_in*: it stands in the intake already, and all else is to be done for it.
-        """
-        captures, pool = self._captures, self._pool
-        if not is_in:
-            if self._blocks:
-                self._wait_for_room()
-            captures.append(captured)
-        waiting = len(captures)
-        if self._is_closed and process_exit.past_exit_hooks():
+    def appended(self, captured: Capture) -> None:
+        """See to what is due now that *captured* stands in the intake."""
+        if len(self.captures) >= self.pool.wake_at or self.is_closed:
+            self.look_up(captured)
+        self.unmeasured -= 1  # threads may lose one, which does no harm
+        if self.unmeasured < 0:
+            self.measure(captured)
+
+    def look_up(self, newest: Capture) -> None:
+        """*newest* was appended, and a thread is to look, or too many wait, or the handler is closed."""
+        waiting = len(self.captures)
+        if self.is_closed and process_exit.past_exit_hooks():
             self._life.ending.flush_late()
-        elif waiting >= pool.wake_at:  # never more than the capacity
-            if not pool.rouse():
+        elif waiting >= self.pool.wake_at:  # never more than the capacity
+            if not self.pool.rouse():
                 self._go_on_without_threads()
             if waiting > self._capacity:
-                self._intake.bound_number(captured)
-        self._unmeasured -= 1  # threads may lose one, which does no harm
-        if self._unmeasured < 0:
-            self._unmeasured = self._intake.bound_bytes(captured)
+                self._intake.bound_number(newest)
+
+    def measure(self, newest: Capture) -> None:
+        """It is this one's turn to be measured; see ``Intake.bound_bytes``."""
+        self.unmeasured = self._intake.bound_bytes(newest)
 
     def commit(self, captured: Capture) -> None:
         """Take a capture in so that its event outlives the process; see ``Committing.commit``."""
@@ -226,7 +237,7 @@ class Worker:
     def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
         settled = self.flush(timeout)
-        self._is_closed = True
+        self.is_closed = True
         self._life.pool.park()
         if not self._life.pool.threads:  # else the last of them does that
             self._life.turns.hide()
@@ -245,7 +256,7 @@ class Worker:
 
     def is_over(self) -> bool:
         """Whether no exit hook of ours comes any more."""
-        return self._is_closed and process_exit.past_exit_hooks()
+        return self.is_closed and process_exit.past_exit_hooks()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr how many events are kept and how many are lost; once for the same number."""

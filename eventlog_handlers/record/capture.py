@@ -29,12 +29,12 @@ from eventlog_handlers.record.fields import (
     MSG,
     NO_FIELDS,
     STEERING,
+    TAKEN,
     field_values,
 )
 from eventlog_handlers.record.message import (
     MAX_MESSAGE,
     MAX_TEMPLATE,
-    are_plain,
     formatted,
     given,
     is_deferrable,
@@ -57,7 +57,7 @@ MAX_READING_DEPTH = 2
 """A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
 
 _LEVELNO, _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(
-    FIELDS.index, ("levelno", "exc_info", "exc_text", "stack_info")
+    TAKEN.index, ("levelno", "exc_info", "exc_text", "stack_info")
 )
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
 _NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
@@ -77,7 +77,7 @@ class Capture(NamedTuple):
     level: int
     id_bits: int
     fields: tuple[Any, ...]
-    """The record's FIELDS; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
+    """The record's TAKEN; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
     message: str | None
     """The formatted message, if it had to be formatted at once."""
     template: str
@@ -99,6 +99,7 @@ class Capture(NamedTuple):
 
 _NO_SPAN = (None, None)
 _NO_NAMES: list[str] = []
+_LAST_FIELD = FIELDS[-1]
 
 
 def capture(
@@ -124,9 +125,9 @@ def capture(
     if len(fields) != FIELD_COUNT:
         names = [*fields]
         more = names[FIELD_COUNT:]
-        if names[:FIELD_COUNT] != FIELDS:
-            values = NO_FIELDS
-    msg, args, level = values[MSG], values[ARGS], values[_LEVELNO]
+        if len(names) < FIELD_COUNT or names[FIELD_COUNT - 1] != _LAST_FIELD:
+            values = NO_FIELDS  # a field was taken away or came again, so *more* is not what is more
+    msg, level = values[MSG], values[_LEVELNO]
     if (
         formatter is not None
         or type(record) is not _LogRecord
@@ -137,33 +138,52 @@ def capture(
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
         return _once_within_itself(_thorough, record, id_bits, events, dict(fields), formatter)
-    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING and are_plain(args):
-        extras = None
-        if not more or (extras := _plain_already(fields, more)) is not None:
-            if context.is_used:
-                extras = context.under(extras)
-            return _new(
-                Capture,
-                (
-                    level, id_bits, values, None, msg, bool(args),
-                    extras, None, "", _NO_SPAN, (), 1, None, events,
-                ),
-            )  # fmt: skip
+    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING:
+        args = values[ARGS]
+        if type(args) is tuple:  # as in are_plain
+            for value in args:
+                kind = type(value)
+                if kind is str:
+                    if len(value) > MAX_STRING:
+                        break
+                elif kind not in ATOMS:
+                    break
+            else:
+                args = None
+        if args is None:
+            extras = None
+            if not more or (extras := _plain_already(fields, more)) is not None:
+                if context.is_used:
+                    extras = context.under(extras)
+                has_arguments = not not values[ARGS]  # noqa: SIM208 - no call
+                return _new(
+                    Capture,
+                    (
+                        level, id_bits, values, None, msg, has_arguments,
+                        extras, None, "", _NO_SPAN, (), 1, None, events,
+                    ),
+                )  # fmt: skip
     extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
     return _once_within_itself(_straight, record, id_bits, events, values, extras)
 
 
 def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
     """The extras called *more*, if they can be kept as they are; None if some would have to be converted."""
+    if len(more) > MAX_ITEMS or not _NOT_EXTRA.isdisjoint(more):
+        return None
     extras: dict[str, Any] = {}
     for name in more:
         value = fields[name]
         kind = type(value)
-        if kind not in ATOMS or (kind is str and len(value) > MAX_STRING) or type(name) is not str:
+        if kind is str:
+            if len(value) > MAX_STRING:
+                return None
+        elif kind not in ATOMS:
             return None
-        if name not in _NOT_EXTRA:
-            extras[name] = value
-    return extras if len(extras) <= MAX_ITEMS else None
+        if type(name) is not str:
+            return None
+        extras[name] = value
+    return extras
 
 
 def _once_within_itself(
@@ -192,7 +212,7 @@ def _straight(
 ) -> Capture:
     """The short way for logging's own records with extras, an exception or arguments that may change.
 
-    *values* are the record's FIELDS.
+    *values* are the record's TAKEN.
     """
     defects: list[str] = []
     message = exception = None
@@ -252,7 +272,7 @@ def _thorough(
     return Capture(
         level=_level(fields.get("levelno"), defects),
         id_bits=id_bits,
-        fields=tuple(map(kept.get, FIELDS)),
+        fields=tuple(map(kept.get, TAKEN)),
         message=None if message is None else shorten(message, MAX_MESSAGE),
         template=shorten(template, MAX_TEMPLATE),
         has_arguments=said.has_arguments or given(said.args),
@@ -332,7 +352,7 @@ def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     return Capture(
         level=level if type(level) is int else 0,
         id_bits=id_bits,
-        fields=tuple(plain.get(name) if name in KEPT else None for name in FIELDS),
+        fields=tuple(plain.get(name) if name in KEPT else None for name in TAKEN),
         message=message
         if not given(fields.get("args")) or type(msg) is not str
         else f"{message} [args not read]",

@@ -15,10 +15,6 @@ from eventlog_handlers.text.fit import encodable, shorten
 FIELDS = list(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 """The fields that logging gives a record, in order: a record with no others has no extras."""
 FIELD_COUNT = len(FIELDS)
-field_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*FIELDS)
-
-MSG, ARGS, CREATED = map(FIELDS.index, ("msg", "args", "created"))
-"""Where these stand among FIELDS."""
 
 KEPT = (
     "name", "levelname", "pathname", "module", "lineno", "funcName",
@@ -26,14 +22,21 @@ KEPT = (
 )  # fmt: skip
 """Of FIELDS, what an event tells of."""
 
+TAKEN = ("msg", "args", "levelno", "exc_info", "exc_text", "stack_info", *KEPT)
+"""Of FIELDS, what a log call reads: each costs it time, and memory as long as the capture waits."""
+
+field_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*TAKEN)
+
+MSG, ARGS, CREATED, NAME, FUNCTION, LINE = map(
+    TAKEN.index, ("msg", "args", "created", "name", "funcName", "lineno")
+)
+"""Where these stand among TAKEN."""
+
 STEERING = ("event_name", "group_id", "event_status", "resources", "detail_type", "fingerprint")
 """Extras that decide where and as what an event goes."""
 
 
-NO_FIELDS: tuple[Any, ...] = (None,) * FIELD_COUNT
-
-
-NAME, FUNCTION = FIELDS.index("name"), FIELDS.index("funcName")
+NO_FIELDS: tuple[Any, ...] = (None,) * len(TAKEN)
 
 
 def text_field(value: object, default: str, what: str, defects: list[str]) -> str:

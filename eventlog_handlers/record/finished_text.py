@@ -15,7 +15,7 @@ from typing import Any
 
 from eventlog_handlers.record import traceback_text
 from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.fields import FIELDS, MSG, NO_FIELDS
+from eventlog_handlers.record.fields import FUNCTION, LINE, MSG, NAME, NO_FIELDS, TAKEN
 from eventlog_handlers.record.message import MAX_TEMPLATE
 from eventlog_handlers.text.fit import shorten
 from eventlog_handlers.text.lazy_patterns import lazy
@@ -30,7 +30,6 @@ _STACK_KEYS = ("stack", "stack_info")
 _REPEATED_KEYS = {"level": "levelname", "levelname": "levelname", "logger": "name", "name": "name"}
 """Keys that repeat a field of the record: left out where both agree."""
 
-_NAME, _FUNCTION, _LINE = map(FIELDS.index, ("name", "funcName", "lineno"))
 # ECMA-48: a control sequence, or an operating system command up to its end.
 _ANSI = lazy("\x1b(?:\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\\][^\x07\x1b]{0,1000}(?:\x07|\x1b\\\\))")
 
@@ -119,7 +118,7 @@ def _of_object(captured: Capture, text: str, fields: dict[str, Any]) -> Capture:
     for key in ("exc_info", "stack_info"):
         if fields.get(key) is None or isinstance(fields.get(key), bool):
             fields.pop(key, None)
-    own = dict(zip(FIELDS, captured.fields, strict=True))
+    own = dict(zip(TAKEN, captured.fields, strict=True))
     for key, field in _REPEATED_KEYS.items():
         if key in fields and str(fields[key]).lower() == str(own[field]).lower():
             del fields[key]
@@ -148,7 +147,7 @@ def _of_text(captured: Capture, text: str, template: str | None = None) -> Captu
         message = message[:at].strip()
         exception = exception or traceback_text.parsed(printed)
         message = message or printed.rstrip().rpartition("\n")[2]
-    name, function, line = (captured.fields[place] for place in (_NAME, _FUNCTION, _LINE))
+    name, function, line = (captured.fields[place] for place in (NAME, FUNCTION, LINE))
     _, prefix, rest = message.partition(f" | {name}:{function}:{line} - ")  # loguru's default format
     message = rest if prefix else message
     if template is None:

@@ -19,7 +19,7 @@ from typing import TypeVar
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.record import exceptions, traceback_text
 from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.fields import ARGS, FIELDS, KEPT, MSG, NO_FIELDS, STEERING, text_field
+from eventlog_handlers.record.fields import ARGS, KEPT, MSG, NO_FIELDS, STEERING, TAKEN, text_field
 from eventlog_handlers.record.finished_text import unpacked, without_ansi
 from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message
 from eventlog_handlers.record.plain import Plain, note, plain_attributes, safe_text, type_name
@@ -30,7 +30,7 @@ from eventlog_handlers.text.fit import encodable, shorten
 LATEST_TIME = 253_402_300_799.0
 """The last second of the year 9999: later than that no service and no datetime can say."""
 
-_kept = itemgetter(*map(FIELDS.index, KEPT))
+_kept = itemgetter(*map(TAKEN.index, KEPT))
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 
 T = TypeVar("T")

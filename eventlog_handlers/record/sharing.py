@@ -37,23 +37,25 @@ Of what may hold something alive it is the address.
 """
 
 
-def found(record: logging.LogRecord, formatter: logging.Formatter | None, handler: int) -> Capture | None:
+def found(fields: dict[str, Any], formatter: logging.Formatter | None, handler: int) -> Capture | None:
     """The capture that another handler made of this very record with this *formatter*; None if there is none.
+
+    *fields* is the record's ``__dict__``.
 
     *handler* is the number of the one that asks: a handler that is given a record twice makes two events of
     it. For the thread that logs. Raises only EXIT_EXCEPTIONS.
     """
     try:
         last = _slot
-        if record.relativeCreated is not last[0]:
+        if fields["relativeCreated"] is not last[0]:
             return None
         captured: Capture = last[6]
         if (
-            record.msg is last[1]
-            and ((args := record.args) is last[2] or id(args) == last[2])
-            and ((exc_info := record.exc_info) is last[3] or id(exc_info) == last[3])
+            fields["msg"] is last[1]
+            and ((args := fields["args"]) is last[2] or id(args) == last[2])
+            and ((exc_info := fields["exc_info"]) is last[3] or id(exc_info) == last[3])
             and (formatter is last[4] or id(formatter) == last[4])
-            and len(record.__dict__) == last[5]
+            and len(fields) == last[5]
             and handler not in (events := captured.events)  # type: ignore[operator]
         ):
             events[handler] = None  # type: ignore[index]
@@ -72,7 +74,9 @@ def leave(record: logging.LogRecord, formatter: logging.Formatter | None, captur
     """
     global _slot
     try:
-        created, msg, args, exc_info = record.relativeCreated, record.msg, record.args, record.exc_info
+        fields = record.__dict__
+        created, msg, args = fields["relativeCreated"], fields["msg"], fields["args"]
+        exc_info = fields["exc_info"]
         if type(created) is float and type(msg) is str:
             _slot = (
                 created,
@@ -80,7 +84,7 @@ def leave(record: logging.LogRecord, formatter: logging.Formatter | None, captur
                 args if captured.fields[ARGS] is args else id(args),
                 None if exc_info is None else id(exc_info),
                 None if formatter is None else id(formatter),
-                len(record.__dict__),
+                len(fields),
                 captured,
             )
     except EXIT_EXCEPTIONS:

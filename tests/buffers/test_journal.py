@@ -434,7 +434,7 @@ def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(tmp_path: Path, 
     )  # fmt: skip
     worker.commit(captured("opens the journal"))
     assert worker.flush(30)
-    worker._pool.rouse = lambda: True
+    worker.pool.rouse = lambda: True
     worker._life.turns.render_some = lambda: False
     worker.commit(captured("stays"))
 

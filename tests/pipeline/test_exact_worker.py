@@ -49,7 +49,7 @@ class Case:
         self.life = self.worker._life
         for name in ("pool", "flushing", "ending", "inline", "turns"):
             setattr(self.life, name, Part(self.made, name))
-        self.pool = self.worker._pool = self.life.pool
+        self.pool = self.worker.pool = self.life.pool
         self.pool.wake_at, self.pool.threads, self.pool.restarts = wake_at, threads, 0
         self.pool.answers["rouse"] = True
 
@@ -79,14 +79,14 @@ def test_a_thread_is_roused_when_as_many_wait_as_it_waits_for(ends):
     assert case.calls() == []
     case.worker.submit(captured())
     assert case.calls() == ["pool.rouse"]
-    assert len(case.worker._captures) == 2
+    assert len(case.worker.captures) == 2
 
 
 def test_the_first_record_is_measured_and_then_one_in_about_sixteen(monkeypatch):
     """As many are left out as the last one's bits say."""
     measured = []
     case = Case(wake_at=999)
-    case.worker._intake.bound_bytes = lambda one: measured.append(len(case.worker._captures)) or 2
+    case.worker._intake.bound_bytes = lambda one: measured.append(len(case.worker.captures)) or 2
     for _ in range(8):
         case.worker.submit(captured())
 
@@ -119,7 +119,7 @@ def test_where_no_thread_can_be_had_a_log_call_sends_now_and_then(over, finalizi
     case = Case()
     case.pool.answers.update(rouse=False, take_refusal=refused)
     ends.finalizing = finalizing
-    ends.past = case.worker._is_closed = over
+    ends.past = case.worker.is_closed = over
     case.worker.submit(captured())
 
     assert case.calls() == calls
@@ -129,7 +129,7 @@ def test_a_closed_worker_is_over_only_past_the_exit_hooks(ends):
     """Before that its threads send what comes late; an open one has logging's shutdown still to come."""
     for closed, past, over in ((True, True, True), (True, False, False), (False, True, False)):
         case = Case()
-        case.worker._is_closed, ends.past = closed, past
+        case.worker.is_closed, ends.past = closed, past
         assert case.worker.is_over() is over
         case.worker.submit(captured())
         assert case.calls() == (["ending.flush_late"] if over else ["pool.rouse"])
@@ -149,7 +149,7 @@ def test_the_first_repeat_of_a_fold_makes_sure_of_a_thread(over, roused, finaliz
     """For its window's end; where none can be had any more it is sent at once."""
     case = Case()
     case.pool.answers["rouse_idle"] = roused
-    case.worker._is_closed = ends.past = over
+    case.worker.is_closed = ends.past = over
     ends.finalizing = finalizing
     case.worker._fold_opened()
 
@@ -192,7 +192,7 @@ def test_with_block_a_log_call_waits_for_room_a_second_at_most(naps):
     held(case, 5, seconds=0.25)
     case.worker.submit(captured())
     assert len(naps) == 3
-    assert len(case.worker._captures) == 3
+    assert len(case.worker.captures) == 3
 
     drops = Case(capacity=5, when_full="drop_newest", wake_at=99)
     held(drops, 5)
@@ -276,14 +276,14 @@ def test_without_a_thread_a_commit_renders_by_itself():
 def test_a_commit_that_might_wait_for_itself_does_not_wait(where, ends):
     """Its capture is taken in and a thread roused."""
     case = Case(wake_at=99)
-    case.worker._is_closed = ends.past = where == "over"
+    case.worker.is_closed = ends.past = where == "over"
     case.life.turns.answers["is_in_use_here"] = where == "inside"
     lock = logging._lock if where == "logging" else threading.Lock()  # type: ignore[attr-defined]
     with lock:
         case.worker.commit(captured())
 
     assert case.calls()[-1] == "pool.rouse"
-    assert len(case.worker._captures) == 1
+    assert len(case.worker.captures) == 1
     assert case.worker._intake._committing == {}
 
 
@@ -321,7 +321,7 @@ def test_a_commit_writes_to_the_journal_or_waits_for_a_thread(is_open, has_room,
     case.worker.commit(captured())
 
     assert journal.taken == [(event, 31, {})] * tried
-    assert len(case.worker._captures) == 1
+    assert len(case.worker.captures) == 1
     assert (len(waited), case.calls()[-1]) == (0 if written else 1, "pool.rouse")
 
 
@@ -404,15 +404,15 @@ def test_how_a_worker_is_parked(threads, exiting, finalizing, calls, ends):
     case = Case(threads=threads)
     case.worker.flush = lambda timeout: timeout
     ends.exiting, ends.finalizing = exiting, finalizing
-    assert not case.worker._is_closed
+    assert not case.worker.is_closed
 
     assert case.worker.park(7.0) == 7.0
 
     assert case.calls() == calls
-    assert case.worker._is_closed
+    assert case.worker.is_closed
     assert ends.ended == ([[case.worker]] if "ending.say_what_is_left" in calls else [])
     case.worker.after_fork_in_child()
-    assert not case.worker._is_closed
+    assert not case.worker.is_closed
 
 
 @pytest.mark.parametrize(("threads", "busy", "waits"), [(0, 0, False), (1, 1, False), (2, 1, True)])
@@ -462,8 +462,8 @@ def test_a_forked_child_starts_a_new_life(monkeypatch):
 
     assert [call[0] for call in made] == ["reseed", "pacer.after_fork_in_child", "folds"]
     assert worker._life is not case.life
-    assert worker._pool is worker._life.pool
-    assert not worker._captures
+    assert worker.pool is worker._life.pool
+    assert not worker.captures
     assert any(buffer is parents for buffer in worker_module._parents_buffers)
     worker._parts = worker._parts._replace(sharing=Part(made, "sharing"))
     made.clear()

@@ -126,7 +126,7 @@ def test_capacity_bytes_holds_at_the_intake(size):
     for number in range(count):
         worker.submit(captured(f"{number} " + "x" * size, _numbers.choice((20, 40))))
 
-    waiting = list(worker._captures)
+    waiting = list(worker.captures)
     held = sum(map(approximate_bytes, waiting))
     assert 4 * MiB < held < 40 * MiB
     stats = worker.stats()
@@ -143,7 +143,7 @@ def test_records_that_are_long_by_turns_are_all_met(every):
     for number in range(1_500 * every):
         worker.submit(captured("%s", 40, "x" * (0 if number % every else 16_000)))
 
-    held = sum(map(approximate_bytes, worker._captures))
+    held = sum(map(approximate_bytes, worker.captures))
     assert 4 * MiB < held < 24 * MiB
     assert_law(worker.stats())
 
@@ -161,7 +161,7 @@ def test_few_are_measured_and_those_past_the_capacity_dropped_at_once(monkeypatc
 
     assert 4_000 / (1.5 * MEASURED) < len(measured) < 4_000 / (0.75 * MEASURED)
     worker.submit(captured())
-    assert len(worker._captures) == 4_000
+    assert len(worker.captures) == 4_000
 
 
 def test_a_full_intake_is_bounded_in_bytes_too():
@@ -171,7 +171,7 @@ def test_a_full_intake_is_bounded_in_bytes_too():
     for number in range(6_000):
         worker.submit(captured("x" * (0 if number < 1_023 else 16_000)))
 
-    held = sum(map(approximate_bytes, worker._captures))
+    held = sum(map(approximate_bytes, worker.captures))
     assert MiB < held < 8 * MiB
     assert_law(worker.stats())
 

@@ -181,7 +181,7 @@ def test_a_flush_is_finished_by_an_eviction():
     assert not ticket.finished
 
     submit(worker, "critical", logging.CRITICAL)
-    worker._intake.bound_number(worker._captures[-1])
+    worker._intake.bound_number(worker.captures[-1])
     worker.step()
 
     assert ticket.finished

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from shop import Shop, open_shop
 
-from eventlog_handlers import handler as handlers
 from eventlog_handlers.events import Event
+from eventlog_handlers.pipeline import entrance
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record import renderer
 from eventlog_handlers.record.capture import capture
@@ -45,7 +45,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         made.append(capture(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(handlers, "capture", kept)
+    monkeypatch.setattr(entrance, "capture", kept)
     return made
 
 

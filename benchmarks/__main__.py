@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.json:
         given.json.write_text(json.dumps(runs, indent=1) + "\n", "utf-8")
     if given.page:
-        given.page.write_text(report.page(runs), "utf-8")
+        picture = os.path.relpath(given.chart, given.page.parent) if given.chart else ""
+        given.page.write_text(report.page(runs, picture), "utf-8")
     if given.chart:
         given.chart.write_text(chart.draw(runs["caller"]["rows"]), "utf-8")
     return 0

@@ -39,6 +39,11 @@ def test_the_benchmark_measures_our_handlers_and_writes_its_files(tmp_path: Path
     assert all(row["events/s"] > 0 for row in parts["growth"])
     assert ElementTree.fromstring(chart.read_text("utf-8")).tag.endswith("svg")
     written = page.read_text("utf-8")
+    top = written.partition("\n## ")[0]
+    assert [line.partition("**, ")[0][:12] for line in top.splitlines() if line.startswith("- **")] == [
+        "- **A log ca", "- **All thre", "- **CPU from", "- **The firs", "- **Ten reco",
+    ]  # fmt: skip
+    assert f"]({chart.name})" in top
     for part in parts:
         assert f"\n## {part}\n" in written
     assert written.count("| CMSHandler |") >= 4

@@ -145,6 +145,19 @@ def test_what_is_moved_out_of_turn_is_moved_up_to_the_last(tmp_path: Path) -> No
     assert unmoved((tmp_path / "x.journal").read_bytes()) == ([], 0)
 
 
+def test_nothing_is_kept_of_what_the_intake_dropped(tmp_path: Path) -> None:
+    """Its ids are never named: they go with the last record that is moved."""
+    segment = Segment(tmp_path / "x.journal")
+    for number in range(1, 5):
+        segment.write(raw(b"a", number))
+
+    segment.moved([name_of(3)])
+    assert set(segment._ends) == {name_of(number) for number in (1, 2, 4)}
+    segment.moved([name_of(4)])
+
+    assert (segment._ends, segment.waiting()) == ({}, 0)
+
+
 def test_a_segment_is_half_full_with_the_byte_after_the_half(tmp_path: Path) -> None:
     """Asked at any time: it reads what was written since."""
     segment = Segment(tmp_path / "x.journal")

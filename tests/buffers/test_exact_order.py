@@ -80,6 +80,20 @@ def test_a_new_event_has_no_age_and_a_key_of_its_own(make_buffer: Any) -> None:
     assert (buffer.lost(), buffer.adopt(), buffer.ready_in()) == ([], 0, None)
 
 
+def test_an_event_that_is_given_up_is_gone(make_buffer: Any) -> None:
+    """As one that is acknowledged: no count, no byte and no age of it is left."""
+    buffer = make_buffer(ManualClock())
+    buffer.put(of("a", 3))
+    first, *others = buffer.lease(3)
+
+    buffer.drop([first], "rejected")
+
+    assert (len(buffer), buffer.keys()) == (2, {lease.key for lease in others})
+    buffer.drop(others, "expired")
+    assert (len(buffer), buffer.bytes(), buffer.keys(), buffer.oldest()) == (0, 0, set(), None)
+    assert buffer.lost() == []
+
+
 def test_newcomers_and_a_storm_take_turns_in_rounds(make_buffer: Any) -> None:
     """A problem that was served comes again two rounds later, a new one in the next."""
     buffer = make_buffer(ManualClock())

@@ -44,10 +44,7 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
     except ValueError:
         raise SettingsError(f"the {scheme}:// DSN is no URL: give one such as guance://cn1") from None
     if service.urls and "@" in parts.netloc:
-        raise SettingsError(
-            f"a {written}:// DSN can't hold a user or a password: set EVENTLOG_REDIS_USERNAME and "
-            "EVENTLOG_REDIS_PASSWORD"
-        )
+        raise _no_redis_user(written)
     if not service.urls and ("@" in parts.netloc or ":" in parts.netloc):
         raise SettingsError(
             f"a {scheme}:// DSN holds neither credentials nor a port: what follows {scheme}:// is "
@@ -71,6 +68,8 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
         if name not in rows and name not in service.instead() and not checks.meant(name, rows):
             raise SettingsError(f"the {scheme}:// DSN names an option that {scheme}:// does not have")
     checks.refuse_unknown(f"{scheme}://", options, rows, service.instead())
+    if service.urls and "@" in str(options.get(host_option, "")):
+        raise _no_redis_user(written)
     if _has_user(options.get("proxies")):
         raise SettingsError(
             "proxies holds a user or a password, which can't stand in a DSN: put the proxy into HTTPS_PROXY"
@@ -81,6 +80,13 @@ def _parse_one(dsn: str) -> tuple[str, dict[str, Any]]:
             "EVENTLOG_REDIS_PASSWORD"
         )
     return service.scheme, options
+
+
+def _no_redis_user(scheme: str) -> SettingsError:
+    return SettingsError(
+        f"a {scheme}:// DSN can't hold a user or a password: set EVENTLOG_REDIS_USERNAME and "
+        "EVENTLOG_REDIS_PASSWORD"
+    )
 
 
 def _check_separators(dsn: str) -> None:

@@ -30,7 +30,9 @@ HOSTS = st.one_of(
     ),
     st.text(max_size=12),
 )
-SCHEMES = st.sampled_from(["cms", "guance", "cloudwatch", "CMS", "Guance", "eventbridge", "http", "", "cms:"])
+SCHEMES = st.sampled_from(
+    ["cms", "guance", "cloudwatch", "CMS", "Guance", "eventbridge", "http", "", "cms:", "relay+redis"]
+)
 
 
 @st.composite

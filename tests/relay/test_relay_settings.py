@@ -7,6 +7,7 @@ import logging
 import pickle
 
 import pytest
+from operated import eventually
 
 from eventlog_handlers import RelayHandler, configure
 from eventlog_handlers.errors import MissingExtraError, SettingsError
@@ -55,6 +56,8 @@ def test_several_queues_stand_side_by_side(monkeypatch):
     [
         (f"relay+redis://:{CANARY}@host/0?queue=q", "EVENTLOG_REDIS_PASSWORD"),
         (f"relay+redis://user:{CANARY}@host/0?queue=q", "EVENTLOG_REDIS_USERNAME"),
+        (f"relay+redis://?url=redis://:{CANARY}@host/0&queue=q", "EVENTLOG_REDIS_PASSWORD"),
+        (f"relay+redis://host/0?queue=q&url=redis://:{CANARY}@host/0", "gives url twice"),
         ("relay+redis://host/0?queue=a b", "queue takes letters"),
         ("relay+redis://host/0?queue=" + "q" * 65, "queue takes 64 characters"),
         ("relay+redis://host/zero?queue=q", "number of a database"),
@@ -104,7 +107,7 @@ def test_an_error_shows_no_password(capsys):
     log = logging.getLogger("shop")
     log.addHandler(handler)
     log.error("it broke")
-    assert not handler.flush(1.0)
+    eventually(lambda: handler.stats()["failed_requests"], "an attempt")
     handler.close(0)
 
     said = capsys.readouterr().err + json.dumps(handler.stats())

@@ -140,7 +140,7 @@ def test_the_tree_of_troubleshooting_has_every_step_of_check_that_may_fail():
     """No step is missing, and none is made up."""
     package = DOCS.parent / "eventlog_handlers"
     sources = [package / "diagnosis" / "destination.py", package / "diagnosis" / "network.py"]
-    sources += sorted(package.glob("services/*/account.py"))
+    sources += sorted([*package.glob("services/*/account.py"), *package.glob("services/*/probe.py")])
     code = "".join(path.read_text("utf-8") for path in sources)
     failing = set(re.findall(r"Finding\(\s*\"(?:problem|warning)\",\s*\"([^\"]+)\"", code))
 

@@ -409,6 +409,17 @@ def test_a_repeat_that_was_not_known_by_its_quick_key_is_read_in_full(monkeypatc
     assert (fold.read_at, fold.last, fold.occurrence.template) == (200.0, 200.0, "later")
 
 
+def test_a_record_without_a_quick_key_is_looked_at_whole():
+    """It is counted by nobody before that, however well its problem is known."""
+    table = Table()
+    assert table.log("boom")
+    record = record_of("boom")
+
+    assert not table.folds.repeats(record, None, None)
+    assert not table.folds.admits(capture(record, id_bits=0), problem_of(capture(record, id_bits=0)), None)
+    assert table.folds.sums() == (1, 1)
+
+
 def test_a_repeat_of_a_fold_that_just_left_the_table_is_told_at_once():
     """A log call had it in hand, and no window of it ends any more."""
     table = Table()

@@ -6,6 +6,8 @@ import itertools
 import logging
 import os
 import signal
+import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,6 +84,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _runtime_base: Path) -> 
     # Rate limits, budgets and problems are shared by all processes of a user: not with another test's.
     monkeypatch.setenv("EVENTLOG_RUNTIME_DIR", str(_runtime_base / str(next(_runtime_directories))))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True)
+def _gil_stays_off() -> Iterator[None]:
+    """On a CPython without the GIL no test, and nothing that it imports, switches the GIL on."""
+    yield
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        assert not sys._is_gil_enabled()  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)

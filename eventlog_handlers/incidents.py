@@ -14,14 +14,13 @@ import functools
 import inspect
 import logging
 import os
-import threading
 import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.process import clock
+from eventlog_handlers.process import clock, green
 from eventlog_handlers.settings import checks
 
 DEFAULT_LOGGER: Final = "incidents"
@@ -47,7 +46,7 @@ class _Register:
     """The open incidents of this process. Nothing is logged under its lock, and no other is taken."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()  # re-entrant: a signal handler may resolve within a failure
+        self.lock = green.RLock()  # re-entrant: a signal handler may resolve within a failure
         self.pid = os.getpid()
         self.open: dict[_Key, _Open] = {}
         self.number = 0  # of failures so far, of all incidents

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from eventlog_handlers.pipeline.pacing import Pacer
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
+from eventlog_handlers.process import green
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.render import render
@@ -60,7 +60,7 @@ class ScriptedSink:
         self.delivered: list[Event] = []
         self.timeouts: list[float] = []
         self.closed = 0
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
 
     def encode(self, event: Event, max_bytes: int | None = None) -> Payload:
         """The event's JSON; *max_bytes* shortens the message."""

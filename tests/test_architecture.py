@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ ONLY_IN = {
 AT_THE_RIM = {"transport", "services"}
 IMPORTED_LATE = {"transport/network", "transport/kept"}
 """Themselves imported on first use, so that they need not import anything later."""
+LOCKS_IN = {"process/green", "console"}
 THREADS_IN = {"process/start_thread", "console"}
 
 
@@ -161,6 +163,15 @@ def test_one_module_starts_threads(place: str, path: Path) -> None:
     """Only the worker has threads; process/start_thread alone knows how to start one (the stand-in apart)."""
     if not is_in(place, THREADS_IN):
         assert "threading.Thread(" not in path.read_text(), path.name
+
+
+@pytest.mark.parametrize(
+    ("place", "path"), modules(), ids=lambda value: str(value).removeprefix(f"{PACKAGE}/")
+)
+def test_one_module_makes_locks(place: str, path: Path) -> None:
+    """One that is made after gevent patched would be green, and our threads real (the stand-in apart)."""
+    if not is_in(place, LOCKS_IN):
+        assert not re.search(r"\bthreading\.(R?Lock|Condition|Semaphore)\(", path.read_text()), path.name
 
 
 def test_no_two_test_files_share_a_name() -> None:

@@ -7,13 +7,13 @@ pool writes and the log call waits. On the caller's side; takes no lock that ano
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, also if it is patched later
+from queue import SimpleQueue
 
 from eventlog_handlers.buffers import WriteAhead
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.life import Life
-from eventlog_handlers.process import start_thread
+from eventlog_handlers.process import green, start_thread
 from eventlog_handlers.record.capture import Capture
 
 _COMMIT_SECONDS = 5.0  # how long a log call waits at most
@@ -91,9 +91,7 @@ class Committing:
         while True:
             if done.empty() and not life.pool.rouse():
                 life.inline.render(lambda: not done.empty())
-            try:
-                done.get(timeout=_LOOK_SECONDS)
-            except Empty:
+            if not green.get(done, _LOOK_SECONDS):
                 if self._clock() < deadline:
                     continue
                 life.notes.say_once(

@@ -6,7 +6,6 @@ threads may be in ``deliver`` at once. One lock guards their common fields, and 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -30,7 +29,7 @@ from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.settling import Settling
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.pipeline.sink import Sink
-from eventlog_handlers.process import lock_state
+from eventlog_handlers.process import green, lock_state
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.settings.values import PipelineSettings
 
@@ -71,7 +70,7 @@ class Delivery:
         self._cpu_clock = cpu_clock
         self._notes = notes
         self._own_event = own_event
-        self._lock = threading.RLock()  # taken before the ledger's, never after it
+        self._lock = green.RLock()  # taken before the ledger's, never after it
         self._destination = Destination(settings.concurrency)
         self._settling = Settling(
             ledger,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Sequence
 
 from eventlog_handlers.events import DELIVERED, Event, Limits, Outcome, Payload
 from eventlog_handlers.pipeline.sink import Sink
+from eventlog_handlers.process import green
 from eventlog_handlers.process.self_log import SelfLog
 
 BILLING_UNIT_BYTES = 65_536
@@ -24,7 +24,7 @@ class DryRunSink:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._lock = threading.Lock()  # of these counts, for several threads send
+        self._lock = green.Lock()  # of these counts, for several threads send
         self._requests = self._events = self._bytes = self._units = 0
 
     @property

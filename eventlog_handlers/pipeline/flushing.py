@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import Empty
 
 from eventlog_handlers.pipeline.delivery import Delivery
 from eventlog_handlers.pipeline.gates import Idle
@@ -12,7 +11,7 @@ from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.pipeline.tickets import Ticket
-from eventlog_handlers.process import own_traffic, start_thread
+from eventlog_handlers.process import green, own_traffic, start_thread
 
 
 def must_not_wait() -> bool:
@@ -72,14 +71,7 @@ class Flushing:
                 if not pool.has_threads() and not pool.rouse():
                     idle = self._inline.step(deadline)
                 if idle is not None:
-                    _wait(ticket, left if idle.seconds is None else min(left, idle.seconds))
+                    green.get(ticket.done, left if idle.seconds is None else min(left, idle.seconds))
         finally:  # also where Ctrl-C ends the wait
             self._ledger.close_ticket(ticket)
         return ticket.finished
-
-
-def _wait(ticket: Ticket, seconds: float) -> None:
-    try:
-        ticket.done.get(timeout=max(0.001, seconds))
-    except Empty:
-        return

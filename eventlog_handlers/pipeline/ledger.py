@@ -9,7 +9,6 @@ flush waits for (``tickets``). All three take no lock and stand under this one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.reports import Reports
 from eventlog_handlers.pipeline.tickets import Ticket, Tickets, nothing_more
-from eventlog_handlers.process import lock_state
+from eventlog_handlers.process import green, lock_state
 from eventlog_handlers.record.capture import Capture
 
 
@@ -56,7 +55,7 @@ class Ledger:
         journal: WriteAhead | None = None,
     ) -> None:
         # Re-entrant: a signal handler may call stats() within stats().
-        self._lock = threading.RLock()
+        self._lock = green.RLock()
         self._tickets = Tickets()
         self._holding = Holding(
             buffer, self._tickets, wall_clock=wall_clock, reports=reports, settled=settled

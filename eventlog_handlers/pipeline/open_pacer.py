@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 
 from eventlog_handlers.pipeline.pacing import Limit, Member, Pacer
+from eventlog_handlers.process import green
 from eventlog_handlers.settings.secret import Secret
 from eventlog_handlers.settings.values import PipelineSettings
 
-_lock = threading.Lock()
+_lock = green.Lock()
 _pacers: weakref.WeakValueDictionary[tuple[str, str, Secret | str], Pacer] = weakref.WeakValueDictionary()
 
 
@@ -31,7 +31,7 @@ def joined_pacer(
 
 def _after_fork_in_child() -> None:
     global _lock
-    _lock = threading.Lock()  # a thread of the parent's may have held it
+    _lock = green.Lock()  # a thread of the parent's may have held it
 
 
 if hasattr(os, "register_at_fork"):

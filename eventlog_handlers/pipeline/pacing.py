@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from eventlog_handlers.errors import HINT_CEILING_SECONDS
+from eventlog_handlers.process import green
 
 _LEAST_SHARE = 1 / 16
 _SHARE_STEP = 1 / 20
@@ -37,7 +37,7 @@ class Pacer:
     """
 
     def __init__(self, rate: float, burst: int = 1, window: tuple[int, float] | None = None) -> None:
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
         self._members: dict[int, Limit] = {}  # by id of the member
         self._leaving: deque[int] = deque()  # ids; not under the lock
         self._tokens = float(burst)
@@ -49,7 +49,7 @@ class Pacer:
 
     def after_fork_in_child(self) -> None:
         """A thread of the parent's may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
 
     def join(self, member: int, limit: Limit) -> None:
         """Count *member* among the living, with *limit*."""

@@ -6,9 +6,9 @@ places that it got are kept for a moment, and ``try_take`` takes them from there
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
+from eventlog_handlers.process import green
 from eventlog_handlers.share.contract import Coordinator
 
 _KEPT_SECONDS = 0.5
@@ -24,7 +24,7 @@ class SharedPacer:
         self._new_life()
 
     def _new_life(self) -> None:
-        self._lock = threading.Lock()  # never held while the coordinator is asked
+        self._lock = green.Lock()  # never held while the coordinator is asked
         self._places: list[float] = []  # moments of the places in hand, earliest first
         self._ask_at = float("-inf")
         self._is_asking = False

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.budget import Spent
 from eventlog_handlers.pipeline.shared_pacer import SharedPacer
+from eventlog_handlers.process import green
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.share.contract import Coordinator, Occurrence, Telling, Verdict
 
@@ -77,12 +77,12 @@ class Sharing:
         self._own_event = own_event
         self._clock = clock
         self._coordinator: Coordinator | None = None
-        self._making = threading.Lock()
+        self._making = green.Lock()
         self.pacer = SharedPacer(self.coordinator) if has_rate else None
         self._new_life()
 
     def _new_life(self) -> None:
-        self._turn = threading.Lock()  # one thread at a time; waited for with a bound only
+        self._turn = green.Lock()  # one thread at a time; waited for with a bound only
         self._last: dict[bytes, Event] = {}
         """The last event of each problem that this process knows."""
         self._telling: dict[str, Telling] = {}
@@ -275,7 +275,7 @@ class Sharing:
 
     def after_fork_in_child(self) -> None:
         """Forget the summaries that the parent sends."""
-        self._making = threading.Lock()
+        self._making = green.Lock()
         if self._coordinator is not None:
             self._coordinator.after_fork_in_child()
         if self.pacer is not None:

@@ -8,13 +8,12 @@ later. The last thread writes before it ends. No thread wakes for this, and a lo
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from eventlog_handlers.process import clock
+from eventlog_handlers.process import clock, green
 from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.identity import program
@@ -40,7 +39,7 @@ class Showing:
         self._described = described
         self._clock = clock
         self._wall_clock = wall_clock
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
         self._busy_until = self._failed_until = float("-inf")
         self._shown: Mapping[str, Any] = {}
         weakref.finalize(self, file.end)  # when the worker is collected, and at the interpreter's exit

@@ -15,7 +15,7 @@ from typing import Protocol
 from eventlog_handlers.pipeline.destination import LONG_AGO
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.process import fork, own_traffic
+from eventlog_handlers.process import fork, green, own_traffic
 from eventlog_handlers.process.self_log import SelfLog
 
 _LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
@@ -36,6 +36,9 @@ class Work(Protocol):
 
     def pending(self) -> int:
         """How many events are not settled."""
+
+    def drop_connections(self) -> None:
+        """Close those that no request uses: a thread leaves, and with it the loop that they wait in."""
 
     def rest(self) -> None:
         """Close connections and files: the last thread leaves."""
@@ -77,11 +80,11 @@ class ThreadPool:
         self.wake_at = 1
         """With so many captures waiting, ``rouse`` is to be called."""
         self._tokens: SimpleQueue[None] = SimpleQueue()
-        self._starting = threading.Lock()  # only ever tried, never waited for
+        self._starting = green.Lock()  # only ever tried, never waited for
         self._start_again_at = LONG_AGO
         self._was_refused = False
         # The threads' side.
-        self._lock = threading.RLock()
+        self._lock = green.RLock()
         self.threads = 0
         self.restarts = 0
         """How often an exception broke a turn off, and the thread went on."""
@@ -183,6 +186,8 @@ class ThreadPool:
                 self._keep_alive()
                 if is_counted:
                     self.leave()
+        if self.threads and green.is_patched_late():
+            self._work.drop_connections()
         if self.threads == 0:
             self._work.rest()
             if self._work.has_news():  # between the last look and leaving
@@ -218,6 +223,7 @@ class ThreadPool:
         woken = True
         try:
             if self._work.waiting() < self.wake_at:  # else one came before the mark was set
+                green.run_loop_once()
                 self._tokens.get(
                     timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001)
                 )
@@ -235,6 +241,7 @@ class ThreadPool:
 
     def leave(self) -> None:
         """This thread takes no more turns."""
+        green.begin_to_leave()
         with self._lock:
             self.threads -= 1
             if self.threads == 0:

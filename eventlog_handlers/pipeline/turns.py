@@ -151,6 +151,10 @@ class Turns:
         """How many events are not settled."""
         return self._ledger.pending()
 
+    def drop_connections(self) -> None:
+        """Close the connections that no request uses. The next request opens another."""
+        self._delivery.close()
+
     def rest(self) -> None:
         """Close connections and files: the last thread leaves. The next turn opens them again."""
         self._delivery.close()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
-from eventlog_handlers.process import celery
+from eventlog_handlers.process import celery, green
 from eventlog_handlers.process.clock import monotonic
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.process.start_thread import start_thread
@@ -57,6 +57,7 @@ _participants: dict[int, weakref.ref[Participant]] = {}
 _kept_alive: set[Participant] = set()
 _hooked_pid: int | None = None
 _ENDING_SECONDS = 0.25  # how long the end of the process waits for idle threads of ours to be gone
+_ENDING_GREEN_SECONDS = 2.0  # the same where a thread may be in a loop of gevent's: see green.end_process
 _ENDING_POLL_SECONDS = 0.001
 _exiting = False
 _past_hooks = False
@@ -259,11 +260,14 @@ def end_threads_of(participants: Sequence[Participant]) -> None:
     One that is still there when the interpreter finalizes stands still, perhaps with a lock that a
     record of that time needs.
     """
+    green.end_process()
     for participant in participants:
         participant.end_threads()
-    deadline = monotonic() + _ENDING_SECONDS
+    deadline = monotonic() + (_ENDING_GREEN_SECONDS if green.is_patched_late() else _ENDING_SECONDS)
     never = threading.Event()  # a sleep that no frozen clock in the user's tests reaches
-    while any(participant.has_threads_to_end() for participant in participants) and monotonic() < deadline:
+    while monotonic() < deadline and (
+        any(participant.has_threads_to_end() for participant in participants) or green.is_leaving()
+    ):
         never.wait(_ENDING_POLL_SECONDS)
 
 
@@ -274,6 +278,7 @@ def _at_child_exit() -> None:
 
 def _after_fork_in_child() -> None:
     fork_gate.after_fork_in_child()
+    green.after_fork_in_child()
     _kept_alive.clear()
     for reference in list(_participants.values()):
         participant = reference()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import _thread
 import logging
 import sys
 import threading
 from collections.abc import Callable
 
 from eventlog_handlers.listening import hearing
+from eventlog_handlers.process import green
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.process.lock_state import is_held_here
-
-_native_start = _thread.start_new_thread
 
 
 def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> None:
@@ -26,19 +24,23 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
     starter = threading.get_native_id()
 
     def live() -> None:
+        is_real = threading.get_native_id() != starter  # else a green thread: its real one goes on
         try:
+            if is_real:
+                green.enter_thread()
             run()
             hearing.look_once()
         finally:
-            if threading.get_native_id() != starter:  # else a green thread: that one goes on
+            if is_real:
+                green.leave_thread()
                 fork_gate.ends()
 
-    if _thread.start_new_thread is _native_start:
+    if not green.is_patched_late():
         threading.Thread(target=live, name=name, daemon=daemon).start()
     else:
         # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
         # the whole program. In a real thread they work.
-        _native_start(live, ())
+        green.native_start(live, ())
 
 
 def caller_owns_logging_lock() -> bool:

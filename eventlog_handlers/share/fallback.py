@@ -12,11 +12,11 @@ reads and writes the same few fields. ``reach`` knows whether the shared coordin
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.share.contract import (
     MEMBER_SECONDS,
     BusyError,
@@ -76,9 +76,9 @@ class Fallback:
         self._new_life()
 
     def _new_life(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
         """Guards the fields below; never held while a backend is asked."""
-        self._taking = threading.Lock()
+        self._taking = green.Lock()
         self._reach = Reach()
         self._agree_until = float("-inf")
         self._living = (1, 0)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.share import allowance, pace
 from eventlog_handlers.share.allowance import Allowances
 from eventlog_handlers.share.contract import (
@@ -87,7 +87,7 @@ class FleetCoordinator:
         self._member = ""
         self._caller = os.urandom(8).hex()
         self._calls = 0
-        self._folding = threading.Lock()
+        self._folding = green.Lock()
         """One call at a time has a number that may be asked for again."""
         self._members = 1
         self._others = 1  # not known yet, so perhaps some

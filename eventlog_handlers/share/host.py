@@ -10,11 +10,11 @@ One class, a little longer than others: each read and write of the store's proto
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.share import layout, mapped_file, parts, problems, runtime_directory
 from eventlog_handlers.share.allowance import Spending
 from eventlog_handlers.share.contract import BusyError, Member
@@ -88,7 +88,7 @@ class MappedStore:
     def _new_life(self) -> None:
         self.member = new_member()
         self._pid = os.getpid()
-        self._threads = threading.Lock()
+        self._threads = green.Lock()
         self._locked_file: MappedFile | None = None
         """The file while this process holds its lock."""
         self._is_settled = False

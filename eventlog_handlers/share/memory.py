@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.share.allowance import Spending
 from eventlog_handlers.share.contract import (
     MAX_WINDOW_PLACES,
@@ -26,7 +26,7 @@ class Shared:
     """The state that the members of a memory store share."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = green.Lock()
         self.pace = Pace()
         self.moments: deque[float] = deque(maxlen=MAX_WINDOW_PLACES)
         self.spendings: dict[str, Spending] = {}

@@ -5,11 +5,11 @@ Its errors are translated here, once, into sentences with a remedy. No text hold
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers.errors import MissingExtraError
+from eventlog_handlers.process import green
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.fleet_url import PASSWORD, USERNAME, FleetAddress
@@ -54,7 +54,7 @@ class RedisLink:
     def _new_life(self) -> None:
         self._client: redis.Redis | None = None
         self._is_checked = False
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
         self._shas: dict[str, str] = {}
         self.replicas_behind = 0
         """How often fewer replicas than asked for had a count in time."""

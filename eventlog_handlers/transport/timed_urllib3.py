@@ -15,6 +15,7 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.transport.call import Call, here
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class _TimedConnect:
         call: Call = here.call
         failure = OSError(f"no address for {self._dns_host}")
         host = self._dns_host.strip("[]")
-        for family, kind, protocol, _, address in socket.getaddrinfo(
+        for family, kind, protocol, _, address in green.getaddrinfo()(
             host, self.port, type=socket.SOCK_STREAM
         ):
             try:

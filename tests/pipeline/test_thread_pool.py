@@ -14,7 +14,7 @@ from eventlog_handlers.errors import ThrottledError, TransientError
 from eventlog_handlers.events import Disposition, Outcome
 from eventlog_handlers.pipeline.gates import Idle
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
-from eventlog_handlers.process import clock
+from eventlog_handlers.process import clock, green
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
@@ -25,7 +25,7 @@ class Turns:
 
     def __init__(self, *turns: Idle | None) -> None:
         self.turns = list(turns)
-        self.captures = self.held = self.rested = self.kept_alive = 0
+        self.captures = self.held = self.rested = self.dropped_connections = self.kept_alive = 0
         self.news = [False]
         self.on_rest = lambda: None
 
@@ -40,6 +40,9 @@ class Turns:
 
     def pending(self) -> int:
         return self.held
+
+    def drop_connections(self) -> None:
+        self.dropped_connections += 1
 
     def rest(self) -> None:
         self.rested += 1
@@ -63,6 +66,21 @@ def _short_linger(monkeypatch):
 
 def start(run, name):
     threading.Thread(target=run, name=name, daemon=True).start()
+
+
+@pytest.mark.parametrize("is_late", [True, False])
+def test_p22_a_thread_that_leaves_another_behind_drops_connections_where_loops_end_with_threads(
+    monkeypatch, is_late
+):
+    """A green one waits in the loop of the thread that opened it. Real ones stay for the next request."""
+    monkeypatch.setattr(green, "is_patched_late", lambda: is_late)
+    work = Turns()
+    pool = pool_of(work, start)
+    pool.threads, pool._is_sleeping = 1, True  # the other one
+
+    pool._run()
+
+    assert (pool.threads, work.dropped_connections, work.rested) == (1, int(is_late), 0)
 
 
 @pytest.mark.usefixtures("_short_linger")

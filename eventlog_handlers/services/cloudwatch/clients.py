@@ -9,13 +9,13 @@ never repeat an entry that failed inside a 200.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers._version import __version__
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
+from eventlog_handlers.process import green
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.services.cloudwatch.boto_errors import BUILDING, FETCHING, NO_CREDENTIALS, translated
 from eventlog_handlers.services.cloudwatch.boto_http import HttpSession, here, is_signed
@@ -109,7 +109,7 @@ class Clients:
     def __init__(self, settings: CloudWatchSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
-        self._lock = threading.Lock()  # a Session is not thread-safe, a client is; guards the next three
+        self._lock = green.Lock()  # a Session is not thread-safe, a client is; guards the next three
         self._session: Any = settings.session
         self._built: BuiltClient | None = None
         self._given: GivenClient | None = None

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Event, Limits, Outcome, Payload
+from eventlog_handlers.process import green
 from eventlog_handlers.services.relay.entry import MAX_BODY_BYTES, VERSION, Entry, entry_of
 from eventlog_handlers.services.relay.options import MAX_BATCH, REQUEST_BYTES
 from eventlog_handlers.services.relay.scripts import PUT
@@ -114,7 +114,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.caller = os.urandom(8).hex()
-        self._lock = threading.Lock()
+        self._lock = green.Lock()
         self._last = 0
         self._settled: list[int] = []
         """Calls whose ids Redis may forget."""

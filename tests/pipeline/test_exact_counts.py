@@ -471,6 +471,18 @@ def test_a_flush_of_captures_that_are_all_dropped_is_finished_with_them():
     assert ticket.finished
 
 
+def test_captures_dropped_before_a_flush_do_not_finish_it_early():
+    """They have left the intake already, whether they were counted by then or not."""
+    books = Books()
+    books.intake.dropped.extend([40, 40])
+    books.intake.captures.append(captured())
+    ticket = books.ledger.open_ticket()
+
+    assert ticket.after == 3
+    books.ledger.take(0)
+    assert ticket.keys is None
+
+
 def test_a_flush_of_nothing_is_finished_at_once():
     """And one of what is only counted elsewhere is not."""
     books = Books()

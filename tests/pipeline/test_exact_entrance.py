@@ -1,0 +1,163 @@
+"""From the record to the intake: which records come in, whom a log call tells, what it leaves out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from eventlog_handlers.listening import told
+from eventlog_handlers.pipeline.entrance import Entrance
+from eventlog_handlers.record.problem import quick_key
+
+
+class Door:
+    """An entrance over a worker that keeps what it is told."""
+
+    def __init__(
+        self, *, wake_at: int = 99, folds: Any = None, takes_in: bool = False, number: int = 0
+    ) -> None:
+        self.told: list[str] = []
+        self.taken: list[Any] = []
+        self.captures: deque[Any] = deque()
+        self.worker = SimpleNamespace(
+            pid=os.getpid(), folds=folds, pool=SimpleNamespace(wake_at=wake_at), is_closed=False,
+            unmeasured=0,
+            look_up=lambda one: self.told.append("look up"), measure=self.measure,
+            after_fork_in_child=lambda: self.told.append("forked"),
+        )  # fmt: skip
+        self.entrance = Entrance(
+            self.worker, self.taken.append if takes_in else None, self.captures, number, has_own_emit=False
+        )
+
+    def measure(self, one: Any) -> None:
+        self.told.append("measure")
+        self.worker.unmeasured = 2
+
+    def log(self, message: str = "boom", *, is_shared: bool = False, **fields: Any) -> int:
+        """Let a record in; how many captures wait then."""
+        record = logging.LogRecord("shop", 40, "shop.py", 1, message, (), fields.pop("exc_info", None))
+        record.__dict__.update(fields)
+        self.entrance.take(record, None, is_shared)
+        return len(self.captures)
+
+
+class Folding:
+    """Folds that answer as they are told."""
+
+    def __init__(self, *, repeats: bool = False, admits: bool = True) -> None:
+        self.answers = repeats, admits
+        self.asked: list[Any] = []
+
+    def repeats(self, record, quick, formatter) -> bool:
+        self.asked.append(quick)
+        return self.answers[0]
+
+    def admits(self, captured, problem, quick) -> bool:
+        self.asked.append(quick)
+        return self.answers[1]
+
+
+def test_the_worker_is_told_when_as_many_wait_as_it_waits_for_or_when_it_is_closed():
+    """The newest is one of them."""
+    door = Door(wake_at=2)
+    door.worker.unmeasured = 99
+    assert door.log() == 1
+    assert door.told == []
+    assert door.log() == 2
+    assert door.told == ["look up"]
+
+    closed = Door()
+    closed.worker.is_closed, closed.worker.unmeasured = True, 99
+    closed.log()
+    assert closed.told == ["look up"]
+
+
+def test_the_first_record_is_measured_and_then_as_many_are_left_out_as_it_says():
+    """Two, here."""
+    door = Door()
+    measured = []
+    for number in range(8):
+        door.log()
+        if door.told:
+            measured.append(number)
+            door.told.clear()
+
+    assert measured == [0, 3, 6]
+
+
+def test_where_more_is_to_be_done_the_capture_is_handed_over():
+    """And nothing else is done for it."""
+    door = Door(wake_at=1, takes_in=True)
+    assert door.log() == 0
+    assert len(door.taken) == 1
+    assert (door.told, door.worker.unmeasured) == ([], 0)
+
+
+def test_a_fork_without_hooks_is_found_by_the_process_of_the_record_and_then_the_systems():
+    """A record of another process is no fork."""
+    door = Door()
+    door.worker.unmeasured = 99
+    door.log()
+    door.log(process=-1)
+    assert door.told == []
+    door.worker.pid = -1
+    door.log(process=-1)  # made by the worker's own process, as it seems
+    assert door.told == []
+    door.log()
+    assert door.told == ["forked"]
+    assert len(door.captures) == 4
+
+
+def test_an_exception_that_a_server_reported_already_is_no_event(monkeypatch):
+    """One without exception is not asked for."""
+    asked = []
+    monkeypatch.setattr(told, "admits", lambda info, level: asked.append(level) or False)
+    door = Door()
+
+    assert door.log(exc_info=(ValueError, ValueError(), None)) == 0
+    assert door.log() == 1
+    assert asked == [40]
+
+
+@pytest.mark.parametrize(
+    ("repeats", "admits", "waits", "asked"), [(True, True, 0, 1), (False, False, 0, 2), (False, True, 1, 2)]
+)
+def test_a_repeat_is_only_counted(repeats, admits, waits, asked):
+    """By its quick key, or by its problem."""
+    folds = Folding(repeats=repeats, admits=admits)
+    door = Door(folds=folds)
+
+    assert door.log() == waits
+    record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
+    assert folds.asked == [quick_key(record)] * asked
+
+
+def test_a_misshapen_record_comes_in_all_the_same():
+    """Whatever raises while it is read."""
+    folds = Folding()
+    door = Door(folds=folds)
+    record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
+    del record.__dict__["process"], record.__dict__["msg"]
+    door.entrance.take(record, None, False)
+
+    assert len(door.captures) == 1
+    assert folds.asked == [None, None]
+
+
+def test_handlers_that_are_given_one_record_share_its_capture():
+    """Each knows its own part by its number; without sharing each makes its own."""
+    one, other, alone = Door(number=0), Door(number=1), Door(number=2)
+    record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
+    one.entrance.take(record, None, True)
+    other.entrance.take(record, None, True)
+    alone.entrance.take(record, None, False)
+
+    assert other.captures[0].id_bits == one.captures[0].id_bits
+    assert alone.captures[0].id_bits != one.captures[0].id_bits
+    assert one.captures[0].events is not None
+    assert alone.captures[0].events is None

@@ -165,11 +165,13 @@ def test_ctrl_c_within_a_log_call_breaks_the_call_and_not_the_state(tmp_path, op
     """Hundreds of KeyboardInterrupts at any instruction: the law holds, later calls work, forks work."""
     done = run(
         """
-        interrupted = returned = 0
-        first = log.info("first")
-        for number in range(400):
+        interrupted = returned = number = 0
+        log.info("first")
+        while number < 400 or (interrupted <= 20 and number < 6_000):
+            number += 1
+            step = 0.00002 if number % 2 else 0.000003  # a call takes some ten microseconds or a millisecond
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.00002 + (number % 40) * 0.00002)
+                signal.setitimer(signal.ITIMER_REAL, step * (1 + number % 40))
                 log.info("record %d", number)
                 returned += 1
                 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -186,7 +188,7 @@ def test_ctrl_c_within_a_log_call_breaks_the_call_and_not_the_state(tmp_path, op
         while kept(law()) < returned + 2 and time.monotonic() < deadline:
             threading.Event().wait(0.01)
         stats = law()
-        assert returned + 2 <= stats["accepted"] <= 402, (returned, stats)
+        assert returned + 2 <= stats["accepted"] <= number + 2, (returned, stats)
         assert kept(stats) == stats["accepted"], stats
         print(interrupted > 20)
         sys.stdout.flush()
@@ -206,20 +208,22 @@ def test_a_signal_handler_that_logs_within_a_commit_commits_too(tmp_path, option
     """It waits on the same thread as the call it interrupted; neither holds what the other needs."""
     done = run(
         """
-        handled = 0
+        handled = number = 0
         def also(*_):
             global handled
             handled += 1
             log.info("within %d", handled)
+            signal.setitimer(signal.ITIMER_REAL, 0.002)  # not before: a slow machine would handle for ever
         signal.signal(signal.SIGALRM, also)
         log.info("first")
-        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-        for number in range(300):
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        while number < 300 or (handled <= 5 and number < 6_000):
+            number += 1
             log.info("record %d", number)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
         stats = law()
         assert handled > 5, handled
-        assert kept(stats) == stats["accepted"] == 301 + handled, (handled, stats)
+        assert kept(stats) == stats["accepted"] == 1 + number + handled, (handled, stats)
         print("fine")
         sys.stdout.flush()
         os._exit(0)

@@ -46,6 +46,14 @@ def test_the_next_place_is_told_to_the_moment():
     assert [pacer.try_take(10.0), pacer.try_take(10.0), pacer.try_take(10.0)] == [0, 0, 0.5]
 
 
+def test_more_than_a_token_is_no_wait_of_less_than_nothing():
+    """One and a half, after three quarters of a second at two a second."""
+    pacer = Pacer(2.0, 3)
+    assert at_once(pacer, 0.0) == 3
+
+    assert (pacer.wait(0.75), pacer.try_take(0.75), pacer.try_take(0.75)) == (0.0, 0.0, 0.25)
+
+
 def test_throttling_leaves_one_request_of_the_burst():
     """The probe of whether it is over."""
     pacer = Pacer(1.0, 5)
@@ -214,6 +222,7 @@ def test_a_place_to_come_is_waited_for_and_void_half_a_second_after_its_moment()
     pacer, _ = shared(Place(2.0, True), Place(2.0, True))
     pacer.ask(10.0)
     assert (pacer.wait(10.5), pacer.try_take(10.5)) == (1.5, 1.5)
+    assert pacer.try_take(11.5) == 0.5
     assert pacer.wait(12.25) == 0.0
     assert pacer.wait(12.5) == 0.0
     assert pacer.try_take(12.5) == 0.0

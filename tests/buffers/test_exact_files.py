@@ -146,6 +146,31 @@ def test_a_process_that_was_forked_gives_up_inherited_locks_with_its_first_own(t
     assert directory._locks == {own}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_uses_no_spool_keeps_no_lock_of_its_parent(tmp_path: Path) -> None:
+    """A worker that never logs outlives its parent: the parent's file is free all the same."""
+    lock = Lock.take(tmp_path / "x.lock", new=True)
+    assert lock is not None
+    (ready, is_ready), (wait, end) = os.pipe(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(end)
+        os.write(is_ready, b".")
+        os.read(wait, 1)  # until the parent closes the other end
+        os._exit(0)
+
+    try:
+        assert os.read(ready, 1) == b"."
+        lock.let_go()
+
+        assert is_free(tmp_path / "x.lock")
+    finally:
+        os.close(end)
+        os.waitpid(child, 0)
+        for descriptor in (ready, is_ready, wait):
+            os.close(descriptor)
+
+
 def test_a_lock_on_descriptor_zero_is_let_go_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A daemon that closed its standard input opens its next file there."""
     lock = Lock.take(tmp_path / "x.lock", new=True)

@@ -299,6 +299,9 @@ def test_an_orphan_says_when_it_is_at_its_end(tmp_path: Path) -> None:
     seen = [(len(orphan.take(1)), orphan.at_end) for _ in range(4)]
 
     assert seen == [(0, False), (1, False), (1, False), (0, True)]
+    assert orphan.damaged
+    orphan.settle([(2, row()), (3, row())])
+    assert len(orphan._file) == 3  # a damaged file is not written to
     assert orphan.end() == 1
 
 

@@ -598,5 +598,6 @@ def test_a_new_fold_is_as_it_was_told():
     )  # fmt: skip
     assert fold.taken() is None
     fold.tally.add()
+    fold.is_open = True
     fold.forget()
-    assert (fold.taken(), fold.retired) == (None, True)
+    assert (fold.is_open, fold.taken(), fold.retired) == (False, None, True)

@@ -16,6 +16,7 @@ import pytest
 from canary import pytest_runtest_makereport as pytest_runtest_makereport
 
 from eventlog_handlers.process import exit as process_exit
+from eventlog_handlers.process import own_traffic
 
 # Other people's servers and whole applications, the stand-in's own strictness, faults of the services, and
 # rules of the source, none of which depends on the interpreter: run on the default Python only.
@@ -84,6 +85,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, _runtime_base: Path) -> 
     # Rate limits, budgets and problems are shared by all processes of a user: not with another test's.
     monkeypatch.setenv("EVENTLOG_RUNTIME_DIR", str(_runtime_base / str(next(_runtime_directories))))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(autouse=True)
+def _thread_is_left_unmarked() -> Iterator[None]:
+    """No test leaves pytest's own thread marked as one of ours: nothing would log or flush there any more."""
+    yield
+    is_marked, own_traffic.mark.active = own_traffic.mark.active, False
+    assert not is_marked
 
 
 @pytest.fixture(autouse=True)

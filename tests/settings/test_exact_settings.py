@@ -63,3 +63,20 @@ def test_an_option_of_another_service_is_answered_with_this_one_s() -> None:
 
     with pytest.raises(SettingsError, match=r"^AcmeHandler has no option 'zone': use region$"):
         table.values({"zone": "cn1"})
+
+
+@pytest.mark.parametrize("given", ["", 5, None, "cn hangzhou", "cn.hangzhou"])
+def test_a_word_is_letters_digits_and_hyphens(given: Any) -> None:
+    """An address is made of it."""
+    with pytest.raises(SettingsError, match=r"^region takes letters, digits and hyphens"):
+        checks.word("region", given)
+
+
+def test_one_request_a_minute_is_one_in_every_such_window() -> None:
+    """Also the least of limits is one."""
+    assert pipeline_of(requests_per_minute=1).window == (1, 61.0)
+
+
+def test_counts_of_repeats_are_not_passed_on_where_nothing_says_so() -> None:
+    """A fold stays open for as long as its option says."""
+    assert pipeline_of().counts_are_passed_on is False

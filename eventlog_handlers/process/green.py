@@ -21,7 +21,7 @@ from typing import Any
 
 from eventlog_handlers.process.clock import monotonic
 
-native_start = _thread.start_new_thread
+_native_start = _thread.start_new_thread
 
 Lock = threading.Lock
 """For every lock of ours: of the kind that our threads are, also where it is made after gevent patched."""
@@ -33,7 +33,20 @@ _POLL_SECONDS = 0.005
 
 def is_patched_late() -> bool:
     """Whether our threads are real ones in a process that is green otherwise."""
-    return _thread.start_new_thread is not native_start
+    return _thread.start_new_thread is not _native_start
+
+
+def start_native(run: Callable[[], None]) -> None:
+    """Run *run* in a real thread. For a process that was patched late.
+
+    This thread makes its loop first. The first loop of a process imports modules, and two threads that do so
+    at once wait for each other for ever, in the green locks of imports.
+    """
+    gevent: Any = sys.modules.get("gevent")
+    if gevent is not None:
+        with contextlib.suppress(Exception):  # no file descriptor left for a loop
+            gevent.get_hub()
+    _native_start(run, ())
 
 
 class _Here(threading.local):  # made before a patch that comes late, so it tells real threads apart

@@ -40,7 +40,7 @@ def start_thread(run: Callable[[], None], name: str, *, daemon: bool = True) -> 
     else:
         # gevent or eventlet patched after our locks and queues were made: in a green thread they would stop
         # the whole program. In a real thread they work.
-        green.native_start(live, ())
+        green.start_native(live)
 
 
 def caller_owns_logging_lock() -> bool:

@@ -161,3 +161,21 @@ def test_p22_our_threads_leave_no_thread_and_no_descriptor_behind(eventlog_conso
 
     assert done.returncode == 0, done.stderr
     assert arrived(eventlog_console) == Counter(f"record {number}" for number in range(72))
+
+
+def test_p22_no_two_first_loops_are_made_at_once() -> None:
+    """Each imports modules, and green locks of imports let two threads wait for each other for ever."""
+    done = run(
+        """
+        from eventlog_handlers.process import start_thread
+        from gevent import hub
+        assert hub._get_hub() is None, "the process has a loop already"
+        begun = SimpleQueue()
+        start_thread.start_thread(lambda: begun.put(None), "eventlog-test")
+        print(hub._get_hub() is not None)
+        begun.get(timeout=60)
+        """,
+        preamble=PREAMBLE,
+    )
+
+    assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr

@@ -470,10 +470,10 @@ def test_two_first_calls_at_once_share_one_adapter(monkeypatch: pytest.MonkeyPat
 
 
 GREEN = """
-import _thread, sys, threading, time
+import sys, threading, time
 from eventlog_handlers.process.clock import monotonic
+from eventlog_handlers.process.green import start_native
 from eventlog_handlers.transport.client import HttpClient
-start = _thread.start_new_thread  # as our worker does where gevent came later
 from gevent import monkey
 monkey.patch_all()
 client = HttpClient(connect_timeout=3, read_timeout=3, clock=monotonic)
@@ -485,7 +485,7 @@ for _ in range(4):
         except BaseException as error:
             answers.append(repr(error))
         ended.append(threading.get_native_id())
-    start(run, ())
+    start_native(run)
     deadline = monotonic() + 30
     while not ended and monotonic() < deadline:
         time.sleep(0.001)

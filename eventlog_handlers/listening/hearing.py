@@ -78,7 +78,8 @@ def attached() -> dict[str, Any]:
     ``kind``, ``logger``, ``handler`` and ``text``, a sentence. Kinds: ``taken_off`` (a later configuration
     removed what ``configure`` attached), ``level`` (a logger lets pass less than the handler would take),
     ``twice`` (two handlers send one record to one destination), ``unheard`` (the handler has heard nothing,
-    and a logger in use does not propagate to it).
+    and a logger in use does not propagate to it), ``disabled`` (loggers are disabled, as ``dictConfig`` does
+    with those that it does not name; it may be meant so, and is not said on stderr).
     """
     from eventlog_handlers.listening import judge
 
@@ -107,7 +108,8 @@ def look() -> None:
         if any(listener.is_off for listener in listeners):
             return
         for problem in judge.problems(seen):
-            _self_log.say_once(f"{problem.kind} {problem.logger} {problem.handler}", problem.text)
+            if problem.kind != "disabled":  # a logger may be disabled on purpose, to have peace from it
+                _self_log.say_once(f"{problem.kind} {problem.logger} {problem.handler}", problem.text)
     except Exception:  # the tree changes at this moment; there is a next look
         return
 

@@ -13,7 +13,7 @@ class Problem(NamedTuple):
     """A finding for the user."""
 
     kind: str
-    """``taken_off``, ``level``, ``twice`` or ``unheard``."""
+    """``taken_off``, ``level``, ``twice``, ``unheard`` or ``disabled``."""
     logger: str
     handler: str
     text: str
@@ -22,7 +22,8 @@ class Problem(NamedTuple):
 
 def problems(picture: Picture) -> list[Problem]:
     """Each problem once: one per handler and logger that it is about."""
-    return [*_taken_off(picture), *_kept_out(picture), *_twice(picture), *_unheard(picture)]
+    found = (_taken_off, _kept_out, _twice, _unheard, _disabled)
+    return [problem for finds in found for problem in finds(picture)]
 
 
 def _taken_off(picture: Picture) -> Iterator[Problem]:
@@ -102,6 +103,28 @@ def _unheard(picture: Picture) -> Iterator[Problem]:
                 f"{wall} too"
             )
             yield Problem("unheard", wall, listener.name, text)
+
+
+def _disabled(picture: Picture) -> Iterator[Problem]:
+    """Loggers that would reach the handler are disabled: by a ``dictConfig``, or on purpose."""
+    for node, listener in _attached(picture):
+        names = [
+            name
+            for name, other in picture.nodes.items()
+            if other.is_disabled and any(passed.name == node.name for passed in picture.passed(name))
+        ]
+        if names:
+            text = (
+                f"records of {_some(names)} do not reach {listener.name} of {_called(node.name)}, for these "
+                "loggers are disabled: set disable_existing_loggers to False in the logging configuration"
+            )
+            yield Problem("disabled", node.name, listener.name, text)
+
+
+def _some(names: list[str]) -> str:
+    """The first three, and how many more."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def _wall(picture: Picture, name: str, goal: str) -> str | None:

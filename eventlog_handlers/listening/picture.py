@@ -42,6 +42,8 @@ class Node(NamedTuple):
     listeners: tuple[Listener, ...]
     asked: frozenset[int]
     """Levels of past log calls, as far as the logger remembers, that it lets pass."""
+    is_disabled: bool = False
+    """Its own records reach nothing (``disable_existing_loggers``)."""
 
 
 class Expected(NamedTuple):
@@ -94,6 +96,7 @@ def _node(logger: logging.Logger) -> Node:
         propagate=bool(logger.propagate),
         listeners=tuple(_listener(handler) for handler in list(logger.handlers) if tree.is_ours(handler)),
         asked=frozenset(level for level, is_let_pass in asked.copy().items() if is_let_pass),
+        is_disabled=bool(logger.disabled),
     )
 
 

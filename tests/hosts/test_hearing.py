@@ -23,9 +23,11 @@ def node(
     level: int = 30,
     propagate: bool = True,
     asked: tuple[int, ...] = (),
+    disabled: bool = False,
 ) -> Node:
     above = name.rpartition(".")[0] or "root"
-    return Node(name, None if name == "root" else above, level, propagate, listeners, frozenset(asked))
+    parent = None if name == "root" else above
+    return Node(name, parent, level, propagate, listeners, frozenset(asked), disabled)
 
 
 def judged(*nodes: Node, expected: tuple[Expected, ...] = ()) -> list[tuple[str, str]]:
@@ -79,6 +81,16 @@ ATTACHED = (Expected("root", 1, "GuanceHandler", frozenset("a")),)
             [],
         ),
         ([node("root"), node("a", listener()), node("b", propagate=False, asked=(40,))], (), []),
+        # disabled
+        ([node("root", listener()), node("shop", disabled=True)], (), [("disabled", "root")]),
+        (
+            [node("root", listener()), node("a", disabled=True), node("b", disabled=True)],
+            (),
+            [("disabled", "root")],
+        ),
+        ([node("root", listener()), node("shop", disabled=True, propagate=False)], (), []),
+        ([node("root"), node("a", listener()), node("b", disabled=True)], (), []),
+        ([node("root", listener()), node("a", disabled=True), node("a.b")], (), [("disabled", "root")]),
     ],
 )
 def test_what_a_picture_of_the_tree_means(nodes: Any, expected: Any, found: Any) -> None:
@@ -212,3 +224,23 @@ def test_a_handler_that_a_configuration_takes_off_is_told_at_once(eventlog_conso
     done = run(script, preamble=PREAMBLE, console=eventlog_console.url)
 
     assert done.stdout == "1\n"
+
+
+def test_disabled_loggers_are_told_as_data_and_not_on_stderr(eventlog_console: Any) -> None:
+    """The first three by name. Some loggers are disabled on purpose."""
+    done = run(
+        """
+        for name in "dcba":
+            logging.getLogger(name).disabled = True
+        configure("cms://cn-hangzhou")
+        print(*[problem["text"] for problem in attached()["problems"] if problem["kind"] == "disabled"])
+        """,
+        preamble=PREAMBLE,
+        console=eventlog_console.url,
+    )
+
+    assert done.stderr == ""
+    assert done.stdout.strip() == (
+        "records of a, b, c and 1 more do not reach CMSHandler of the root logger, for these loggers are "
+        "disabled: set disable_existing_loggers to False in the logging configuration"
+    )

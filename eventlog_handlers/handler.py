@@ -274,7 +274,7 @@ def _import_for_commit() -> None:
     compile_all()
     use_orjson()
     import_for_printing()
-    for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
+    for name in ("ast", "tokenize", "sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
         with contextlib.suppress(ImportError):  # the code that uses the module says that it is missing
             importlib.import_module(name)
 

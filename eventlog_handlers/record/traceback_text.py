@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Any
 
 from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link, import_for_printing
 from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
@@ -32,6 +33,7 @@ _CACHED_FRAMES = 2_000
 def render(link: Link) -> ExceptionText:
     """The exception as text. Reads source files through ``linecache``; touches no live exception."""
     import_for_printing()
+    _import_for_lines()
     text = "".join(_printed(link, _StackTexts()).format())
     return ExceptionText(
         type=encodable(link.type),
@@ -39,6 +41,23 @@ def render(link: Link) -> ExceptionText:
         stacktrace=cut(encodable(text.removesuffix("\n")), MAX_STACKTRACE_BYTES, tail=0.5),
         chain=tuple(encodable(below.type) for below in link.chain()),
     )
+
+
+_has_printed_lines = False
+
+
+def _import_for_lines() -> None:
+    """Import what printing a line of source imports at its first use, while forks wait.
+
+    ``traceback`` does so for a line with carets, ``linecache`` for any. Not in the log call: it takes
+    milliseconds.
+    """
+    global _has_printed_lines
+    if not _has_printed_lines:
+        with fork_gate.no_fork():
+            import ast  # noqa: F401
+            import tokenize  # noqa: F401
+        _has_printed_lines = True
 
 
 class _Printed(traceback.TracebackException):

@@ -5,6 +5,8 @@ has their order, their delays and their attempts. They stay this relay's only as
 (``renew``). So nothing is leased unless that was said a moment ago: what another relay may have taken over
 is not sent by this one too.
 
+One class, a little longer than others: it answers each question of the contract ``Buffer`` once.
+
 The pipeline calls it under the ledger's lock, and most calls ask Redis. That is meant: a relay has no log
 call that could wait for this lock.
 """

@@ -8,7 +8,7 @@ import pytest
 from settings_of import SETTINGS_OF
 
 from eventlog_handlers.errors import SettingsError
-from eventlog_handlers.settings import checks
+from eventlog_handlers.settings import checks, places
 from eventlog_handlers.settings.table import Table
 
 KEYS = {"DF_API_KEY": "wsak_test"}
@@ -80,3 +80,17 @@ def test_one_request_a_minute_is_one_in_every_such_window() -> None:
 def test_counts_of_repeats_are_not_passed_on_where_nothing_says_so() -> None:
     """A fold stays open for as long as its option says."""
     assert pipeline_of().counts_are_passed_on is False
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://me:pw@proxy:1", "http://***@proxy:1"),
+        ("me:pw@proxy:1", "***@proxy:1"),
+        ("http://proxy:1", "http://proxy:1"),
+        ("proxy:1", "proxy:1"),
+    ],
+)
+def test_a_proxy_shows_no_user_and_nothing_that_was_not_there(url: str, shown: str) -> None:
+    """With a scheme and without."""
+    assert repr(places.Proxies({"https": url})) == f"{{'https': {shown!r}}}"

@@ -1,9 +1,9 @@
-"""A queue as the buffer of a pipeline: what this relay has in hand of it, and the way back.
+"""A queue as the buffer of a pipeline: claims entries of it, holds them, and gives back what is not sent.
 
-Entries are claimed in small numbers: the others are any relay's. In hand they lie in a MemoryBuffer, which
-has their order, their delays and their attempts. They stay this relay's only as long as it says so
-(``renew``). So nothing is leased unless that was said a moment ago: what another relay may have taken over
-is not sent by this one too.
+A relay claims few entries at a time and leaves the others to any relay. It holds what it claimed in a
+MemoryBuffer, which knows their order, their delays and their attempts. They stay with this relay only while
+it renews its claim (``renew``). So it leases nothing whose claim is older than FRESH_SECONDS: another relay
+may have taken it over and may be sending it.
 
 One class, a little longer than others: it answers each question of the contract ``Buffer`` once.
 

@@ -24,8 +24,9 @@ from eventlog_handlers.share.fleet import FleetCoordinator
 
 
 class RelayCoordinator:
-    """See ``contract.Coordinator``. *account* falls back by itself; while Redis is away *queue* has nothing
-    to tell, and *say(key, text)* is told so."""
+    """The contract ``Coordinator``, put together from two: *account* answers what is about requests, *queue*
+    what is about problems. While Redis does not answer, *account* falls back by itself, *queue* has nothing
+    to tell, and *say(key, text)* tells the user so."""
 
     def __init__(
         self, account: Coordinator, queue: FleetCoordinator, say: Callable[[str, str], None]
@@ -37,23 +38,23 @@ class RelayCoordinator:
 
     @property
     def scope(self) -> str:
-        """Who shares."""
+        """The scope of the account's rate limit."""
         return self._account.scope
 
     def take(self, *, must: bool = False) -> Place:
-        """Of the account."""
+        """Take a place in the account's rate limit."""
         return self._account.take(must=must)
 
     def throttled(self, retry_after: float | None = None) -> None:
-        """Of the account."""
+        """The service found the account too fast."""
         self._account.throttled(retry_after)
 
     def answered(self) -> None:
-        """Of the account."""
+        """The service took a request of the account."""
         self._account.answered()
 
     def charge(self, criticals: Sequence[bool]) -> list[Spent | None]:
-        """Of the account."""
+        """Charge the account's budgets, one event each."""
         return self._account.charge(criticals)
 
     def fold(self, occurrences: Sequence[Occurrence]) -> list[Verdict]:
@@ -61,8 +62,10 @@ class RelayCoordinator:
         return [Verdict.SEND] * len(occurrences)
 
     def due(self, *, everything: bool = False) -> list[Telling]:
-        """Of the queue; none while Redis is away. Never all at once: other relays, or the next start of this
-        one, tell what is open."""
+        """Summaries of the queue whose window is over; none while Redis does not answer.
+
+        *everything* changes nothing: other relays, or the next start of this one, tell what is still open.
+        """
         try:
             self._tell()
             return self._queue.due()
@@ -71,7 +74,7 @@ class RelayCoordinator:
             return []
 
     def told(self, tellings: Sequence[Telling]) -> None:
-        """Of the queue; said again later where Redis is away now."""
+        """These summaries are settled. Where Redis does not answer now, it is told later."""
         self._untold += tellings
         try:
             self._tell()
@@ -84,42 +87,42 @@ class RelayCoordinator:
             self._untold = []
 
     def next_look(self) -> float | None:
-        """Of the queue."""
+        """Seconds until ``due`` may have a summary of the queue."""
         return self._queue.next_look()
 
     def leave_sample(self, problem: bytes, sample: bytes) -> None:
-        """Was left when the event was put."""
+        """Nothing to do: the application left the sample when it put the event."""
 
     def sample(self, problem: bytes) -> bytes | None:
-        """Of the queue."""
+        """The event that the application kept of *problem*, or None."""
         return self._queue.sample(problem)
 
     def publish(self, counters: Mapping[str, int]) -> None:
-        """To the relays of the queue."""
+        """Show this relay's counters to the other relays of the queue."""
         self._queue.publish(counters)
 
     def members(self) -> list[Member]:
-        """The relays of the queue."""
+        """The relays that serve the queue."""
         return self._queue.members()
 
     def others(self) -> int:
-        """Other relays of the queue; one at least, so that nothing is told before its time."""
+        """How many other relays serve the queue; at least 1, so that no summary is told before its time."""
         return max(1, self._queue.others())
 
     def sums(self) -> Sums:
-        """Of the queue."""
+        """The queue's table of problems, added up."""
         return self._queue.sums()
 
     def state(self) -> dict[str, Any]:
-        """Of the account."""
+        """The account's rate limit and budgets, for ``stats()``."""
         return self._account.state()
 
     def after_fork_in_child(self) -> None:
-        """A relay does not fork; for the contract's sake."""
+        """A relay does not fork. The contract asks for it."""
         self._account.after_fork_in_child()
         self._queue.after_fork_in_child()
 
     def close(self) -> None:
-        """Leave."""
+        """Leave both."""
         self._account.close()
         self._queue.close()

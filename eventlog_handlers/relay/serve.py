@@ -1,4 +1,4 @@
-"""Runs a relay: threads that take turns at each queue, a word to the others at times, and an orderly end."""
+"""Runs a relay: starts the threads that serve the queues, tells Redis that it is here, and ends in order."""
 
 from __future__ import annotations
 

@@ -711,7 +711,7 @@ def test_r13_what_changes_after_the_call_changes_nothing(shop: Shop) -> None:
         argument.append("changed")
         extra["inner"].append("changed")
         error.args = ("changed",)
-        expected.append(json.dumps(before).replace("\\ud800", "\\ufffd"))
+        expected.append(json.dumps(before))
 
     expected: list[str] = []
     log_and_change()

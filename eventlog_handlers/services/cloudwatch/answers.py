@@ -6,7 +6,6 @@ and botocore's lists of throttling and transient codes.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +23,7 @@ from eventlog_handlers.services.verdict import (
     judged,
     rule,
 )
+from eventlog_handlers.text import shallow_json
 from eventlog_handlers.text.lazy_patterns import lazy
 
 _CHECK_PERMISSION = "allow this identity events:PutEvents on the bus; "
@@ -190,8 +190,8 @@ def of_answer(status: int, headers: Mapping[str, str], body: bytes) -> Verdict:
 def parsed(body: bytes) -> Mapping[str, Any]:
     """The object in an answer; {} for anything else."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = shallow_json.loads(body)
+    except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 

@@ -10,7 +10,6 @@ success and of what to repeat. PutCustomEvent's own table says that any code can
 from __future__ import annotations
 
 import codecs
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -28,6 +27,7 @@ from eventlog_handlers.services.verdict import (
     judged,
     rule,
 )
+from eventlog_handlers.text import shallow_json
 from eventlog_handlers.text.lazy_patterns import lazy
 
 _SUCCESS = frozenset({"200", "ok", "success", "0"})
@@ -187,8 +187,8 @@ def _parts(body: bytes) -> _Parts:
         }
     else:
         try:
-            found = json.loads(text)
-        except (ValueError, RecursionError):
+            found = shallow_json.loads(text.encode())
+        except ValueError:
             return _Parts()
         if not isinstance(found, dict):
             return _Parts()

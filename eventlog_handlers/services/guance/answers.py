@@ -6,7 +6,6 @@ official Terraform provider (the status, then ``success``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +14,7 @@ from eventlog_handlers.events import Outcome
 from eventlog_handlers.services import verdict as verdicts
 from eventlog_handlers.services.http_answers import printable, retry_after
 from eventlog_handlers.services.verdict import NO_PROOF_ATTEMPTS, Kind, Verdict, judged, rule
+from eventlog_handlers.text import shallow_json
 
 _INVALID_KEY = (
     "the service does not know the key: is it of another site (site=, endpoint=)? is it a Key ID where the "
@@ -79,8 +79,8 @@ def _target(headers: Mapping[str, str]) -> str:
 def _envelope(body: bytes) -> dict[str, Any]:
     """The answer in the service's form, which has an ``errorCode`` or ``success`` and ``code``; else {}."""
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = shallow_json.loads(body)
+    except ValueError:
         return {}
     if isinstance(answer, dict) and ("errorCode" in answer or {"success", "code"} <= answer.keys()):
         return answer

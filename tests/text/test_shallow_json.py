@@ -1,0 +1,84 @@
+"""JSON of a server: read as ``json`` reads it, and never deep."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import weakref
+from typing import Any
+
+import pytest
+
+from eventlog_handlers.text.shallow_json import MAX_DEPTH, loads
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
+    return (opening * depth + closing * depth).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Code": "200"}',
+        nested(MAX_DEPTH),
+        nested(MAX_DEPTH, '{"a":', "}").replace(b":}", b":1}"),
+        b"[" + b",".join([b"[]"] * 500) + b"]",  # many, not deep
+        json.dumps({"message": "[{" * 500 + '"\\' * 50}).encode(),  # in a text
+        json.dumps(["\\", "[" * 500, '\\"', "{" * 500]).encode(),
+    ],
+)
+def test_what_is_not_deep_is_read_as_json_reads_it(body: bytes) -> None:
+    """Brackets in texts are no levels."""
+    assert loads(body) == json.loads(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        nested(MAX_DEPTH + 1),
+        nested(MAX_DEPTH + 1, '{"a":', "}").replace(b":}", b":1}"),
+        b"[" * 60_000,
+        b'["\\"", ' + nested(MAX_DEPTH) + b"]",
+        b'{"Code": "x", ' * 60_000,
+    ],
+)
+def test_what_is_deep_is_refused(body: bytes) -> None:
+    """Before ``json`` goes down there."""
+    with pytest.raises(ValueError, match="nested deeper than 100 levels"):
+        loads(body)
+
+
+def test_quotes_without_end_are_no_json() -> None:
+    """Each byte is looked at once, however many quotes are open."""
+    with pytest.raises(ValueError, match="Unterminated"):
+        loads(b'"' + b'\\"' * 100_000 + b"[" * 200)
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="asks CPython when it collects")
+def test_no_finalizer_of_the_application_is_broken_off(capfd: pytest.CaptureFixture[str]) -> None:
+    """Whenever the garbage collector starts."""
+
+    class Cycle:
+        itself: Any
+
+    def finish(depth: int = 8) -> None:
+        if depth:
+            finish(depth - 1)
+
+    limits = gc.get_threshold()
+    try:
+        for limit in range(900, 1_000):
+            gc.collect()
+            cycle = Cycle()
+            cycle.itself = cycle
+            weakref.finalize(cycle, finish)
+            del cycle
+            gc.set_threshold(limit)
+            with pytest.raises(ValueError, match="nested"):
+                loads(b"[" * 60_000)
+    finally:
+        gc.set_threshold(*limits)
+        gc.collect()
+
+    assert "Exception ignored" not in capfd.readouterr().err

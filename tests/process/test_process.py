@@ -378,16 +378,19 @@ def test_p20_objects_that_log_when_collected_deadlock_nothing(eventlog_console):
         """
         import gc
         logging.config.dictConfig({**CONFIG, "root": {"level": "INFO", "handlers": ["cms"]}})
+        gone = []
         class Loud:
             def __init__(self, number):
                 self.number, self.me = number, self
             def __del__(self):
                 log.error("collected %d", self.number)
+                gone.append(self.number)
         gc.set_threshold(50)
         for number in range(2_000):
             Loud(number)
             log.error("main %d", number)
-        gc.collect()
+        while len(gone) < 2_000:  # a collection does nothing while another thread is in one
+            gc.collect()
         from eventlog_handlers.handler import live_handlers
         handler = [handler for handler in live_handlers() if handler.stats()["accepted"]][0]
         assert handler.flush(30)

@@ -35,7 +35,6 @@ from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
 from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.exceptions import import_for_printing
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks
@@ -271,10 +270,12 @@ def _import_for_commit() -> None:
 
     A Ctrl-C that breaks an import off would leave half a module behind, and with orjson end the process.
     """
+    from eventlog_handlers.record.traceback_text import import_for_printing
+
     compile_all()
     use_orjson()
     import_for_printing()
-    for name in ("ast", "tokenize", "sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
+    for name in ("sqlite3", "ctypes", "eventlog_handlers.buffers.spool.buffer"):
         with contextlib.suppress(ImportError):  # the code that uses the module says that it is missing
             importlib.import_module(name)
 

@@ -251,7 +251,7 @@ def _lines_of_library(
 ) -> tuple[str, ...]:
     """The last lines as the running ``traceback`` words them; ours, if it chokes on the exception."""
     try:
-        import_for_printing()
+        import_for_last_lines()
         # *_seen* is private, the same since 3.5: with it no cause or context is followed.
         printed = traceback.TracebackException(type(value), value, tb, limit=0, _seen=set())
         printed.exceptions = None  # 3.13 looks at it, and sets it only without _seen
@@ -270,7 +270,7 @@ def _lines_of_library(
 _has_printed = False
 
 
-def import_for_printing() -> None:
+def import_for_last_lines() -> None:
     """Let ``traceback`` import what it imports at its first use, as CPython 3.15's does, while forks wait.
 
     A child that begins in the midst of that import would be stuck at its own next traceback.

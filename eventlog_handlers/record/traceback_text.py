@@ -15,7 +15,7 @@ from typing import Any
 
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.process.fork import fork_gate
-from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link, import_for_printing
+from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link, import_for_last_lines
 from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
 
@@ -33,7 +33,6 @@ _CACHED_FRAMES = 2_000
 def render(link: Link) -> ExceptionText:
     """The exception as text. Reads source files through ``linecache``; touches no live exception."""
     import_for_printing()
-    _import_for_lines()
     text = "".join(_printed(link, _StackTexts()).format())
     return ExceptionText(
         type=encodable(link.type),
@@ -43,21 +42,22 @@ def render(link: Link) -> ExceptionText:
     )
 
 
-_has_printed_lines = False
+_has_printed = False
 
 
-def _import_for_lines() -> None:
-    """Import what printing a line of source imports at its first use, while forks wait.
+def import_for_printing() -> None:
+    """Import what printing a traceback imports at its first use, while forks wait.
 
-    ``traceback`` does so for a line with carets, ``linecache`` for any. Not in the log call: it takes
-    milliseconds.
+    Beside what its last lines need, ``traceback`` imports ``ast`` for a line with carets, and ``linecache``
+    ``tokenize`` for any line. That takes milliseconds, so it is not done in the log call.
     """
-    global _has_printed_lines
-    if not _has_printed_lines:
+    global _has_printed
+    if not _has_printed:
+        import_for_last_lines()
         with fork_gate.no_fork():
             import ast  # noqa: F401
             import tokenize  # noqa: F401
-        _has_printed_lines = True
+        _has_printed = True
 
 
 class _Printed(traceback.TracebackException):

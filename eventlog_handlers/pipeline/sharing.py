@@ -23,6 +23,7 @@ from eventlog_handlers.pipeline.shared_pacer import SharedPacer
 from eventlog_handlers.process import green
 from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.share.contract import Coordinator, Occurrence, Telling, Verdict
+from eventlog_handlers.text import shallow_json
 
 PUBLISH_SECONDS = 5.0
 HANDOVER_SECONDS = 1.0
@@ -175,7 +176,7 @@ class Sharing:
         sample = self.coordinator().sample(telling.problem)
         try:
             if sample is not None:
-                return Event.from_json(json.loads(sample))
+                return Event.from_json(shallow_json.loads(sample))
         except (ValueError, TypeError, KeyError, AttributeError):  # of another version
             return self._own_event(_UNKNOWN.format(telling.count))
         return self._own_event(_UNKNOWN.format(telling.count))

@@ -17,6 +17,7 @@ from eventlog_handlers.record import traceback_text
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.fields import FUNCTION, LINE, MSG, NAME, NO_FIELDS, TAKEN
 from eventlog_handlers.record.message import MAX_TEMPLATE
+from eventlog_handlers.text import shallow_json
 from eventlog_handlers.text.fit import shorten
 from eventlog_handlers.text.lazy_patterns import lazy
 
@@ -95,8 +96,8 @@ def printed_traceback(value: Any) -> str:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = shallow_json.loads(text)
+    except ValueError:
         return None
     return value if isinstance(value, dict) and value else None
 

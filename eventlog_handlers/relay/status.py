@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from eventlog_handlers.relay.stream import READABLE
 from eventlog_handlers.services.relay import scripts
 from eventlog_handlers.share.fleet_scripts import SCHEMA, prefix
 from eventlog_handlers.share.redis_link import RedisLink
+from eventlog_handlers.text import shallow_json
 
 _KEY = re.compile(rb"evh:(?P<schema>[^:{}]+):\{(?P<queue>[^{}]+)\}:(?:v(?P<version>[^:]*):)?s[0-9]+")
 _SCAN_COUNT = 1_000
@@ -115,7 +115,7 @@ def _status(link: RedisLink, queue: str, unknown: dict[str, int]) -> QueueStatus
 def _relay(name: bytes, quiet: bytes, card: bytes) -> dict[str, Any]:
     said: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
-        said = json.loads(card)
+        said = shallow_json.loads(card)
     return {
         "name": name.decode("utf-8", "replace"),
         "host": said.get("host"),

@@ -1,4 +1,4 @@
-"""Reads JSON that a server wrote, without going deep.
+"""Reads JSON that somebody else wrote, without going deep.
 
 ``json`` calls itself for each level, down to the interpreter's limit of recursion. A garbage collection that
 happens to start down there runs finalizers of the application, and the limit breaks them off.
@@ -13,22 +13,25 @@ from typing import Any
 MAX_DEPTH = 100
 
 
-def loads(body: bytes) -> Any:
-    """The value; raises ValueError for what is no JSON, or is nested deeper than MAX_DEPTH."""
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _depth(body) > MAX_DEPTH:
+def loads(text: str | bytes) -> Any:
+    """The value; bytes are UTF-8. Raises ValueError where it is no JSON, or nested deeper than MAX_DEPTH."""
+    if isinstance(text, bytes):
+        # json would guess the encoding, and in another one levels could not be counted.
+        text = text.decode("utf-8", "surrogatepass")
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(text) > MAX_DEPTH:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
-    return json.loads(body)
+    return json.loads(text)
 
 
-def _depth(body: bytes) -> int:
+def _depth(text: str) -> int:
     depth = deepest = 0
     is_in_string = False
-    for piece in re.findall(rb'"|\\.|[][{}]', body, re.DOTALL):  # compiled now: hardly any answer gets here
-        if piece == b'"':
+    for piece in re.findall(r'"|\\.|[][{}]', text, re.DOTALL):  # compiled now: hardly any text gets here
+        if piece == '"':
             is_in_string = not is_in_string
-        elif not is_in_string and piece in b"[{":
+        elif not is_in_string and piece in "[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif not is_in_string and piece in b"]}":
+        elif not is_in_string and piece in "]}":
             depth -= 1
     return deepest

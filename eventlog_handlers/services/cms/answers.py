@@ -187,7 +187,7 @@ def _parts(body: bytes) -> _Parts:
         }
     else:
         try:
-            found = shallow_json.loads(text.encode())
+            found = shallow_json.loads(text)
         except ValueError:
             return _Parts()
         if not isinstance(found, dict):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.sharing import problem_of
+from eventlog_handlers.text import shallow_json
 from eventlog_handlers.text.fit import cut
 from eventlog_handlers.text.json_text import compact
 
@@ -57,8 +58,8 @@ def entry_of(event: Event, max_bytes: int = MAX_BODY_BYTES) -> Entry:
 def event_of(body: bytes) -> Event | None:
     """The event of a body; None if it is none: anybody may write into a Redis."""
     try:
-        event = Event.from_json(json.loads(body))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        event = Event.from_json(shallow_json.loads(body))
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return None if event.misfits() or event.count < 1 else event
 

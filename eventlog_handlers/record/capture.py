@@ -4,6 +4,8 @@
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
 the record. The worker formats it later (render.py).
 
+One file, a little longer than others: all that runs inside the log call stands here together.
+
 A broken log call is still an event. A part that cannot be read or formatted is replaced by readable text
 and named in ``Capture.defects``.
 """

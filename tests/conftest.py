@@ -97,6 +97,16 @@ def _thread_is_left_unmarked() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def _no_test_waits_for_anothers_events() -> Iterator[None]:
+    """Some leave events that no service takes. A flush of the whole process would wait its time out for them."""
+    before = set(process_exit._participants)
+    yield
+    for participant in process_exit._living():
+        if id(participant) not in before:
+            process_exit.leave(participant)
+
+
+@pytest.fixture(autouse=True)
 def _gil_stays_off() -> Iterator[None]:
     """On a CPython without the GIL no test, and nothing that it imports, switches the GIL on."""
     yield

@@ -98,7 +98,7 @@ def _thread_is_left_unmarked() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _no_test_waits_for_anothers_events() -> Iterator[None]:
-    """Some leave events that no service takes. A flush of the whole process would wait its time out for them."""
+    """Some leave events that no service takes. A flush of the whole process would wait for them in vain."""
     before = set(process_exit._participants)
     yield
     for participant in process_exit._living():

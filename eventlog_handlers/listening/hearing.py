@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -58,6 +59,8 @@ def closed(handler: logging.Handler) -> None:
     Not where ``dictConfig`` closes every handler there is (it holds logging's lock): those that stay attached
     go on with their next record, and a later look finds them. Nor at the end of the process.
     """
+    if sys.is_finalizing():  # nothing can be imported, and nobody is left to tell
+        return
     from eventlog_handlers.process.start_thread import caller_owns_logging_lock
 
     if caller_owns_logging_lock():

@@ -20,7 +20,10 @@ from eventlog_handlers.process.self_log import SelfLog
 
 
 class Ending:
-    """Sends, keeps or counts events that no thread of the pool sends any more. *exit_timeout* in seconds."""
+    """Sends, keeps or counts events that no thread of the pool sends any more.
+
+    *exit_timeout* in seconds. *has_spool*: events in the buffer outlive the process.
+    """
 
     def __init__(
         self,
@@ -35,6 +38,7 @@ class Ending:
         notes: Notes,
         self_log: SelfLog,
         exit_timeout: float,
+        has_spool: bool,
     ) -> None:
         self._ledger = ledger
         self._delivery = delivery
@@ -46,6 +50,7 @@ class Ending:
         self._notes = notes
         self._self_log = self_log
         self._exit_timeout = exit_timeout
+        self._has_spool = has_spool
         self._told = 0
         """The last number of events that was told."""
 
@@ -70,13 +75,13 @@ class Ending:
         self.say_what_is_left()
 
     def _keep_or_tell(self) -> None:
-        """The interpreter is finalizing: put captures into the spool, and tell how many events are lost.
+        """The interpreter is finalizing: put captures into a spool, and tell how many events are lost.
 
         Nothing can be sent: requests and urllib3 import in the midst of a request, and nothing can be
         imported. Nothing can be waited for either: a thread that is still there stands still, perhaps with a
         lock.
         """
-        if self._is_frozen():
+        if not self._has_spool or self._is_frozen():
             self._say_left(self._ledger.approximate_pending(), 0)
             return
         with contextlib.suppress(Exception):
@@ -86,7 +91,7 @@ class Ending:
 
     def _is_frozen(self) -> bool:
         """Whether a thread of ours may stand still with a lock that is needed here."""
-        return self._pool.threads > 0 or self._delivery.is_stuck() or self._ledger.is_stuck()
+        return bool(self._pool.alive) or self._delivery.is_stuck() or self._ledger.is_stuck()
 
     def say_what_is_left(self) -> None:
         """Tell on stderr how many events are kept and how many are lost; once for the same number."""

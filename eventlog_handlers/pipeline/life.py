@@ -160,6 +160,7 @@ class Life:
             notes=notes,
             self_log=self_log,
             exit_timeout=settings.exit_timeout,
+            has_spool=settings.spool is not None,
         )
         self.own_traffic = 0
         """Records refused as our own doing; a rough count, made without a lock."""

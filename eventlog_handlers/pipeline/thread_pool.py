@@ -86,6 +86,9 @@ class ThreadPool:
         # The threads' side.
         self._lock = green.RLock()
         self.threads = 0
+        """Threads that take turns."""
+        self.alive: set[int] = set()
+        """The same, by their idents, and those that have left and close what they leave behind."""
         self.restarts = 0
         """How often an exception broke a turn off, and the thread went on."""
         self._is_sleeping = False  # a thread sleeps until a token arrives; at most one does
@@ -168,12 +171,20 @@ class ThreadPool:
 
     def _run(self) -> None:
         """A thread's life."""
+        try:
+            self._take_turns()
+        finally:
+            self.alive.discard(threading.get_ident())
+
+    def _take_turns(self) -> None:
+        """Take turns until there is no need for this thread, and close what it leaves behind."""
         is_counted = has_left = False
         try:
             try:
                 own_traffic.mark.active = True
                 with self._lock:
                     self.threads += 1
+                    self.alive.add(threading.get_ident())
                     is_counted = True
                     self.is_parked = False
             finally:

@@ -22,6 +22,7 @@ from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.showing import Showing
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
+from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.record.capture import Capture
 
 
@@ -83,10 +84,13 @@ class Turns:
             self._show(goes_to_sleep=idle is not None)
 
     def render_some(self) -> bool:
-        """Render a chunk of the captures; False if there is none or another thread renders."""
-        return render_some(
-            self._ledger, self._intake, self._render, self._charging, self._notes, self._sharing
-        )
+        """Render a chunk of the captures; False if there is none or another thread renders.
+
+        While the interpreter is finalizing nothing is shared: other processes are asked under locks that a
+        thread may hold for ever.
+        """
+        sharing = None if process_exit.is_finalizing() else self._sharing
+        return render_some(self._ledger, self._intake, self._render, self._charging, self._notes, sharing)
 
     def tell(self) -> None:
         """Hand the noted reports and lines to the observer and stderr. Under no lock."""

@@ -239,9 +239,11 @@ class Worker:
         settled = self.flush(timeout)
         self.is_closed = True
         self._life.pool.park()
+        if process_exit.is_finalizing():  # a thread that stands still may hold any lock
+            return settled
         if not self._life.pool.threads:  # else the last of them does that
             self._life.turns.hide()
-        if process_exit.exiting() and not process_exit.is_finalizing():
+        if process_exit.exiting():
             self.say_what_is_left()
             process_exit.end_threads_of([self])
         return settled
@@ -252,7 +254,7 @@ class Worker:
 
     def has_threads_to_end(self) -> bool:
         """Whether a thread that is not stuck in a request is still there."""
-        return self._life.pool.threads > self._life.delivery.under_way()
+        return len(self._life.pool.alive) > self._life.delivery.under_way()
 
     def is_over(self) -> bool:
         """Whether no exit hook of ours comes any more."""

@@ -133,6 +133,17 @@ class ForkGate:
 fork_gate = ForkGate()
 
 
+def importing() -> Stay:
+    """For a with block that imports while the program runs: forks wait, as for ``no_fork``.
+
+    Raises ImportError while the interpreter is finalizing. Nothing can be imported then, and a thread that
+    stands still may hold the lock of imports.
+    """
+    if sys.is_finalizing():
+        raise ImportError("the interpreter is finalizing")
+    return fork_gate.no_fork()
+
+
 def forks_unannounced() -> bool:
     """Whether this is uWSGI's first process, loading the application, and will fork without Python's hooks.
 

@@ -5,6 +5,7 @@ Reads source lines through ``linecache``. The text is made by the running interp
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import linecache
 import sys
@@ -14,7 +15,7 @@ from types import CodeType
 from typing import Any
 
 from eventlog_handlers.events import ExceptionText
-from eventlog_handlers.process.fork import fork_gate
+from eventlog_handlers.process.fork import importing
 from eventlog_handlers.record.exceptions import GROUP_DEPTH, GROUP_WIDTH, Link, import_for_last_lines
 from eventlog_handlers.record.frames import HAS_POSITIONS, Frames
 from eventlog_handlers.text.fit import cut, encodable, shorten
@@ -54,10 +55,11 @@ def import_for_printing() -> None:
     global _has_printed
     if not _has_printed:
         import_for_last_lines()
-        with fork_gate.no_fork():
+        with contextlib.suppress(ImportError), importing():
             import ast  # noqa: F401
             import tokenize  # noqa: F401
-        _has_printed = True
+
+            _has_printed = True
 
 
 class _Printed(traceback.TracebackException):

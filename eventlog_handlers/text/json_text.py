@@ -28,10 +28,11 @@ _encode = JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False,
 def use_orjson() -> None:
     """Write with orjson from now on, if it is installed. The import takes 6 ms: once there are events.
 
-    Not where this process runs without the GIL: the import would switch it on for the whole program.
+    Not where this process runs without the GIL: the import would switch it on for the whole program. Nor
+    while the interpreter is finalizing (see ``process.fork.importing``).
     """
     global _orjson
-    if _orjson is None and getattr(sys, "_is_gil_enabled", _yes)():
+    if _orjson is None and not sys.is_finalizing() and getattr(sys, "_is_gil_enabled", _yes)():
         with contextlib.suppress(ImportError):
             from orjson import dumps as _orjson
 

@@ -309,7 +309,7 @@ def test_a_thread_that_is_broken_off_goes_on_after_a_second(hooked, monkeypatch)
     waits = []
     event = SimpleNamespace(wait=waits.append)
     works = Works(ValueError("thrown"), None, KeyboardInterrupt("again"))
-    monkeypatch.setattr(pool_module, "threading", SimpleNamespace(Event=lambda: event))
+    monkeypatch.setattr(pool_module, "threading", SimpleNamespace(Event=lambda: event, get_ident=lambda: 1))
 
     assert works.pool.rouse()
 
@@ -702,7 +702,7 @@ class End:
         delivery = Calls(self.made, is_stuck=answers.get("delivery_stuck", False))
         delivery.last_error = last_error
         pool = Calls(self.made)
-        pool.threads = threads
+        pool.threads, pool.alive = threads, set(range(threads))
         self.pending = pending
         self.ledger = Calls(
             self.made, pending=lambda: self.pending, approximate_pending=7, spool_state=state or {},
@@ -724,6 +724,7 @@ class End:
             notes=Calls(self.made),
             self_log=SimpleNamespace(say=self.said.append),
             exit_timeout=5.0,
+            has_spool=answers.get("has_spool", True),
         )
 
     def work(self, deadline, is_done) -> None:
@@ -767,9 +768,11 @@ def test_a_thread_inside_one_of_the_locks_sends_nothing(spent):
     assert end.names() == ["is_in_use_here"]
 
 
-@pytest.mark.parametrize("frozen", [{"threads": 1}, {"delivery_stuck": True}, {"ledger_stuck": True}])
+@pytest.mark.parametrize(
+    "frozen", [{"threads": 1}, {"delivery_stuck": True}, {"ledger_stuck": True}, {"has_spool": False}]
+)
 def test_while_the_interpreter_finalizes_a_thread_that_stands_still_may_hold_a_lock(frozen, monkeypatch):
-    """So none is taken: the number that is lost is told as far as it is known."""
+    """So none is taken, or at least not in vain: the number that is lost is told as far as it is known."""
     monkeypatch.setattr(process_exit, "is_finalizing", lambda: True)
     end = End(pending=3, **frozen)
     end.ending.flush_late()

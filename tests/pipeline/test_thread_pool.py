@@ -314,3 +314,27 @@ def test_while_a_service_fails_its_senders_do_not_hammer_it():
     assert not isinstance(first, Idle)
     assert isinstance(second, Idle)
     delivery.deliver(first)
+
+
+@pytest.mark.usefixtures("_short_linger")
+def test_p27_a_thread_that_closes_files_is_alive_until_it_has():
+    """The end of the process waits for it a moment, though it takes no more turns."""
+    work, rests, go_on = Turns(), threading.Event(), threading.Event()
+    ended = threading.Event()
+
+    def rest():
+        rests.set()
+        assert go_on.wait(20)
+
+    def start_told(run, name):
+        start(lambda: (run(), ended.set()), name)
+
+    work.rest = rest
+    pool = pool_of(work, start_told)
+    assert pool.rouse()
+    assert rests.wait(20)
+    assert (pool.threads, len(pool.alive)) == (0, 1)
+
+    go_on.set()
+    assert ended.wait(20)
+    assert len(pool.alive) == 0

@@ -276,3 +276,57 @@ if __name__ == "__main__":
     assert done.returncode == 0, done.stderr
     texts = [event.body["Content"].splitlines()[0] for event in eventlog_console.events("cms")]
     assert texts == ["ERROR first", "ERROR last words"], done.stderr
+
+
+STATES_AT_REST = {
+    "its first record": "",
+    "a handler that rests": "log.error('warm-up'); assert handler.flush(20)",
+    "a handler closed before": "log.error(1); handler.close()",
+}
+SPY = """
+import builtins, sys
+def tell(name, *rest, plain=builtins.__import__, write=sys.stderr.write, getframe=sys._getframe):
+    if "eventlog_handlers" in getframe(1).f_code.co_filename:
+        write(f"IMPORT {name}\\n")
+    return plain(name, *rest)
+"""
+KEEPS = {"memory": {}, "spool": {}, "commit": {"durability": "commit"}}
+
+
+@pytest.mark.parametrize("keeps", KEEPS)
+@pytest.mark.parametrize("state", STATES_AT_REST)
+@pytest.mark.parametrize("service", DSNS)
+def test_p27_nothing_is_imported_while_the_interpreter_takes_itself_apart(
+    eventlog_console, tmp_path, service, state, keeps
+):
+    """It would fail; and a thread that stands still may hold the lock of imports."""
+    options = KEEPS[keeps] | ({"spool": str(tmp_path)} if keeps != "memory" else {})
+    done = run(
+        f"""
+        from eventlog_handlers import flush as eventlog_handlers_flush
+        def fails():
+            try:
+                1 / 0
+            except ZeroDivisionError:
+                log.exception("late")
+        spy = {{}}
+        exec({SPY!r}, spy)
+        {STATES_AT_REST[state]}
+        class Last:
+            def __del__(self, builtins=spy["builtins"], tell=spy["tell"]):
+                builtins.__import__ = tell
+                {"; ".join([*LAST_ACTS.values(), "fails()", "handler.close()"])}
+        last = Last()
+        last.me = last
+        gc.disable()
+        """,
+        console=eventlog_console.url,
+        preamble=preamble(service, exit_timeout=0.5, **options),
+        timeout=40,
+        **KEYS,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "late" in done.stderr
+    assert "IMPORT" not in done.stderr
+    assert "Error" not in done.stderr.replace("ZeroDivisionError", ""), done.stderr

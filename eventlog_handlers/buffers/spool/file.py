@@ -19,6 +19,7 @@ from urllib.parse import quote
 
 from eventlog_handlers.buffers.spool import directory
 from eventlog_handlers.buffers.spool.directory import Lock
+from eventlog_handlers.process.fork import importing
 
 if TYPE_CHECKING:
     import sqlite3
@@ -293,7 +294,8 @@ def _row_or_none(record: Iterable[Any]) -> Row | None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    import sqlite3
+    with importing():
+        import sqlite3
 
     connection = sqlite3.connect(
         _URI.format(path=quote(str(path))),

@@ -1,4 +1,7 @@
-"""The gate that holds forks off while a thread of ours is where a child would hang; forks without hooks."""
+"""The gate that holds forks off while a thread of ours is where a child would hang; forks without hooks.
+
+The end of the process waits at the same gate.
+"""
 
 from __future__ import annotations
 
@@ -102,12 +105,15 @@ class ForkGate:
 
     def before_fork(self) -> None:
         """Close the gate, and wait until the threads inside have left; this thread's stays don't count."""
-        here = threading.get_ident()
-        deadline = monotonic() + self.GATE_SECONDS
-        self._forking[here] = deadline + self.ENDING_SECONDS
-        while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
+        self._close()
         self._wait_for_the_ending()
+
+    def before_finalizing(self) -> None:
+        """The same before the interpreter finalizes: what threads are left stand still for ever then.
+
+        One that imports may hold the lock of all imports, and a traceback that is printed later takes it.
+        """
+        self._close()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
@@ -116,6 +122,13 @@ class ForkGate:
     def after_fork_in_child(self) -> None:
         """Open it anew: the threads inside are the parent's."""
         self.__init__()  # type: ignore[misc]  # the object stays, because others refer to it
+
+    def _close(self) -> None:
+        here = threading.get_ident()
+        deadline = monotonic() + self.GATE_SECONDS
+        self._forking[here] = deadline + self.ENDING_SECONDS
+        while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
 
     def _another_forks(self) -> bool:
         here, now = threading.get_ident(), monotonic()

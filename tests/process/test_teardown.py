@@ -330,3 +330,32 @@ def test_p27_nothing_is_imported_while_the_interpreter_takes_itself_apart(
     assert "late" in done.stderr
     assert "IMPORT" not in done.stderr
     assert "Error" not in done.stderr.replace("ZeroDivisionError", ""), done.stderr
+
+
+def test_p27_a_thread_that_imports_is_waited_for(eventlog_console, tmp_path):
+    """Frozen within an import it may hold the lock of all imports, and printing a traceback imports."""
+    (tmp_path / "boto3.py").write_text(
+        """
+import sys, time
+sys.begun.set()
+time.sleep(1.5)
+sys.stderr.write("import went on\\n")
+raise ImportError("not the real one")
+"""
+    )
+    done = run(
+        f"""
+        sys.path.insert(0, {str(tmp_path)!r})
+        sys.begun = threading.Event()
+        log.error("first")
+        assert sys.begun.wait(20)
+        """,
+        console=eventlog_console.url,
+        preamble=preamble("cloudwatch", exit_timeout=0.1),
+        timeout=40,
+        **KEYS,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "1 event(s) not delivered" in done.stderr
+    assert "import went on" in done.stderr

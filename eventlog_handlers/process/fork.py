@@ -77,7 +77,10 @@ class ForkGate:
     are inside. So one of the two sees the other, and Ctrl-C between two steps leaves no lock held.
     """
 
-    GATE_SECONDS = 5.0
+    GATE_SECONDS = 15.0
+    """How long a fork waits. Where a busy disk made an import take more than five, the child hung."""
+    FINALIZING_SECONDS = 5.0
+    """How long the end of the process waits: supervisors kill after ten seconds and more."""
     ENDING_SECONDS = 1.0
 
     def __init__(self) -> None:
@@ -105,7 +108,7 @@ class ForkGate:
 
     def before_fork(self) -> None:
         """Close the gate, and wait until the threads inside have left; this thread's stays don't count."""
-        self._close()
+        self._close(self.GATE_SECONDS)
         self._wait_for_the_ending()
 
     def before_finalizing(self) -> None:
@@ -113,7 +116,7 @@ class ForkGate:
 
         One that imports may hold the lock of all imports, and a traceback that is printed later takes it.
         """
-        self._close()
+        self._close(self.FINALIZING_SECONDS)
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
@@ -123,9 +126,9 @@ class ForkGate:
         """Open it anew: the threads inside are the parent's."""
         self.__init__()  # type: ignore[misc]  # the object stays, because others refer to it
 
-    def _close(self) -> None:
+    def _close(self, seconds: float) -> None:
         here = threading.get_ident()
-        deadline = monotonic() + self.GATE_SECONDS
+        deadline = monotonic() + seconds
         self._forking[here] = deadline + self.ENDING_SECONDS
         while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
             time.sleep(_POLL_SECONDS)

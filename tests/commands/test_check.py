@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-import trustme
+from certificates import new_authority
 from faultserver import FaultServer, Reply
 from processes import environment
 
@@ -123,7 +123,7 @@ def test_a_host_that_has_no_name_or_no_listener_is_told_apart():
 
 def test_a_certificate_that_nobody_trusts_is_a_problem_until_its_ca_is_given(tmp_path):
     """As behind a proxy that opens TLS."""
-    authority = trustme.CA()
+    authority = new_authority()
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
+from certificates import new_authority
 from faults import (
     CLOUDWATCH,
     HASTY,
@@ -41,6 +41,9 @@ from faultserver import FaultServer, Reply
 from eventlog_handlers import handler as handler_module
 from eventlog_handlers.pipeline import retry
 from eventlog_handlers.pipeline.gates import Idle
+
+if TYPE_CHECKING:
+    import trustme
 
 HTTP_VARIABLES = (
     "HTTP_PROXY",
@@ -235,7 +238,7 @@ _YESTERDAY = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(d
 @pytest.fixture(scope="module")
 def authorities() -> tuple[trustme.CA, trustme.CA]:
     """The one that is trusted and another."""
-    return trustme.CA(), trustme.CA()
+    return new_authority(), new_authority()
 
 
 @pytest.fixture

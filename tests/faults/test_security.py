@@ -16,8 +16,8 @@ from typing import Any
 import faults
 import faultserver
 import pytest
-import trustme
 from canary import CANARY, CANARY_ID, ENVIRONMENT, OPTIONS, assert_silent, dump, said
+from certificates import new_authority
 from faults import Backend, Service, by_hand, running
 from faultserver import FaultServer, Reply
 from hypothesis import given
@@ -288,7 +288,7 @@ def test_s04_nothing_turns_the_checking_of_certificates_off(service: Service, sw
 @pytest.mark.parametrize("service", HTTP, ids=repr)
 def test_s04_a_server_nobody_vouches_for_gets_no_byte_of_a_request(service: Service) -> None:
     """Its certificate is not trusted: events are held; with the authority's certificate they go."""
-    authority = trustme.CA()
+    authority = new_authority()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with Backend(service, tls=context) as backend, authority.cert_pem.tempfile() as bundle:

@@ -6,6 +6,8 @@ Then every other thread stands still for ever, and nothing can be imported. Each
 from __future__ import annotations
 
 import re
+import sys
+import sysconfig
 import time
 from typing import Any
 
@@ -63,6 +65,18 @@ STATES = {
     "a handler closed before": "log.error(1); handler.close(); log.error(2); assert handler.flush(20)",
     "a dead service": "log.error('waits'); handler.flush(0.5)",
 }
+
+
+def skip_where_nothing_is_collected(state: str) -> None:
+    """CPython 3.13 without the GIL keeps classes and functions for ever once a thread was started (PEP 703).
+
+    What such a class's ``__del__`` would do at the end never happens there; from 3.14 on it does.
+    """
+    keeps_them = sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14)
+    if keeps_them and state != "its first record":
+        pytest.skip("this CPython collects no such object once a thread was started")
+
+
 LEAVE = "leave_a_task_pending()\nsys.stderr.write(f'END {time.monotonic()}\\n')\n"
 
 
@@ -77,6 +91,7 @@ def test_p27_a_record_while_the_interpreter_takes_itself_apart_ends_the_process(
     eventlog_console, service, state
 ):
     """One pending task of asyncio is enough. Nothing can be sent any more, which is told."""
+    skip_where_nothing_is_collected(state)
     done = run(
         f"{STATES[state]}\n{LEAVE}",
         console=eventlog_console.url,
@@ -300,6 +315,7 @@ def test_p27_nothing_is_imported_while_the_interpreter_takes_itself_apart(
     eventlog_console, tmp_path, service, state, keeps
 ):
     """It would fail; and a thread that stands still may hold the lock of imports."""
+    skip_where_nothing_is_collected(state)
     options = KEEPS[keeps] | ({"spool": str(tmp_path)} if keeps != "memory" else {})
     done = run(
         f"""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import trustme
+from certificates import new_authority
 from queues import QUEUE, events, length
 from redis_server import RedisServer
 from servers import free_port
@@ -30,7 +30,7 @@ class Secured(NamedTuple):
 @pytest.fixture
 def secured(own, tmp_path: Path) -> Secured:
     """A Redis that speaks TLS on a port of its own, with a certificate for ``localhost``."""
-    authority = trustme.CA()
+    authority = new_authority()
     certificate = authority.issue_cert("localhost")
     files = {name: tmp_path / f"{name}.pem" for name in ("ca", "certificate", "key")}
     authority.cert_pem.write_to_path(files["ca"])

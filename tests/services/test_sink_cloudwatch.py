@@ -14,6 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
+from certificates import new_authority
 from cloudwatch_events import event
 from faultserver import FaultServer, Reply
 from unwatched import unwatched
@@ -452,8 +453,7 @@ def test_an_untrusted_certificate_is_a_misconfiguration() -> None:
     """No waiting mends it; ca_bundle does."""
     import ssl
 
-    trustme = pytest.importorskip("trustme")  # cryptography can't be had for CPython 3.13 without the GIL
-    authority = trustme.CA()
+    authority = new_authority()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
 

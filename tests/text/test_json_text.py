@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +12,8 @@ from processes import run
 
 from eventlog_handlers.text import json_text
 from eventlog_handlers.text.json_text import compact, use_orjson
+
+orjson = pytest.importorskip("orjson")  # it would switch the GIL on where that is off
 
 use_orjson()
 

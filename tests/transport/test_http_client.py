@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from certificates import new_authority
 from faultserver import FaultServer, Reply, Request
 from processes import environment
 from urllib3.util.wait import wait_for_read
@@ -682,8 +683,7 @@ def test_a_proxy_that_is_none_is_a_setting_to_mend(proxy: str) -> None:
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    # cryptography, below it, can't be had for CPython 3.13 without the GIL
-    return pytest.importorskip("trustme").CA()  # type: ignore[no-any-return]
+    return new_authority()
 
 
 @pytest.fixture

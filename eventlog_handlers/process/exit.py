@@ -258,7 +258,7 @@ def end_threads_of(participants: Sequence[Participant]) -> None:
     """End those threads of theirs that are not stuck in a request, and wait a moment until they have ended.
 
     One that is still there when the interpreter finalizes stands still, perhaps with a lock that a
-    record of that time needs. So those that import are waited for, up to ``ForkGate.FINALIZING_SECONDS``.
+    record of that time needs. So those that import are waited for, up to ``ForkGate.GATE_SECONDS``.
     """
     green.end_process()
     for participant in participants:

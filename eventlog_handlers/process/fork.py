@@ -77,10 +77,7 @@ class ForkGate:
     are inside. So one of the two sees the other, and Ctrl-C between two steps leaves no lock held.
     """
 
-    GATE_SECONDS = 15.0
-    """How long a fork waits. Where a busy disk made an import take more than five, the child hung."""
-    FINALIZING_SECONDS = 5.0
-    """How long the end of the process waits: supervisors kill after ten seconds and more."""
+    GATE_SECONDS = 5.0
     ENDING_SECONDS = 1.0
 
     def __init__(self) -> None:
@@ -90,9 +87,12 @@ class ForkGate:
         self._ending: deque[int] = deque(maxlen=64)
 
     def no_fork(self) -> Stay:
-        """Keep forks waiting while the ``with`` block lasts, or until the function it gives is called."""
+        """Keep forks waiting while the ``with`` block lasts, or until the function it gives is called.
+
+        A thread that is inside may enter again.
+        """
         stay = Stay(self._inside)
-        if self._forking:
+        if self._forking and not self._is_inside_twice():  # else the fork and this thread wait for each other
             deadline = monotonic() + self.GATE_SECONDS
             while self._another_forks() and monotonic() < deadline:
                 stay.leave()
@@ -108,7 +108,7 @@ class ForkGate:
 
     def before_fork(self) -> None:
         """Close the gate, and wait until the threads inside have left; this thread's stays don't count."""
-        self._close(self.GATE_SECONDS)
+        self._close()
         self._wait_for_the_ending()
 
     def before_finalizing(self) -> None:
@@ -116,7 +116,7 @@ class ForkGate:
 
         One that imports may hold the lock of all imports, and a traceback that is printed later takes it.
         """
-        self._close(self.FINALIZING_SECONDS)
+        self._close()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
@@ -126,12 +126,16 @@ class ForkGate:
         """Open it anew: the threads inside are the parent's."""
         self.__init__()  # type: ignore[misc]  # the object stays, because others refer to it
 
-    def _close(self, seconds: float) -> None:
+    def _close(self) -> None:
         here = threading.get_ident()
-        deadline = monotonic() + seconds
+        deadline = monotonic() + self.GATE_SECONDS
         self._forking[here] = deadline + self.ENDING_SECONDS
         while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
+
+    def _is_inside_twice(self) -> bool:
+        here = threading.get_ident()
+        return sum(entry.thread == here for entry in tuple(self._inside)) > 1
 
     def _another_forks(self) -> bool:
         here, now = threading.get_ident(), monotonic()

@@ -880,6 +880,32 @@ def test_p07_nobody_enters_while_another_thread_forks_and_a_fork_waits_for_those
     assert steps == ["left", "forks", "entered again"]
 
 
+def test_p07_a_thread_inside_may_enter_again_while_another_forks():
+    """The fork waits for this thread, so this thread must not wait for the fork."""
+    gate = fork.ForkGate()
+    gate.GATE_SECONDS = 60.0
+    announced, has_forked = threading.Event(), threading.Event()
+
+    def forks() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(fork.time, "sleep", lambda _: announced.set() or has_forked.wait(0.001))
+            gate.before_fork()
+        has_forked.set()
+        gate.after_fork_in_parent()
+
+    thread = threading.Thread(target=forks)
+    with gate.no_fork():
+        thread.start()
+        assert announced.wait(30)
+        started = time.monotonic()
+        with gate.no_fork():
+            pass
+        assert time.monotonic() - started < 30
+        assert not has_forked.is_set()
+    assert has_forked.wait(30)
+    thread.join(30)
+
+
 def test_p07_ctrl_c_at_any_moment_leaves_the_gate_open(eventlog_console):
     """A thousand interrupts land in the gate; no stay and no fork is left behind."""
     done = run_with_cms(

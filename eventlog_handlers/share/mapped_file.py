@@ -42,7 +42,7 @@ class MappedFile:
     def is_in_place(self) -> bool:
         """Whether the path still leads to this file, in its full size: reading past its end would kill us."""
         try:
-            status = os.stat(self.path, follow_symlinks=False)  # noqa: PTH116 - asked at every lock
+            status = os.lstat(self.path)
         except OSError:
             return False
         return (status.st_ino, status.st_dev) == self._identity and status.st_size >= layout.AT.size

@@ -34,7 +34,10 @@ class Store(Protocol):
         """The rate limit's state."""
 
     def moment(self, back: int) -> float | None:
-        """When the place was given that was *back* places before the next one; None if there was none."""
+        """When the place was given that was *back* places before the next one; None if there was none.
+
+        As of the last ``pace``, under the same lock; so is ``put_pace``.
+        """
 
     def put_pace(self, pace: Pace, moments: Sequence[float] = ()) -> None:
         """Replace the state; *moments* are those of the places given since the one before."""

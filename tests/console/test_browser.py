@@ -22,6 +22,16 @@ from eventlog_handlers.settings.local_console import CONSOLE_ACCESS_KEY_ID, CONS
 
 EVENT = {"date": 1_800_000_000_000, "status": "error", "title": "out of stock"}
 PAGE_ROWS = 50
+COUNTING_STREAM = """
+let heard = 0;
+window.EventSource = class extends EventSource {
+  constructor(...address) {
+    super(...address);
+    const { dataset } = document.documentElement;
+    this.addEventListener("message", () => setTimeout(() => { dataset.heard = ++heard; }));
+  }
+};
+"""
 
 
 @pytest.fixture(scope="module")
@@ -375,6 +385,26 @@ def test_a_problem_opens_to_its_events_and_an_event_to_its_detail(page: Any, con
     page.goto("about:blank")
     page.goto(link)
     page.wait_for_selector("#detail .trace")
+
+
+def test_what_arrives_between_press_and_release_takes_no_click_away(
+    page: Any, console: LocalConsole, http: requests.Session
+) -> None:
+    """The row would be another element by then; and what moved up or down would be hit instead."""
+    page.add_init_script(COUNTING_STREAM)
+    page.reload()
+    send(http, console)
+    row = page.wait_for_selector("#list .row")
+    box = row.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    heard = page.get_attribute("html", "data-heard")
+    send(http, console)
+    page.wait_for_selector(f"html:not([data-heard='{heard}'])")
+    page.mouse.up()
+
+    page.wait_for_selector("#detail .row")
+    page.wait_for_selector("#list .count >> text=2")
 
 
 def test_an_event_is_copied_in_three_forms(page: Any, console: LocalConsole, http: requests.Session) -> None:

@@ -95,7 +95,16 @@ function follow(place) {
   });
 }
 
+// A row that is drawn anew between press and release would take no click: until the release nothing is drawn.
+let released = Promise.resolve();
+addEventListener("pointerdown", () => {
+  released = new Promise((resolve) => {
+    for (const end of ["pointerup", "pointercancel", "dragend", "blur"]) addEventListener(end, () => setTimeout(resolve), { once: true });
+  });
+});
+
 async function hear(message) {
+  await released;
   state.totals = message.totals;
   state.faults = message.faults;
   if (state.refusedSeen === null || message.cleared) state.refusedSeen = here().view === "refused" ? refusedInAll() : message.cleared ? 0 : refusedInAll();

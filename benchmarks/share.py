@@ -5,6 +5,9 @@
 Prints medians and 99th percentiles in microseconds, and each median as a multiple of a pair of ``flock``
 calls measured in the same run: the ratio holds on a busy machine, microseconds only on a quiet one. With a
 redis-server on the PATH it starts one and measures the fleet's scope too.
+
+"nothing" is a loop of about the same length that asks nobody. The rows of several processes say whether these
+ask without a pause, more than the cores can do, or each a thousand times a second at most.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ from eventlog_handlers.share.scopes import Agreement, Surroundings, open_coordin
 
 LIMITS = Limits(1e6, 1_000, (1_000, 0.0005))
 """So fast that hardly any question has to wait."""
+PAUSE_SECONDS = 0.001
+NOTHING = range(1_000)
+"""To add these up takes about as long as a take of the host's scope."""
 PROBLEMS = [bytes([number]) * 16 for number in range(1, 65)]
 
 
@@ -49,10 +55,12 @@ def member(scope: str | FleetAddress, directory: str) -> Coordinator:
     return open_coordinator(scope, "benchmark", Agreement(LIMITS, window_seconds=600.0), around)
 
 
-def timed(do: Callable[[], object], times: int) -> list[float]:
-    """Microseconds of each call."""
+def timed(do: Callable[[], object], times: int, pause: float = 0.0) -> list[float]:
+    """Microseconds of each call; *pause* seconds between two."""
     costs = []
     for _ in range(times):
+        if pause:
+            time.sleep(pause)
         started = time.perf_counter_ns()
         do()
         costs.append((time.perf_counter_ns() - started) / 1000)
@@ -65,6 +73,7 @@ def questions(asked: Coordinator) -> dict[str, Callable[[], object]]:
     return {
         "take": asked.take,
         "count": lambda: asked.fold([Occurrence(rand.choice(PROBLEMS), 1, 0.0, 0.0)]),
+        "nothing": lambda: sum(NOTHING),
     }
 
 
@@ -104,20 +113,21 @@ def redis_server(directory: str) -> Iterator[FleetAddress | None]:
         server.wait(20)
 
 
-def child(scope: str | FleetAddress, directory: str, question: str, times: int) -> None:
+def child(scope: str | FleetAddress, directory: str, question: str, times: int, pause: float) -> None:
     """One of several processes: prints its costs as JSON."""
     asked = member(scope, directory)
     do = questions(asked)[question]
     timed(do, times // 10)
-    print(json.dumps(timed(do, times)))
+    print(json.dumps(timed(do, times, pause)))
 
 
 def contended(
-    scope: str | FleetAddress, directory: str, question: str, times: int, count: int
+    scope: str | FleetAddress, directory: str, question: str, times: int, count: int, pause: float
 ) -> list[float]:
     """The costs of *count* processes that ask at once."""
     shown = scope if isinstance(scope, str) else f"{scope.host}:{scope.port}"
-    command = [sys.executable, "-m", "benchmarks.share", "--child", shown, directory, question, str(times)]
+    words = [shown, directory, question, str(times), str(pause)]
+    command = [sys.executable, "-m", "benchmarks.share", "--child", *words]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     return [cost for process in running for cost in json.loads(process.communicate()[0])]
 
@@ -128,12 +138,12 @@ def main() -> None:
     parser.add_argument("--takes", type=int, default=20_000)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child:
-        where, directory, question, times = given.child
+        where, directory, question, times, pause = given.child
         host, _, port = where.partition(":")
-        child(FleetAddress(host, int(port)) if port else where, directory, question, int(times))
+        child(FleetAddress(host, int(port)) if port else where, directory, question, int(times), float(pause))
         return
 
     rows: list[dict[str, object]] = []
@@ -146,33 +156,35 @@ def main() -> None:
             times = given.takes if isinstance(scope, str) else given.takes // 10
             asked = member(scope, directory)
             for question, do in questions(asked).items():
-                timed(do, times // 10)
-                rows.append(_row(name, question, 1, timed(do, times), unit))
+                if question != "nothing" or name == "process":
+                    timed(do, times // 10)
+                    rows.append(_row(name, question, 1, 0.0, timed(do, times), unit))
             asked.close()
-            if name == "process":
-                continue
-            for question in ("take", "count"):
-                each = times // given.processes
-                costs = contended(scope, directory, question, each, given.processes)
-                rows.append(_row(name, question, given.processes, costs, unit))
+            for question in ("nothing",) if name == "process" else ("take", "count"):
+                for pause in (0.0, PAUSE_SECONDS):
+                    each = times // given.processes
+                    costs = contended(scope, directory, question, each, given.processes, pause)
+                    rows.append(_row(name, question, given.processes, pause, costs, unit))
     print(f"a pair of flock calls: {unit:.2f} us\n")
-    print(f"{'scope':8} {'question':8} {'processes':>9} {'median us':>10} {'p99 us':>9} {'x flock':>8}")
+    heads = f"{'scope':8} {'question':8} {'processes':>9} {'pause':>6}"
+    print(f"{heads} {'median us':>10} {'p99 us':>9} {'x flock':>8}")
     for row in rows:
-        print(
-            f"{row['scope']:8} {row['question']:8} {row['processes']:>9} {row['median']:>10.1f} "
-            f"{row['p99']:>9.1f} {row['ratio']:>8.1f}"
-        )
+        heads = f"{row['scope']:8} {row['question']:8} {row['processes']:>9} {row['pause']:>6}"
+        print(f"{heads} {row['median']:>10.1f} {row['p99']:>9.1f} {row['ratio']:>8.1f}")
     if given.json:
         given.json.write_text(json.dumps({"flock_us": unit, "rows": rows}, indent=1) + "\n", "utf-8")
 
 
-def _row(scope: str, question: str, count: int, costs: list[float], unit: float) -> dict[str, object]:
+def _row(
+    scope: str, question: str, count: int, pause: float, costs: list[float], unit: float
+) -> dict[str, object]:
     ordered = sorted(costs)
     median = statistics.median(ordered)
     return {
         "scope": scope,
         "question": question,
         "processes": count,
+        "pause": pause,
         "median": median,
         "p99": ordered[len(ordered) * 99 // 100],
         "ratio": median / unit,

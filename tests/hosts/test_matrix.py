@@ -63,6 +63,8 @@ def arrived(console: Any) -> Counter[str]:
     for event in console.events("cms"):
         lines = event.body["Content"].splitlines()
         text = "\n".join(lines)
+        if "logger: watchdog." in text:  # Flask's reloader may log an error of its own as it ends
+            continue
         orders = re.findall(r"\b(?:order |/)([A-B]-\d+)", text)
         assert len(set(orders)) == 1, text
         found[orders[0]] += 1
@@ -190,6 +192,9 @@ def test_p12_a_web_server(eventlog_console: Any, place: Path, command: Command) 
         server.wait_for_port()
         load(port)
 
+        if "granian" in command.line:  # a stop while a worker starts leaves granian waiting for it
+            for number in range(2 if "--workers 2" in command.line else 1):
+                server.wait_for_output(f"Started worker-{number + 1}")
         if "--debug" in words:  # Werkzeug's reloader kills the process that serves 0.25 s after Ctrl-C
             eventually(lambda: arrived(eventlog_console).total() >= LATE + LOST, "all events")
         if {"run", "runserver"} & set(words):
@@ -236,7 +241,8 @@ def test_p12_gunicorn_ends_a_worker_that_starts_when_the_stop_comes(
         server.wait_for_output("Shutting down: Master")
 
         assert "worker 2 serves" not in server.output()
-        assert server.output().count("Booting worker") == 2
+        # No third one takes their place; the first may be ended before it says that it is there.
+        assert server.output().count("Booting worker") <= 2
 
 
 @pytest.mark.parametrize(

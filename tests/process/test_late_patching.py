@@ -172,8 +172,9 @@ def test_p22_no_two_first_loops_are_made_at_once() -> None:
         assert hub._get_hub() is None, "the process has a loop already"
         begun = SimpleQueue()
         start_thread.start_thread(lambda: begun.put(None), "eventlog-test")
-        print(hub._get_hub() is not None)
+        print(hub._get_hub() is not None, flush=True)
         begun.get(timeout=60)
+        os._exit(0)  # without a worker no exit hook waits for the thread, and greenlet may crash
         """,
         preamble=PREAMBLE,
     )

@@ -14,15 +14,20 @@ from eventlog_handlers.handler import Destination, EventHandler
 from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.testing import ScriptedSink
 
+_SETTINGS = {"batch_size": 50, "flush_interval": 0.0, "concurrency": 1, "scope": "process"}
+
 
 class Shop:
-    """``log`` is a logger of its own: pytest's handler, which keeps records, listens at the root."""
+    """``log`` is a logger of its own: pytest's handler, which keeps records, listens at the root.
+
+    One request at a time, so that events of one severity arrive in the order of their records.
+    """
 
     def __init__(self, **settings: Any) -> None:
         self.sink = sink = ScriptedSink(max_events=50, request_bytes=10_000_000)
         self.handler = EventHandler(
             logging.NOTSET,
-            PipelineSettings(**{"batch_size": 50, "flush_interval": 0.0, "scope": "process", **settings}),
+            PipelineSettings(**{**_SETTINGS, **settings}),
             lambda self_log: sink,
             Destination("scripted", "", "", ""),
         )

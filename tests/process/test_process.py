@@ -136,7 +136,7 @@ def test_p01_exit_waits_exit_timeout_at_most_whatever_the_services_do(service):
         listener.close()
 
     done = run(
-        HUNG.replace("URL", repr(url)) + "sys.stderr.write(f'END {time.monotonic()}')\n",
+        HUNG.replace("URL", repr(url)) + "sys.stderr.write(f'END {time.monotonic()}\\n')\n",
         preamble=PLAIN,
         **AWS_KEYS,
     )

@@ -256,6 +256,10 @@ class Worker:
         """Whether a thread that is not stuck in a request is still there."""
         return len(self._life.pool.alive) > self._life.delivery.under_way()
 
+    def is_in_use_here(self) -> bool:
+        """Whether this thread holds a lock that the threads need: a signal struck inside."""
+        return self._life.turns.is_in_use_here()
+
     def is_over(self) -> bool:
         """Whether no exit hook of ours comes any more."""
         return self.is_closed and process_exit.past_exit_hooks()

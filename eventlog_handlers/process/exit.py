@@ -49,6 +49,9 @@ class Participant(Protocol):
     def has_threads_to_end(self) -> bool:
         """Whether a thread that is not stuck in a request is still there."""
 
+    def is_in_use_here(self) -> bool:
+        """Whether this thread holds one of its locks: a signal struck inside."""
+
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns its events."""
 
@@ -146,6 +149,11 @@ def flush_all(timeout: float | None = None, *, urgent: bool = True) -> bool:
     )
     _spent_seconds = monotonic() - started  # not added up: the process may go on and end several times
     return settled
+
+
+def is_in_use_here() -> bool:
+    """Whether this thread holds a lock that threads of ours need to send: a signal struck inside."""
+    return any(participant.is_in_use_here() for participant in _living())
 
 
 def say_what_is_left() -> None:

@@ -21,7 +21,8 @@ from typing import Any
 
 from eventlog_handlers.process.clock import monotonic
 
-_native_start = _thread.start_new_thread
+native_start = _thread.start_new_thread
+"""Starts a real thread, whoever patches later, and takes none of ``threading``'s locks."""
 
 Lock = threading.Lock
 """For every lock of ours: of the kind that our threads are, also where it is made after gevent patched."""
@@ -33,7 +34,7 @@ _POLL_SECONDS = 0.005
 
 def is_patched_late() -> bool:
     """Whether our threads are real ones in a process that is green otherwise."""
-    return _thread.start_new_thread is not _native_start
+    return _thread.start_new_thread is not native_start
 
 
 def start_native(run: Callable[[], None]) -> None:
@@ -46,7 +47,7 @@ def start_native(run: Callable[[], None]) -> None:
     if gevent is not None:
         with contextlib.suppress(Exception):  # no file descriptor left for a loop
             gevent.get_hub()
-    _native_start(run, ())
+    native_start(run, ())
 
 
 class _Here(threading.local):  # made before a patch that comes late, so it tells real threads apart

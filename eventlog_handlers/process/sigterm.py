@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 from eventlog_handlers.process import exit as process_exit
+from eventlog_handlers.process import green
 
 
 class _Chained:
@@ -27,6 +28,8 @@ class _Chained:
         self._under_way = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        if process_exit.is_in_use_here() and _comes_again(number):
+            return
         if not self._under_way:  # a second signal during the flush doesn't wait for a second one
             self._under_way = True
             try:
@@ -39,6 +42,20 @@ class _Chained:
             process_exit.say_what_is_left()
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+
+
+def _comes_again(number: int) -> bool:
+    """Have the signal come again, once another thread has had its turn; False where no thread can be had.
+
+    It struck this thread where it holds a lock of ours. A flush would wait for threads that wait for that
+    lock; once the handler has returned, it is released within microseconds.
+    """
+    try:
+        # Thread.start would take locks that this thread may hold, too.
+        green.native_start(os.kill, (os.getpid(), number))
+    except RuntimeError:
+        return False
+    return True
 
 
 def install(timeout: float | None = None) -> bool:

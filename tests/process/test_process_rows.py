@@ -157,6 +157,29 @@ def test_p05_flush_on_sigterm_sends_everything_and_the_process_still_dies_of_the
     assert arrived(eventlog_console) == Counter(f"record {number}" for number in range(5))
 
 
+def test_p05_a_sigterm_that_strikes_inside_a_lock_of_ours_flushes_once_it_is_released(eventlog_console):
+    """The threads that send want that lock. So struck SIGTERM the flush at the end of a pool's children."""
+    done = run_with_cms(
+        """
+        from eventlog_handlers.pipeline.destination import Destination
+        plain = Destination.hurry
+        def hurry(self):
+            Destination.hurry = plain
+            os.kill(os.getpid(), signal.SIGTERM)
+            plain(self)
+        Destination.hurry = hurry
+        for number in range(5):
+            log.error("record %d", number)
+        """,
+        eventlog_console,
+        flush_on_sigterm=True,
+    )
+
+    assert done.returncode in (0, -signal.SIGTERM), done.stderr  # the exit's own flush may be the faster
+    assert "not delivered" not in done.stderr
+    assert arrived(eventlog_console) == Counter(f"record {number}" for number in range(5))
+
+
 def test_p05_flush_on_sigterm_comes_before_the_handler_that_was_there(eventlog_console):
     """Then the process goes on as it would have."""
     done = run(

@@ -49,12 +49,15 @@ def _comes_again(number: int) -> bool:
 
     It struck this thread where it holds a lock of ours. A flush would wait for threads that wait for that
     lock; once the handler has returned, it is released within microseconds.
+
+    CPython 3.12.0 to 3.12.2 refuse threads while the process ends. Its own flush is under way then, and goes
+    on: the signal is dropped, and the process ends as soon as that is over.
     """
     try:
         # Thread.start would take locks that this thread may hold, too.
         green.native_start(os.kill, (os.getpid(), number))
     except RuntimeError:
-        return False
+        return process_exit.exiting()
     return True
 
 

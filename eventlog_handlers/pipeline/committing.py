@@ -7,7 +7,6 @@ pool writes and the log call waits. On the caller's side; takes no lock that ano
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import SimpleQueue
 
 from eventlog_handlers.buffers import WriteAhead
 from eventlog_handlers.events import Event
@@ -85,7 +84,7 @@ class Committing:
         self._appended(captured)
         return True
 
-    def _wait(self, done: SimpleQueue[None]) -> None:
+    def _wait(self, done: green.TokenQueue) -> None:
         life = self._life
         deadline = self._clock() + _COMMIT_SECONDS
         while True:

@@ -12,11 +12,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from operator import itemgetter
-from queue import SimpleQueue
 from typing import Any
 
 from eventlog_handlers.buffers.memory import weight_of
 from eventlog_handlers.events import ExceptionText
+from eventlog_handlers.process.green import TokenQueue
 from eventlog_handlers.record.capture import Capture
 from eventlog_handlers.record.exceptions import Link
 from eventlog_handlers.record.fields import ARGS
@@ -53,7 +53,7 @@ class Intake:
         self.long_bytes = 0
         """Of the long captures that wait. A rough sum, made without a lock; right again when none waits."""
         self._long: dict[int, int] = {}  # by id(): what a capture adds to it
-        self._committing: dict[int, SimpleQueue[None]] = {}  # by id(): where a caller waits for its capture
+        self._committing: dict[int, TokenQueue] = {}  # by id(): where a caller waits for its capture
         self._policy = policy
         self._capacity = capacity
         self._capacity_bytes = capacity_bytes
@@ -94,9 +94,9 @@ class Intake:
                 return
         self._drop(newest)
 
-    def expect(self, captured: Capture) -> SimpleQueue[None]:
-        """A queue that gets an item once *captured*, which comes next, is in the buffer or dropped."""
-        done = self._committing[id(captured)] = SimpleQueue()
+    def expect(self, captured: Capture) -> TokenQueue:
+        """A queue that gets its token once *captured*, which comes next, is in the buffer or dropped."""
+        done = self._committing[id(captured)] = TokenQueue()
         return done
 
     def forget(self, captured: Capture) -> None:
@@ -167,7 +167,7 @@ class Intake:
         if self._committing:
             done = self._committing.pop(id(captured), None)
             if done is not None:
-                done.put(None)
+                done.put()
 
 
 def approximate_bytes(captured: Capture) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, also if it is patched later
+from queue import Empty
 from typing import Protocol
 
 from eventlog_handlers.pipeline.destination import LONG_AGO
@@ -79,7 +79,7 @@ class ThreadPool:
         # Caller's side.
         self.wake_at = 1
         """With so many captures waiting, ``rouse`` is to be called."""
-        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self._tokens = green.TokenQueue()
         self._starting = green.Lock()  # only ever tried, never waited for
         self._start_again_at = LONG_AGO
         self._was_refused = False
@@ -106,7 +106,7 @@ class ThreadPool:
             return False
         if self._is_sleeping:
             self.wake_at = self._high_water  # before the token: the thread that takes it sets the mark anew
-            self._tokens.put(None)
+            self._tokens.put()
             return True
         if self.threads > self._senders:
             return True  # as many as may send, and one that renders
@@ -129,13 +129,13 @@ class ThreadPool:
         """Let the threads leave once nothing is pending; the next one that is started unparks."""
         self.is_parked = True
         if self._is_sleeping:
-            self._tokens.put(None)
+            self._tokens.put()
 
     def end(self) -> None:
         """Let the threads end now, even with events pending: the process ends. Does not wait."""
         self._is_ending = True
         if self._is_sleeping:
-            self._tokens.put(None)
+            self._tokens.put()
 
     def _start(self) -> bool:
         """Start a thread; True also if another caller is just starting one."""
@@ -226,7 +226,7 @@ class ThreadPool:
             if self._is_sleeping or self._is_ending or (self.is_parked and not self._work.pending()):
                 if self._is_sleeping and idle.seconds is not None:
                     # The sleeper may have begun to sleep while this thread's request was under way.
-                    self._tokens.put(None)
+                    self._tokens.put()
                 self.leave()
                 return False
             self._is_sleeping = True

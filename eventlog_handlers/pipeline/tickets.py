@@ -7,7 +7,8 @@ the intake, and then for the keys that the buffer holds at that moment. Under th
 from __future__ import annotations
 
 from collections.abc import Callable
-from queue import SimpleQueue
+
+from eventlog_handlers.process.green import TokenQueue
 
 
 def nothing_more() -> bool:
@@ -25,7 +26,7 @@ class Ticket:
         """The buffer's keys that are not settled; None while captures are still to be rendered."""
         self.has_more = has_more
         """Whether summaries of what is shared with other processes are still to come."""
-        self.done: SimpleQueue[None] = SimpleQueue()
+        self.done = TokenQueue()
         self.finished = False
 
     def waits_for_summaries(self) -> bool:
@@ -35,7 +36,7 @@ class Ticket:
     def finish(self) -> None:
         """Wake the thread that waits."""
         self.finished = True
-        self.done.put(None)
+        self.done.put()
 
 
 class Tickets:

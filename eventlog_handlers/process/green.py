@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue  # by name: green or real, as our locks are, whoever patches later
+from queue import Empty
 from typing import Any
 
 from eventlog_handlers.process.clock import monotonic
@@ -30,6 +30,38 @@ RLock = type(threading.RLock())  # threading.RLock itself would make green ones 
 """The same, re-entrant."""
 
 _POLL_SECONDS = 0.005
+
+
+class TokenQueue:
+    """A queue that holds one None at most: a second ``put`` changes nothing. Signal handlers may put, too.
+
+    Not a ``queue.SimpleQueue``: before CPython 3.13 its ``get`` waits for ever if a signal handler runs past
+    the timeout. Not a ``queue.Queue``: a handler that puts may find its lock held by the code it struck.
+    """
+
+    __slots__ = ("_is_empty",)
+
+    def __init__(self) -> None:
+        self._is_empty = Lock()
+        self._is_empty.acquire()
+
+    def put(self) -> None:
+        """Wake the one that waits, or that waits next."""
+        with contextlib.suppress(RuntimeError):  # a token is there already
+            self._is_empty.release()
+
+    def get(self, timeout: float = -1) -> None:
+        """Wait for the token and take it, *timeout* seconds at most; raises ``queue.Empty``."""
+        if not self._is_empty.acquire(timeout=timeout):
+            raise Empty
+
+    def get_nowait(self) -> None:
+        """Take the token if it is there; raises ``queue.Empty``."""
+        self.get(0)
+
+    def empty(self) -> bool:
+        """Whether there is no token."""
+        return self._is_empty.locked()
 
 
 def is_patched_late() -> bool:
@@ -124,7 +156,7 @@ def getaddrinfo() -> Callable[..., Any]:
     return socket.getaddrinfo
 
 
-def get(queue: SimpleQueue[None], seconds: float) -> bool:
+def get(queue: TokenQueue, seconds: float) -> bool:
     """Wait for an item, *seconds* at most; True if one came.
 
     Patched late the caller's other green threads go on meanwhile. One of them may hold what ours need.
@@ -139,7 +171,7 @@ def get(queue: SimpleQueue[None], seconds: float) -> bool:
     return True
 
 
-def _get_green(queue: SimpleQueue[None], seconds: float) -> bool:
+def _get_green(queue: TokenQueue, seconds: float) -> bool:
     deadline = monotonic() + seconds
     never = threading.Event()
     while queue.empty():

@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from queue import Empty, SimpleQueue
+from queue import Empty
 
 from eventlog_handlers.errors import described
 from eventlog_handlers.process import clock, own_traffic
+from eventlog_handlers.process.green import TokenQueue
 from eventlog_handlers.process.host import hostname
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.relay.buffer import POLL_SECONDS
@@ -38,13 +39,13 @@ class Relay:
         self.name = f"{hostname()}-{os.getpid()}-{os.urandom(3).hex()}"
         self._say = say
         self._queues = [QueueHandler(address, one, self.name) for one in assigned]
-        self._stop: SimpleQueue[None] = SimpleQueue()
+        self._stop = TokenQueue()
         self._is_stopping = threading.Event()
         self._threads: list[threading.Event] = []  # each is set when its thread has ended
 
     def stop(self) -> None:
         """End ``serve``; may be called from a signal handler."""
-        self._stop.put(None)
+        self._stop.put()
 
     def serve(self) -> None:
         """Serve until ``stop``, then give back what is in hand. Raises CannotServeError."""

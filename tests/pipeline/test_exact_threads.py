@@ -56,7 +56,7 @@ class Tokens:
         self.count = 0
         self.waits: list[tuple] = []
 
-    def put(self, token: None) -> None:
+    def put(self) -> None:
         self.count += 1
 
     def get(self, timeout: float) -> None:

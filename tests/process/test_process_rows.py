@@ -674,6 +674,32 @@ def test_p23_flush_on_the_workers_own_thread_says_no_at_once():
     assert_law(worker.stats())
 
 
+def test_p23_a_wait_that_signals_strike_ends_when_its_time_is_over():
+    """``SimpleQueue.get`` waits for ever before CPython 3.13 where a signal handler runs past the timeout."""
+    done = run(
+        """
+        import faulthandler, queue
+        from eventlog_handlers.process import green
+        faulthandler.dump_traceback_later(50, exit=True)
+        signal.signal(signal.SIGALRM, lambda *_: [None for _ in range(3000)])
+        signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+        never = green.TokenQueue()
+        for _ in range(2000):
+            assert not green.get(never, 0.001)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        never.put()
+        never.put()  # a second one changes nothing
+        assert not never.empty()
+        assert green.get(never, 0.001) and not green.get(never, 0.001)
+        assert never.empty()
+        """,
+        preamble="import signal\n",
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
 def test_p23_flush_within_flush_from_a_signal_handler(eventlog_console):
     """Signals land anywhere in it, at a high rate; each inner flush has a deadline of its own."""
     done = run_with_cms(

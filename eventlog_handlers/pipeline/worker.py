@@ -202,9 +202,10 @@ class Worker:
     def begin_flush(self) -> Ticket | None:
         """Start what ``end_flush`` waits for, so that several workers can be flushed side by side.
 
-        None on a thread that must not wait.
+        None on a thread that must not wait, and in a signal handler that struck inside a lock of ours: the
+        wait would be in vain.
         """
-        if must_not_wait():
+        if must_not_wait() or self.is_in_use_here():
             self._life.flushing.start_without_wait()
             return None
         if process_exit.is_finalizing():

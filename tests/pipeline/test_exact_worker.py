@@ -352,20 +352,24 @@ def test_a_fault_while_a_log_call_renders_leaves_it_to_a_thread():
 
 
 def test_how_a_flush_begins(ends):
-    """On a thread that must not wait it only hurries the others; at the very end it sends by itself."""
+    """Where it must not wait it only hurries the threads; at the very end it sends by itself."""
     case = Case()
     case.life.flushing.answers["start"] = "ticket"
     assert case.worker.begin_flush() == "ticket"
     ends.exiting = True
     assert case.worker.begin_flush() == "ticket"
     assert case.worker.start_flush() == "ticket"
-    assert [call[1] for call in case.made] == [{"urgent": False}, {"urgent": True}, {"urgent": True}]
+    begun = [call[1] for call in case.made if call[0] == "flushing.start"]
+    assert begun == [{"urgent": False}, {"urgent": True}, {"urgent": True}]
     case.made.clear()
     ends.finalizing = True
     assert case.worker.begin_flush() is None
+    case.life.turns.answers["is_in_use_here"] = True
+    assert case.worker.begin_flush() is None
     with own_traffic.at_work():
         assert case.worker.begin_flush() is None
-    assert case.calls() == ["ending.flush_late", "flushing.start_without_wait"]
+    asked, hurries = "turns.is_in_use_here", "flushing.start_without_wait"
+    assert case.calls() == [asked, "ending.flush_late", asked, hurries, hurries]
 
 
 def test_how_a_flush_ends(ends):

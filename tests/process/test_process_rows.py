@@ -737,6 +737,34 @@ def test_p23_flush_within_flush_from_a_signal_handler(eventlog_console):
     assert set(found.values()) == {1}
 
 
+def test_p23_a_flush_from_a_signal_handler_inside_a_lock_of_ours_does_not_wait_in_vain(eventlog_console):
+    """The threads that send want that lock. The record of the signal handler goes with the others."""
+    done = run_with_cms(
+        """
+        from eventlog_handlers.pipeline.tickets import Tickets
+        def on_signal(*_):
+            log.error("from the signal")
+            started = time.monotonic()
+            assert not handler.flush(30)
+            assert time.monotonic() - started < 25
+            print("went on")
+        signal.signal(signal.SIGUSR1, on_signal)
+        plain = Tickets.add
+        def add(self, ticket):
+            Tickets.add = plain
+            os.kill(os.getpid(), signal.SIGUSR1)
+            plain(self, ticket)
+        Tickets.add = add
+        log.error("main")
+        assert handler.flush(30), law()
+        """,
+        eventlog_console,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    assert arrived(eventlog_console) == Counter(["main", "from the signal"])
+
+
 # --- time --------------------------------------------------------------------------------------------------
 
 

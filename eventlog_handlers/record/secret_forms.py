@@ -12,6 +12,8 @@ from eventlog_handlers.text.lazy_patterns import lazy
 
 REDACTED = "[redacted]"
 
+_NAME = r"[A-Za-z_]{0,60}(?i:password|passwd|secret|token|key)"
+
 
 class Form(NamedTuple):
     """The form of a secret."""
@@ -125,11 +127,13 @@ FORMS = (
         "b",
         ("bearer", "basic"),
         # Not "basic authentication": what follows has a digit, an inner capital or a padding. Nor a flag, nor
-        # a name with its value in quotes, `basic password='…'`: without the name nothing would tell what the
-        # value is.
+        # a name with its value, `basic password='…'` or `Bearer dbPassword: …`: without the name nothing
+        # would tell what the value is. A padding is no such sign.
         lazy(
             r"\b([Bb]earer|BEARER|[Bb]asic|BASIC)([ \t]{1,3})"
-            r"""(?!--|[\w.-]{1,200}=\\?["'][^\s"',;:&)}\]\\])"""
+            rf"(?!--|(?:[\w.-]{{1,200}}=|{_NAME}[ \t]{{0,3}}=[ \t]{{0,3}})"
+            rf"""\\?["'][^\s"',;:&)}}\]\\]"""
+            rf"""|{_NAME}(?:["']?[ \t]{{0,3}}:[ \t]{{0,3}}\S|=[^\s=&,;:)}}\]"'\\]))"""
             r"(?=[a-zA-Z._~+/-]{0,200}(?:[0-9=]|(?<=[a-z])[A-Z]))[\w.~+/=-]{6,}"
         ),
         rf"\1\2{REDACTED}",

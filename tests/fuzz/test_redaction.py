@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from odd_json import TEXTS, values
 
@@ -48,8 +47,6 @@ def test_a_secret_under_its_name_leaves_plain_words(
 ) -> None:
     """Whatever stands around it."""
     words = "".join(one for one in before if one.isalnum() or one in " .\n")
-    # After these two words a name with an inner capital is itself taken for a token: "Bearer dbPassword: …".
-    assume(not re.search(r"\b(bearer|basic)\s*$", words, re.IGNORECASE) or "=" in syntax)
     text = f"{words}{gap}{syntax.format(name=name, secret=SECRET)}{gap}{after}"
 
     assert SECRET not in REDACTOR.text(text), text

@@ -96,7 +96,10 @@ class QueueHandler:
                 "make_buffer": staticmethod(self._make_buffer),
             },
         )
-        self.handler = cast(EventHandler, made(**assigned.options))
+        try:
+            self.handler = cast(EventHandler, made(**assigned.options))
+        except SettingsError as error:
+            raise SettingsError(f"queue {assigned.queue}: {error}") from None
         self._worker = self.handler._worker
         self.concurrency = self._worker.settings.concurrency
         where = self.handler.destination

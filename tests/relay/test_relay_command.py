@@ -34,7 +34,7 @@ URL = "redis://127.0.0.1:1/0"
         (["relay", URL, "g=guance://cn1", "g=cms://cn-hangzhou"], "g is given twice"),
         (["relay", URL, "g=guance://cn1", "--json"], "--json belongs to status"),
         (["relay", URL, "g=guance://cn1?spool=/x"], "spool belongs to the applications"),
-        (["relay", URL, "g=guance://cn1"], "no credentials: set DF_API_KEY"),
+        (["relay", URL, "g=guance://cn1"], "queue g: no credentials: set DF_API_KEY"),
         (["relay", "status"], "give the URL after status"),
         (["relay", "status", URL, "a b"], "QUEUE takes letters"),
     ],

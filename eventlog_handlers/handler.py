@@ -211,7 +211,8 @@ class EventHandler(Handler):
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.
 
         Waits *timeout* seconds at most; None means ``exit_timeout``. Never waits while the caller holds
-        logging's own lock, as ``dictConfig`` does: then False says that sending goes on in the background.
+        logging's own lock, as ``dictConfig`` does, or in a signal handler that struck inside a lock of ours:
+        then False says that sending goes on in the background.
         """
         return self._worker.flush(timeout)
 

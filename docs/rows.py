@@ -315,6 +315,7 @@ SCOPES = [
         "– / –; of a lost file its open counts",
     ),
     Row("F4", "Redis is killed and comes again", "the host's scope meanwhile; all counts are told", "– / –"),
+    Row("F40", "a replica takes over (`wait_replicas=1`)", "as F4", "– / –"),
     Row("F5", "Redis is slow or stopped", "one timeout, then the host's scope", "– / –"),
     Row("F6", "FLUSHALL, SCRIPT FLUSH", "made again", "the counts that were flushed"),
     Row("F7", "Redis is full", "named, with the remedy; the host's scope", "– / –"),
@@ -368,6 +369,7 @@ RELAY = [
     Row("F36", "an entry is no event", "kept in `dead`", "it, counted"),
     Row("F37", "FLUSHALL", "what relays have in hand is sent", "what waited in the queue"),
     Row("F38", "the link breaks between sending and settling", "settled when there is a link again", "–"),
+    Row("F39", "a replica takes over (`wait_replicas=1`)", "both sides go on", "D"),
 ]
 
 SECTIONS = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 
 import pytest
+from cut_link import CutLink
 from law import assert_law
+from redis_server import RedisServer
 from relays import FAST_CMS, FAST_GUANCE, App, RelayProcess, dsn, log_calls, look, uids, until, waits
 
 from eventlog_handlers.console.script import Step
@@ -125,6 +127,33 @@ def test_f25_redis_killed_and_started_again_loses_nothing(own, console):
 
     copies = len(uids(console, "cms")) - 1_200
     assert copies <= 2 * 4 * 50, "what was under way, at each of two kills"
+
+
+def test_f39_a_replica_takes_over_and_nothing_is_lost(own, console, tmp_path):
+    """wait_replicas: what was put is at the replica; what only the dead primary knew is put or sent again."""
+    primary = own()
+    (tmp_path / "replica").mkdir()
+    replica = RedisServer(tmp_path / "replica", replicaof=f"127.0.0.1 {primary.port}")
+    link = CutLink(primary.port)
+    try:
+        until(lambda: replica.client().info("replication")["master_link_status"] == "up", "the replica")
+        app = App(dsn(link, "cms", "&max_age=600&wait_replicas=1"), "", 1_200)
+        with RelayProcess(link, console.url, FAST_CMS) as relay:
+            app.wait_for(500)
+            until(lambda: uids(console, "cms"), "some events")
+            primary.kill()
+            replica.client().replicaof("NO", "ONE")
+            link.target = replica.port
+            said = app.end()
+            assert said["settled"], said
+            until(lambda: len(set(uids(console, "cms"))) == 1_200, "all events")
+            until(lambda: waits(replica, "cms") == 0, "all is settled")
+            assert relay.stop() == 0, relay.output()
+    finally:
+        link.close()
+        replica.stop()
+
+    assert len(uids(console, "cms")) - 1_200 <= 4 * 50, "what was under way when the primary died"
 
 
 def test_f26_a_slow_redis_delays_and_loses_nothing(server, console):

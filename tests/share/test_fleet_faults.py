@@ -167,6 +167,40 @@ def test_a_replica_is_waited_for(own, tmp_path: Path) -> None:
         replica.stop()
 
 
+def test_f40_a_replica_takes_over_with_every_count(own, tmp_path: Path, runtime: Path) -> None:
+    """wait_replicas=1; what is counted while nobody answers is the host's, and told as well."""
+    primary = own()
+    (tmp_path / "replica").mkdir()
+    replica = RedisServer(tmp_path / "replica", replicaof=f"127.0.0.1 {primary.port}")
+    link = CutLink(primary.port)
+    try:
+        deadline = time.monotonic() + 60
+        while replica.client().info("replication")["master_link_status"] != "up":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        member = fallback(primary, runtime, address=address(primary, port=link.port, wait_replicas=1))
+        counted = 0
+        for number in range(40):
+            if number == 20:
+                primary.kill()
+            verdict = member.fold([Occurrence(PROBLEM, 1, 0.0, 0.0)])[0]
+            counted += verdict is Verdict.COUNTED
+        replica.client().replicaof("NO", "ONE")
+        link.target = replica.port
+        told = 0
+        while told < counted or member.state()["scope"] != "redis":
+            assert time.monotonic() < deadline, (told, counted)
+            tellings = member.due(everything=True)
+            member.told(tellings)
+            told += sum(telling.count for telling in tellings)
+            time.sleep(0.05)
+    finally:
+        link.close()
+        replica.stop()
+
+    assert counted == told == 38, "the first of each scope is an event of its own"
+
+
 def test_f02_killed_processes_leave_exact_counts(server: RedisServer, tmp_path: Path) -> None:
     """Six processes count into Redis and tell; kill -9 at any moment; counted, told and open agree."""
     script = f"""

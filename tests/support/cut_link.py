@@ -11,7 +11,8 @@ class CutLink:
     """Listens on ``port`` of loopback and forwards to *target*'s."""
 
     def __init__(self, target: int) -> None:
-        self._target = target
+        self.target = target
+        """Whoever connects from now on is led there."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.lose_answers_to: bytes | None = None
@@ -34,7 +35,12 @@ class CutLink:
     def _forward(self, near: socket.socket) -> None:
         """What the client says; a request may come in pieces, and its answers take another way."""
         loses_answer = threading.Event()
-        with near, socket.create_connection(("127.0.0.1", self._target)) as far:
+        try:
+            far = socket.create_connection(("127.0.0.1", self.target))
+        except OSError:
+            near.close()
+            return
+        with near, far:
             threading.Thread(target=self._answer, args=(far, near, loses_answer), daemon=True).start()
             asked = b""
             with contextlib.suppress(OSError):

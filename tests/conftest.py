@@ -20,7 +20,7 @@ from eventlog_handlers.process import own_traffic
 
 # Other people's servers and whole applications, the stand-in's own strictness, faults of the services, and
 # rules of the source, none of which depends on the interpreter: run on the default Python only.
-_NOT_CORE = (
+_ON_ONE = (
     "hosts",
     "docs",
     "console",
@@ -36,6 +36,22 @@ _NOT_CORE = (
     "test_redact",
     "test_linear_time",
     "test_cloudwatch_moto",
+)
+# Threads, forks, signals, ends, imports, tracebacks and files: each CPython has its own way with them.
+_CORE = (
+    "process",
+    "test_spool_process",
+    "test_journal",
+    "test_commit",
+    "test_injection",
+    "test_intake",
+    "test_thread_pool",
+    "test_worker",
+    "test_exceptions",
+    "test_http_client",
+    "test_end_to_end",
+    "test_imports",
+    "test_incidents",
 )
 _OURS = ("EVENTLOG_", "ALIBABA_CLOUD_", "DF_API_KEY", "AWS_", "OTEL_")
 
@@ -61,7 +77,10 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.parent.name not in _NOT_CORE and item.path.stem not in _NOT_CORE:
+        names = {item.path.parent.name, item.path.stem}
+        if names.isdisjoint(_ON_ONE):
+            item.add_marker(pytest.mark.wide)
+        if not names.isdisjoint(_CORE):
             item.add_marker(pytest.mark.core)
 
 

@@ -237,6 +237,7 @@ class Worker:
 
     def park(self, timeout: float | None = None) -> bool:
         """Flush, then let the threads end once nothing is pending. The next record revives them."""
+        process_exit.before_close()
         settled = self.flush(timeout)
         self.is_closed = True
         self._life.pool.park()
@@ -255,7 +256,9 @@ class Worker:
 
     def has_threads_to_end(self) -> bool:
         """Whether a thread that is not stuck in a request is still there."""
-        return len(self._life.pool.alive) > self._life.delivery.under_way()
+        # With nothing pending, what is under way is only the end of a request that is settled.
+        stuck = self._life.delivery.under_way() if self._life.ledger.approximate_pending() else 0
+        return len(self._life.pool.alive) > stuck
 
     def is_in_use_here(self) -> bool:
         """Whether this thread holds a lock that the threads need: a signal struck inside."""

@@ -280,6 +280,12 @@ def end_threads_of(participants: Sequence[Participant]) -> None:
     fork_gate.before_finalizing()
 
 
+def before_close() -> None:
+    """A handler is closed, perhaps after ``end_threads_of``: let threads of ours import again till then."""
+    if _exiting:
+        fork_gate.not_yet_finalizing()
+
+
 def _at_child_exit() -> None:
     flush_all()
     say_what_is_left()

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
+from eventlog_handlers.process import green
 from eventlog_handlers.process.clock import monotonic
 
 _POLL_SECONDS = 0.0005
@@ -96,7 +97,7 @@ class ForkGate:
             deadline = monotonic() + self.GATE_SECONDS
             while self._another_forks() and monotonic() < deadline:
                 stay.leave()
-                time.sleep(_POLL_SECONDS)
+                green.sleep(_POLL_SECONDS)
                 stay = Stay(self._inside)
         return stay
 
@@ -114,9 +115,15 @@ class ForkGate:
     def before_finalizing(self) -> None:
         """The same before the interpreter finalizes: what threads are left stand still for ever then.
 
-        One that imports may hold the lock of all imports, and a traceback that is printed later takes it.
+        One that imports may hold the lock of all imports, and a traceback that is printed later takes it. One
+        that gevent patched late still has C++ objects to destroy after its last line of Python.
         """
         self._close()
+        self._wait_for_the_ending()
+
+    def not_yet_finalizing(self) -> None:
+        """Open it again: something that needs threads comes before the interpreter finalizes."""
+        self.after_fork_in_parent()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""

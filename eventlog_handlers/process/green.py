@@ -22,6 +22,7 @@ from typing import Any
 from eventlog_handlers.process.clock import monotonic
 
 native_start = _thread.start_new_thread
+_native_sleep = time.sleep
 """Starts a real thread, whoever patches later, and takes none of ``threading``'s locks."""
 
 Lock = threading.Lock
@@ -136,6 +137,11 @@ def after_fork_in_child() -> None:
     global _is_ending
     _leaving.clear()
     _is_ending = False
+
+
+def sleep(seconds: float) -> None:
+    """Wait; a real thread of ours outside of its loop, where the end of the process would break it off."""
+    (_native_sleep if _here.is_ours else time.sleep)(seconds)
 
 
 def run_loop_once() -> None:

@@ -420,10 +420,15 @@ def test_how_a_worker_is_parked(threads, exiting, finalizing, calls, ends):
     assert not case.worker.is_closed
 
 
-@pytest.mark.parametrize(("threads", "busy", "waits"), [(0, 0, False), (1, 1, False), (2, 1, True)])
-def test_threads_that_are_stuck_in_a_request_are_not_waited_for(threads, busy, waits):
-    """At the end of the process."""
+@pytest.mark.parametrize(
+    ("threads", "busy", "pending", "waits"),
+    [(0, 0, 1, False), (1, 1, 1, False), (2, 1, 1, True), (1, 1, 0, True), (0, 0, 0, False)],
+)
+def test_threads_that_are_stuck_in_a_request_are_not_waited_for(threads, busy, pending, waits):
+    """At the end of the process. Where nothing is pending, a request under way has its answer."""
     case = Case(threads=threads)
+    if pending:
+        case.worker.captures.append(captured())
     case.life.delivery.under_way = lambda: busy
     case.worker.end_threads()
 

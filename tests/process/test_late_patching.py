@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -180,3 +181,34 @@ def test_p22_no_two_first_loops_are_made_at_once() -> None:
     )
 
     assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="nothing tells which threads are there")
+@pytest.mark.parametrize(("late", "between"), [(0.5, 1.0), (2.5, 1.0)])
+def test_p22_a_thread_that_comes_late_to_the_end_of_the_process_ends(
+    eventlog_console: Any, late: float, between: float
+) -> None:
+    """Its request is settled, and it does what is left to do while the process ends, or after it was waited
+    for. The interpreter stops a thread that stays, and within gevent's loop that is a fault in greenlet."""
+    done = run(
+        f"""
+        from eventlog_handlers.pipeline.delivery import Delivery
+        plain = Delivery._send_all
+        def send_all(self, in_flight, deadline):
+            answer = plain(self, in_flight, deadline)
+            real_sleep({late})
+            return answer
+        Delivery._send_all = send_all
+        atexit.register(real_sleep, {between})  # between our hook and that of logging, which closes handlers
+        handler = attached(flush_interval=0)
+        log.error("record")
+        assert handler.flush(20), handler.stats()
+        """,
+        preamble="import atexit, os\n"
+        "atexit.register(lambda: print(len(os.listdir('/proc/self/task'))))  # the last one that is called\n"
+        + PREAMBLE,
+        console=eventlog_console.url,
+    )
+
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
+    assert arrived(eventlog_console) == Counter(["record"])

@@ -137,7 +137,7 @@ sys.stdin.read()
         assert holder.stdout is not None
         with Crowd("takes", runtime, out) as crowd:
             assert holder.stdout.readline() == "held\n"
-            os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)  # else it could be woken before it sleeps
+            os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)  # else woken before it sleeps
             wait_for(out, out.stat().st_size + 8 * COUNT if out.exists() else 8 * COUNT)
             holder.send_signal(signal.SIGCONT)
             assert holder.stdout.readline() == "released\n"

@@ -225,6 +225,10 @@ class Ledger:
 
     # --- asking --------------------------------------------------------------------------------------------
 
+    def is_rendering(self) -> bool:
+        """Whether a thread has captures in hand, as of this moment; without the lock."""
+        return self._arrivals.in_hand > 0
+
     def is_in_use_here(self) -> bool:
         """Whether this thread holds the lock, and so may have left a change half done."""
         return lock_state.is_held_here(self._lock)

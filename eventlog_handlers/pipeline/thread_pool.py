@@ -19,6 +19,7 @@ from eventlog_handlers.process import fork, green, own_traffic
 from eventlog_handlers.process.self_log import SelfLog
 
 _LINGER_SECONDS = 5.0  # how long an idle thread stays: a fork with threads alive warns from 3.12 on
+_BEHIND_SECONDS = 0.02  # a thread looks again while another renders what waits
 _RESTART_SECONDS = 1.0  # between attempts to start a thread where that was refused
 
 
@@ -30,6 +31,9 @@ class Work(Protocol):
 
     def waiting(self) -> int:
         """How many captures wait to be rendered, roughly."""
+
+    def another_renders(self) -> bool:
+        """Whether what waits is for another thread to render."""
 
     def has_news(self) -> bool:
         """Whether a capture or a repeat came in that no thread has looked at."""
@@ -238,6 +242,8 @@ class ThreadPool:
                 self._tokens.get(
                     timeout=_LINGER_SECONDS if idle.seconds is None else max(idle.seconds, 0.001)
                 )
+            elif self._work.another_renders():  # a hook of the application's may take its time
+                self._tokens.get(timeout=_BEHIND_SECONDS)
         except Empty:
             woken = False
         finally:

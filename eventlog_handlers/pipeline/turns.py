@@ -147,6 +147,10 @@ class Turns:
         captures.extend(())
         return len(captures)
 
+    def another_renders(self) -> bool:
+        """Whether another thread has captures in hand: one at a time renders, so that their order stays."""
+        return self._ledger.is_rendering()
+
     def has_news(self) -> bool:
         """Whether a capture or a repeat came in that no thread has looked at."""
         return bool(self._intake.captures or (self._folds is not None and self._folds.approximate_open()))

@@ -425,7 +425,9 @@ def test_a_hook_of_the_user_s_is_not_called_in_the_thread_that_logs(tmp_path: Pa
     assert not list((tmp_path / "spool").glob("*.journal"))
 
 
-def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(tmp_path: Path, capsys: Any) -> None:
+def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """stderr says that it stays in the spool, not that it is lost."""
     worker = make_worker(
         ScriptedSink(), clock.monotonic,
@@ -434,13 +436,15 @@ def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(tmp_path: Path, 
     )  # fmt: skip
     worker.commit(captured("opens the journal"))
     assert worker.flush(30)
-    worker.pool.rouse = lambda: True
-    worker._life.turns.render_some = lambda: False
-    worker.commit(captured("stays"))
+    with monkeypatch.context() as patch:  # or the thread would never come to rest
+        patch.setattr(worker.pool, "rouse", lambda: True)
+        patch.setattr(worker._life.turns, "render_some", lambda: False)
+        worker.commit(captured("stays"))
 
-    worker.say_what_is_left()
+        worker.say_what_is_left()
 
     assert "1 event(s) stay in the spool" in capsys.readouterr().err
+    assert worker.park(30)
 
 
 def start_thread(work: Any, name: str) -> None:

@@ -70,6 +70,7 @@ class Works:
 
     def __init__(self, *turns: Any, senders: int = 4, high_water: int = 100) -> None:
         self.turns = list(turns)
+        self.behind = False
         self.captures = self.held = self.kept_alive = 0
         self.news = [False]
         self.rests: list[int] = []
@@ -102,6 +103,9 @@ class Works:
 
     def waiting(self) -> int:
         return self.captures
+
+    def another_renders(self) -> bool:
+        return self.behind
 
     def has_news(self) -> bool:
         return self.news.pop(0) if len(self.news) > 1 else self.news[0]
@@ -150,6 +154,19 @@ def test_a_thread_turns_sleeps_five_seconds_and_leaves(hooked):
     assert works.rests == [0]
     assert (pool.threads, pool.wake_at, pool._is_sleeping) == (0, 1, False)
     assert pool._starting.acquire(blocking=False)
+
+
+def test_a_thread_looks_again_after_a_moment_while_another_renders():
+    """What waits is not for it, and to look at once would be a spin, as long as a hook takes."""
+    works = Works()
+    pool, works.pool.threads, works.held, works.captures = works.pool, 2, 3, 3
+    assert pool.sleep(Idle(None, 1))
+    assert works.tokens.waits == []  # it renders them itself
+
+    works.behind = True
+    assert pool.sleep(Idle(None, 1))
+
+    assert works.tokens.waits == [(0.02, 1, True)]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ class Turns:
 
     def __init__(self, *turns: Idle | None) -> None:
         self.turns = list(turns)
+        self.behind = False
         self.captures = self.held = self.rested = self.dropped_connections = self.kept_alive = 0
         self.news = [False]
         self.on_rest = lambda: None
@@ -34,6 +35,9 @@ class Turns:
 
     def waiting(self) -> int:
         return self.captures
+
+    def another_renders(self) -> bool:
+        return self.behind
 
     def has_news(self) -> bool:
         return self.news.pop(0) if len(self.news) > 1 else self.news[0]

@@ -71,8 +71,10 @@ class Intake:
 
         The least severe goes first, of equals the oldest. Where very many wait, a sample of them is compared.
         """
-        if len(self.captures) > self._capacity:
-            self._drop(self._least_severe(newest))
+        # Twice: a drop fails where another thread appends at that moment, and one too many would stay.
+        for _ in range(2):
+            if len(self.captures) > self._capacity:
+                self._drop(self._least_severe(newest))
 
     def bound_bytes(self, newest: Capture) -> int:
         """Measure *newest*, which counts for MEASURED captures, and drop until those that are long fit.

@@ -224,4 +224,17 @@ def test_threads_that_overfill_it_lose_no_count():
     drainer.join(60)
 
     assert len(taken) + len(intake.dropped) + len(intake.captures) == 8_000
+    for _ in range(3):  # what was one too many goes with the next
+        put(intake, captured())
     assert len(intake.captures) <= 50
+
+
+def test_one_too_many_goes_with_the_next():
+    """Another thread appended at the moment of the drop, and the deque refused it."""
+    intake = Intake("drop_lowest", 3, MiB)
+    intake.captures.extend(captured() for _ in range(4))
+
+    put(intake, captured())
+
+    assert len(intake.captures) == 3
+    assert len(intake.dropped) == 2

@@ -42,7 +42,8 @@ def law():
 
 
 def preamble(**options: Any) -> str:
-    return CMS.replace("OPTIONS", repr(options))
+    # What a script is to deliver does not depend on how slow the machine is.
+    return CMS.replace("OPTIONS", repr({"exit_timeout": 60, **options}))
 
 
 def run_with_cms(script: str, console: Any, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -123,11 +123,11 @@ class ForkGate:
 
     def not_yet_finalizing(self) -> None:
         """Open it again: something that needs threads comes before the interpreter finalizes."""
-        self.after_fork_in_parent()
+        self._open()
 
     def after_fork_in_parent(self) -> None:
         """Open it."""
-        self._forking.pop(threading.get_ident(), None)
+        self._open()
 
     def after_fork_in_child(self) -> None:
         """Open it anew: the threads inside are the parent's."""
@@ -139,6 +139,9 @@ class ForkGate:
         self._forking[here] = deadline + self.ENDING_SECONDS
         while any(entry.thread != here for entry in tuple(self._inside)) and monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
+
+    def _open(self) -> None:
+        self._forking.pop(threading.get_ident(), None)
 
     def _is_inside_twice(self) -> bool:
         here = threading.get_ident()

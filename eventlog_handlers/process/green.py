@@ -22,8 +22,8 @@ from typing import Any
 from eventlog_handlers.process.clock import monotonic
 
 native_start = _thread.start_new_thread
-_native_sleep = time.sleep
 """Starts a real thread, whoever patches later, and takes none of ``threading``'s locks."""
+_native_sleep = time.sleep
 
 Lock = threading.Lock
 """For every lock of ours: of the kind that our threads are, also where it is made after gevent patched."""

@@ -92,6 +92,23 @@ def test_the_most_severe_waiting_event_goes_first():
     assert messages(sink.delivered) == ["critical", "error 1", "error 2", "info", "debug"]
 
 
+def test_another_renders_while_captures_are_in_hand():
+    """And no more once their events are in the buffer: then what waits is for whoever looks."""
+    seen = []
+
+    def render(one):
+        seen.append(worker._life.turns.another_renders())
+        return make_event(one.message)
+
+    worker = make_worker(ScriptedSink(), ManualClock(), render_capture=render)
+    assert not worker._life.turns.another_renders()
+    worker.submit(captured("one"))
+    worker.step()
+
+    assert seen == [True]
+    assert not worker._life.turns.another_renders()
+
+
 def test_only_the_failed_entries_of_a_request_go_again():
     """Delivered neighbours are not sent twice, rejected ones not at all; the failed one keeps its id."""
     sink, clock = ScriptedSink([DELIVERED, RETRY, REJECTED]), ManualClock()

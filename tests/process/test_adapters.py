@@ -17,7 +17,7 @@ from processes import environment
 from eventlog_handlers.asgi import wrap
 from eventlog_handlers.errors import SettingsError
 from eventlog_handlers.functions import flush_after
-from eventlog_handlers.process import celery, randomness, sigterm
+from eventlog_handlers.process import celery, green, randomness, sigterm
 from eventlog_handlers.process import exit as process_exit
 
 STARTUP = {"type": "lifespan.startup"}
@@ -266,6 +266,19 @@ def test_p05_sigterm_is_chained_to_the_handler_before(terminated):
 
     assert terminated == [(8, True, True)]
     assert got == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("exiting", [False, True])
+def test_p05_where_no_thread_can_be_had_the_signal_is_dropped_at_the_end_only(monkeypatch, exiting):
+    """Then the exit's own flush is under way; before that the signal has to do it now or never."""
+
+    def refuse(*_):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(green, "native_start", refuse)
+    monkeypatch.setattr(process_exit, "_exiting", exiting)
+
+    assert sigterm._comes_again(signal.SIGTERM) is exiting
 
 
 def test_p05_an_ignored_sigterm_stays_ignored(terminated):

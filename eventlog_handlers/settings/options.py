@@ -88,7 +88,7 @@ OPTIONS = (
     ),
     Option(
         "scope", "str", "host", places.scope,
-        'who shares rate limit, budgets and problems: `"host"`, the processes of this user on this host; '
+        'which processes share rate limit, budgets and problems: `"host"`, those of this user on this host; '
         '`"process"`, this one alone; `"redis://host:6379/0"`, all that use that Redis (see '
         "`docs/processes.md`)",
     ),

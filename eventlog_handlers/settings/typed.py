@@ -72,7 +72,7 @@ class CommonOptions(TypedDict, total=False):
     to 5. Default: 5.
     """
     scope: str
-    """Who shares rate limit, budgets and problems: `"host"`, the processes of this user on this host;
+    """Which processes share rate limit, budgets and problems: `"host"`, those of this user on this host;
     `"process"`, this one alone; `"redis://host:6379/0"`, all that use that Redis (see
     `docs/processes.md`). Default: "host".
     """

@@ -72,7 +72,7 @@ class CMSHandler(EventHandler):
     requests_per_minute = None: the same by the minute, and never more in any 61 s; give one of the two
     burst = 5: how many requests may go at once after a quiet time; with a rate limit by the minute a quarter
         of it, 1 to 5
-    scope = "host": who shares rate limit, budgets and problems: "host", the processes of this user on this
+    scope = "host": which processes share rate limit, budgets and problems: "host", those of this user on this
         host; "process", this one alone; "redis://host:6379/0", all that use that Redis (see
         docs/processes.md)
     share = 1: this scope (host, pod, or process with scope="process") is one of N that share an account: rate

@@ -58,10 +58,17 @@ class Operated:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
+        self._last_output = self.output()
         self._output.close()
+
+    def __repr__(self) -> str:
+        """For a failed assertion: what there was to see."""
+        return f"{' '.join(map(str, self._command))}, whose output ends in\n{self.output()[-4000:]}"
 
     def output(self) -> str:
         """What it wrote so far, on both streams."""
+        if self._output.closed:
+            return self._last_output
         self._output.seek(0)
         return self._output.read()
 

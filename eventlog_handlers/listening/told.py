@@ -42,11 +42,14 @@ def admits(exc_info: Any, level: int) -> bool:
     error = exc_info[1]
     if not isinstance(error, BaseException):
         return True
-    mark = _mark(error)
-    if mark == _REPORTED:
-        return False
-    if level > mark:
-        _marks(error)[MARK] = (level, monotonic())
+    marks = _marks(error)
+    if MARK in marks:  # seldom: most exceptions are logged once, and pay for no second look at the clock
+        mark = _mark(error)
+        if mark == _REPORTED:
+            return False
+        if level <= mark:
+            return True
+    marks[MARK] = (level, monotonic())
     return True
 
 

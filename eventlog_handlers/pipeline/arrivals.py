@@ -14,7 +14,7 @@ from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.tickets import Tickets
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.capture import Capture, Captured
 
 
 class Sums(NamedTuple):
@@ -47,7 +47,7 @@ class Arrivals:
         self._counted = 0  # events that were added to a problem that another process reports
         self._added = 0  # events that came by no log call of this process
 
-    def take(self, count: int) -> list[Capture] | None:
+    def take(self, count: int) -> list[Captured] | None:
         """Captures to render, oldest first; None while another thread renders. ``put`` must follow."""
         self.count_early_drops()
         if self.in_hand:
@@ -66,7 +66,7 @@ class Arrivals:
         events: Sequence[Event],
         *,
         dropped: Sequence[tuple[int, str]],
-        unread: list[Capture],
+        unread: list[Captured],
         counted: int,
         summaries: Sequence[tuple[Event, str | None]],
     ) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 from eventlog_handlers.listening import told
 from eventlog_handlers.pipeline.worker import Worker
-from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import sharing
-from eventlog_handlers.record.capture import Capture, capture, degraded
+from eventlog_handlers.record.capture import Capture, Captured, degraded, taken, whole
+from eventlog_handlers.record.fields import EXC_INFO, PROCESS, field_values
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import problem_of, quick_key
 
@@ -46,7 +46,7 @@ class Entrance:
         self,
         worker: Worker,
         take_in: Callable[[Capture], None] | None,
-        captures: deque[Capture],
+        captures: deque[Captured],
         number: int,
         *,
         has_own_emit: bool,
@@ -66,14 +66,19 @@ class Entrance:
         *is_shared*: other handlers of ours may be given the same record, see ``record.sharing``.
         """
         worker, folds = self._worker, self._folds
+        captured = sharing.found(record, formatter, self._number) if is_shared else None
+        values = None
         try:
-            # The one way to its fields that costs the same for each of several handlers.
-            fields = record.__dict__
+            if captured is None:
+                # The one way to its fields that costs the same for each of several handlers.
+                known = values = field_values(record.__dict__)
+                exc_info = values[EXC_INFO]
+                if exc_info is not None and not told.admits(exc_info, record.levelno):
+                    return  # a server logs an exception that was reported already
+            else:
+                known = captured[2]
             # logging has asked the system for it; where the record is another process's, we ask again.
-            is_here = fields["process"] == worker.pid
-            exc_info = fields["exc_info"]
-            if exc_info is not None and not told.admits(exc_info, record.levelno):
-                return  # a server logs an exception that was reported already
+            is_here = known[PROCESS] == worker.pid
         except EXIT_EXCEPTIONS:
             raise
         except BaseException:
@@ -85,27 +90,27 @@ class Entrance:
                 quick = quick_key(record)
             except EXIT_EXCEPTIONS:
                 raise
-            except BaseException:  # a misshapen record; ``capture`` notes its faults
+            except BaseException:  # a misshapen record; ``taken`` notes its faults
                 quick = None
             if folds.repeats(record, quick, formatter):
                 return
-        captured = sharing.found(fields, formatter, self._number) if is_shared and is_here else None
         if captured is None:
-            id_bits = random_bits()
             try:
                 if is_shared:
-                    captured = capture(record, id_bits, formatter, {self._number: None})
-                    sharing.leave(record, formatter, captured)
+                    captured = taken(record, formatter, {self._number: None}, values)
+                    sharing.leave(record, formatter, captured, values)
                 else:
-                    captured = capture(record, id_bits, formatter)
+                    captured = taken(record, formatter, None, values)
             except EXIT_EXCEPTIONS:
                 raise
             except BaseException as error:
-                captured = degraded(record, error, id_bits=id_bits)
-        if folds is not None and not folds.admits(captured, problem_of(captured), quick):
-            return
+                captured = degraded(record, error)
+        if folds is not None:
+            captured = whole(captured)
+            if not folds.admits(captured, problem_of(captured), quick):
+                return
         if self._take_in is not None:
-            self._take_in(captured)
+            self._take_in(whole(captured))
             return
         # As Worker.submit does it.
         captures = self._captures

@@ -108,7 +108,7 @@ class Folds:
             or not 0 <= created - fold.read_at < FRESH_SECONDS
         ):
             try:
-                fold.occurrence = capture(record, id_bits=0, formatter=formatter)
+                fold.occurrence = capture(record, formatter=formatter)
                 fold.read_at = created
             except EXIT_EXCEPTIONS:
                 raise

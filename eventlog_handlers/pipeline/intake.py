@@ -17,9 +17,10 @@ from typing import Any
 from eventlog_handlers.buffers.memory import weight_of
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.process.green import TokenQueue
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.process.randomness import random_bits
+from eventlog_handlers.record.capture import Capture, Captured
 from eventlog_handlers.record.exceptions import Link
-from eventlog_handlers.record.fields import ARGS
+from eventlog_handlers.record.fields import ARGS, MSG
 
 MEASURED = 16
 """About one capture in so many is measured, and counts for all of them.
@@ -47,7 +48,7 @@ class Intake:
 
     def __init__(self, policy: str, capacity: int, capacity_bytes: int) -> None:
         # Never rebound: an emit under way in a thread that forks must lose nothing.
-        self.captures: deque[Capture] = deque()
+        self.captures: deque[Captured] = deque()
         self.dropped: deque[int] = deque()
         """Levels of captures that were dropped here, not yet counted."""
         self.long_bytes = 0
@@ -66,7 +67,7 @@ class Intake:
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
-    def bound_number(self, newest: Capture) -> None:
+    def bound_number(self, newest: Captured) -> None:
         """Drop a capture, *newest* perhaps, where too many wait. To be called once *newest* waits.
 
         The least severe goes first, of equals the oldest. Where very many wait, a sample of them is compared.
@@ -76,7 +77,7 @@ class Intake:
             if len(self.captures) > self._capacity:
                 self._drop(self._least_severe(newest))
 
-    def bound_bytes(self, newest: Capture) -> int:
+    def bound_bytes(self, newest: Captured) -> int:
         """Measure *newest*, which counts for MEASURED captures, and drop until those that are long fit.
 
         Returns after how many others one is to be measured again.
@@ -87,34 +88,34 @@ class Intake:
             self.long_bytes += size
         if self.long_bytes > self._capacity_bytes:
             self._drop_long(newest)
-        return newest.id_bits & (2 * MEASURED - 1)
+        return random_bits() & (2 * MEASURED - 1)
 
-    def _drop_long(self, newest: Capture) -> None:
+    def _drop_long(self, newest: Captured) -> None:
         for _ in range(_MAX_DROPS):
             self._drop(self._least_severe(newest))
             if self.long_bytes <= self._capacity_bytes or not self.captures:
                 return
         self._drop(newest)
 
-    def expect(self, captured: Capture) -> TokenQueue:
+    def expect(self, captured: Captured) -> TokenQueue:
         """A queue that gets its token once *captured*, which comes next, is in the buffer or dropped."""
         done = self._committing[id(captured)] = TokenQueue()
         return done
 
-    def forget(self, captured: Capture) -> None:
+    def forget(self, captured: Captured) -> None:
         """Announce *captured* no more."""
         self._committing.pop(id(captured), None)
 
-    def _least_severe(self, newest: Capture) -> Capture:
+    def _least_severe(self, newest: Captured) -> Captured:
         if self._policy == "drop_newest":
             return newest
         victim = newest
         for candidate in self._sample():
-            if candidate.level < victim.level or (candidate.level == victim.level and victim is newest):
+            if candidate[0] < victim[0] or (candidate[0] == victim[0] and victim is newest):
                 victim = candidate
         return victim
 
-    def _sample(self) -> Iterator[Capture]:
+    def _sample(self) -> Iterator[Captured]:
         """The oldest captures, then some at even distances."""
         captures = self.captures
         count = len(captures)
@@ -126,27 +127,27 @@ class Intake:
         except IndexError:
             return  # the worker took some meanwhile
 
-    def _drop(self, victim: Capture) -> None:
+    def _drop(self, victim: Captured) -> None:
         try:
             # One step, all of it in C: nothing can come between the removal and the note of it.
             self.dropped.extend(
-                map(_second, zip(map(self.captures.remove, (victim,)), (victim.level,), strict=False))
+                map(_second, zip(map(self.captures.remove, (victim,)), (victim[0],), strict=False))
             )
         except (ValueError, IndexError):
             return  # the worker took it meanwhile, so there is room
         self._gone(victim)
         self.announce(victim)
 
-    def _gone(self, captured: Capture) -> int:
+    def _gone(self, captured: Captured) -> int:
         size = self._long.pop(id(captured), 0)
         self.long_bytes -= size
         return size
 
     # --- the worker's side ---------------------------------------------------------------------------------
 
-    def take(self, count: int) -> list[Capture]:
+    def take(self, count: int) -> list[Captured]:
         """Up to *count* captures, oldest first; fewer where they are long."""
-        chunk: list[Capture] = []
+        chunk: list[Captured] = []
         size = 0
         try:
             while len(chunk) < count and size < _CHUNK_BYTES:
@@ -160,11 +161,11 @@ class Intake:
                 self.long_bytes = 0
         return chunk
 
-    def put_back(self, chunk: list[Capture]) -> None:
+    def put_back(self, chunk: list[Captured]) -> None:
         """Captures that were taken and not rendered; they come first again."""
         self.captures.extendleft(reversed(chunk))
 
-    def announce(self, captured: Capture) -> None:
+    def announce(self, captured: Captured) -> None:
         """*captured* is in the buffer or dropped: wake the thread that waits for it, if one does."""
         if self._committing:
             done = self._committing.pop(id(captured), None)
@@ -172,9 +173,13 @@ class Intake:
                 done.put()
 
 
-def approximate_bytes(captured: Capture) -> int:
+def approximate_bytes(captured: Captured) -> int:
     """About what *captured* takes in memory: the size of its texts."""
-    fields, message, template, extras, exception, stack = _texts(captured)
+    if not isinstance(captured, Capture):
+        _, extras, fields, _ = captured
+        message, template, exception, stack = None, fields[MSG], None, ""
+    else:
+        fields, message, template, extras, exception, stack = _texts(captured)
     size = len(template) if message is None else sys.getsizeof(message)
     args = fields[ARGS]
     if type(args) is tuple:

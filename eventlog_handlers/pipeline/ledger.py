@@ -22,7 +22,7 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.reports import Reports
 from eventlog_handlers.pipeline.tickets import Ticket, Tickets, nothing_more
 from eventlog_handlers.process import green, lock_state
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.capture import Capture, Captured
 
 
 class Waiting(NamedTuple):
@@ -70,7 +70,7 @@ class Ledger:
 
     # --- coming in -----------------------------------------------------------------------------------------
 
-    def take(self, count: int) -> list[Capture] | None:
+    def take(self, count: int) -> list[Captured] | None:
         """Captures to render, oldest first; None while another thread renders. ``put`` must follow."""
         with self._lock:
             return self._arrivals.take(count)
@@ -80,10 +80,10 @@ class Ledger:
         events: Sequence[Event],
         *,
         dropped: Sequence[tuple[int, str]],
-        unread: list[Capture],
+        unread: list[Captured],
         counted: int = 0,
         summaries: Sequence[tuple[Event, str | None]] = (),
-        read: Sequence[Capture] = (),
+        read: Sequence[Captured] = (),
     ) -> None:
         """Take in the captures that ``take`` gave: *events*, ``(level, reason)`` for each that was *dropped*,
         and the *unread* ones, which wait again; *read* are the others. *counted* events were added to a
@@ -92,7 +92,8 @@ class Ledger:
         with self._lock:
             self._arrivals.put(events, dropped=dropped, unread=unread, counted=counted, summaries=summaries)
             if self._journal is not None:
-                self._journal.moved(captured.id_bits for captured in read)
+                # Only a capture that is whole was written there.
+                self._journal.moved(one.id_bits for one in read if isinstance(one, Capture))
 
     def add(self, event: Event) -> None:
         """Take in an event of our own making."""

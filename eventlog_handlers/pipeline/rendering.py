@@ -11,7 +11,7 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.reports import Notes
 from eventlog_handlers.pipeline.sharing import Sharing
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.capture import Capture, whole
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 
 _CHUNK = 256  # captures rendered between two looks at the lock
@@ -37,19 +37,19 @@ def render_some(
     summaries: list[tuple[Event, str | None]] = []
     done = counted = 0
     try:
-        for captured in chunk:
+        for waiting in chunk:
             done += 1  # first: an exception that stops the program costs the one event it came in
             try:
-                event = render(captured)
+                event = render(whole(waiting))
                 if event is None:
-                    dropped.append((captured.level, "before_send"))
+                    dropped.append((waiting[0], "before_send"))
                 else:
                     rendered.append(event)
             except EXIT_EXCEPTIONS:
-                dropped.append((captured.level, "worker_died"))
+                dropped.append((waiting[0], "worker_died"))
                 raise
             except BaseException as error:  # a fault of ours, or no memory: its neighbours go on
-                dropped.append((captured.level, "unencodable"))
+                dropped.append((waiting[0], "unencodable"))
                 notes.say_once("unrenderable", f"an event can't be made: {described(error)}")
         if sharing is not None:
             rendered, counted = _folded(rendered, sharing, notes)
@@ -72,8 +72,8 @@ def render_some(
             summaries=summaries,
             read=chunk[:done],
         )
-        for captured in chunk[:done]:
-            intake.announce(captured)
+        for waiting in chunk[:done]:
+            intake.announce(waiting)
     for notice in charging.take_notices():
         ledger.add(notice)
     return True

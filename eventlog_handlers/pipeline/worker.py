@@ -28,7 +28,7 @@ from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic
 from eventlog_handlers.process.randomness import random_bits, reseed
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.capture import Capture, Captured
 from eventlog_handlers.settings.values import PipelineSettings
 
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself where threads are refused
@@ -137,7 +137,7 @@ class Worker:
         if self.unmeasured < 0:
             self.measure(captured)
 
-    def look_up(self, newest: Capture) -> None:
+    def look_up(self, newest: Captured) -> None:
         """*newest* was appended, and a thread is to look, or too many wait, or the handler is closed."""
         waiting = len(self.captures)
         if self.is_closed and process_exit.past_exit_hooks():
@@ -148,7 +148,7 @@ class Worker:
             if waiting > self._capacity:
                 self._intake.bound_number(newest)
 
-    def measure(self, newest: Capture) -> None:
+    def measure(self, newest: Captured) -> None:
         """It is this one's turn to be measured; see ``Intake.bound_bytes``."""
         self.unmeasured = self._intake.bound_bytes(newest)
 

@@ -1,8 +1,9 @@
 """From LogRecord to Capture, in the thread that logs.
 
-``capture`` takes only what may change or die after the call: a copy of the record's fields, arguments that
+``taken`` takes only what may change or die after the call: a copy of the record's fields, arguments that
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
-the record. The worker formats it later (render.py).
+the record. ``whole`` makes a Capture of what was taken of a plain record. The worker formats it later
+(render.py).
 
 One file, a little longer than others: all that runs inside the log call stands here together.
 
@@ -18,18 +19,23 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
-from eventlog_handlers.events import Event, ExceptionText
+from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
+from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import dialects, exceptions
 from eventlog_handlers.record.exc_info import exception_of
 from eventlog_handlers.record.fields import (
     ARGS,
+    EXC_INFO,
+    EXC_TEXT,
     FIELD_COUNT,
     FIELDS,
     KEPT,
+    LEVEL,
     MSG,
     NO_FIELDS,
+    STACK_INFO,
     STEERING,
     TAKEN,
     field_values,
@@ -58,9 +64,6 @@ from eventlog_handlers.text.fit import shorten, unused
 MAX_READING_DEPTH = 2
 """A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
 
-_LEVELNO, _EXC_INFO, _EXC_TEXT, _STACK_INFO = map(
-    TAKEN.index, ("levelno", "exc_info", "exc_text", "stack_info")
-)
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
 _NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
 
@@ -70,7 +73,13 @@ _OTEL_API = dialects.OTEL_API
 _new = tuple.__new__
 
 
-Shared: TypeAlias = "dict[Any, tuple[int, Event] | None] | None"
+Shared: TypeAlias = dict[Any, Any] | None
+"""A table of several handlers: their numbers, the event's id, and the events that their workers made."""
+
+Taken: TypeAlias = tuple[int, dict[str, Any] | None, tuple[Any, ...], Shared]
+"""Level, extras, the record's TAKEN and the handlers' table: all of a plain record. The rest of its capture
+is made by ``whole`` on the worker's thread: this takes less of the caller's time, and less memory while it
+waits. Level, fields and table are at the places that they have in a Capture: first, third and last."""
 
 
 class Capture(NamedTuple):
@@ -99,48 +108,65 @@ class Capture(NamedTuple):
     """Events that several handlers' workers made of it, see sharing.py. None where there is one handler."""
 
 
+Captured: TypeAlias = Capture | Taken
+"""What a log call leaves for the worker. Both have the level at the first place."""
+
+
+_ID = "id"
 _NO_SPAN = (None, None)
 _NO_NAMES: list[str] = []
 _LAST_FIELD = FIELDS[-1]
 
 
 def capture(
+    record: logging.LogRecord, id_bits: int | None = None, formatter: logging.Formatter | None = None
+) -> Capture:
+    """What an event needs of *record*; *id_bits* are 128 random bits, the event's id to be.
+
+    *formatter* and what it raises: as in ``taken``.
+    """
+    captured = whole(taken(record, formatter))
+    return captured if id_bits is None else captured._replace(id_bits=id_bits)
+
+
+def taken(
     record: logging.LogRecord,
-    id_bits: int,
     formatter: logging.Formatter | None = None,
     events: Shared = None,
-) -> Capture:
+    values: tuple[Any, ...] | None = None,
+) -> Captured:
     """Take from *record* what an event needs. For the thread that logs; about a microsecond if it is plain.
 
-    *id_bits* are 128 random bits, the event's id to be. *formatter* makes the message, on a copy of the
-    record without its traceback; if it fails the record's own message is taken. Runs the application's code
-    (a ``__str__``, a formatter, ``getMessage``) only for values that are not plain. Raises what stops a
-    program (KeyboardInterrupt, SystemExit) out of such code; anything else it raises is a record beyond
-    reading, for which there is ``degraded``.
+    *formatter* makes the message, on a copy of the record without its traceback; if it fails the record's own
+    message is taken. *values* are the record's ``field_values``, where the caller has them. Runs the
+    application's code (a ``__str__``, a formatter, ``getMessage``) only for values that are not plain. Raises
+    what stops a program (KeyboardInterrupt, SystemExit) out of such code; anything else it raises is a record
+    beyond reading, for which there is ``degraded``.
     """
     fields = record.__dict__
     more = _NO_NAMES
-    try:
-        values = field_values(fields)
-    except KeyError:
-        values = NO_FIELDS
+    if values is None:
+        try:
+            values = field_values(fields)
+        except KeyError:
+            values = NO_FIELDS
     if len(fields) != FIELD_COUNT:
         names = [*fields]
         more = names[FIELD_COUNT:]
         if len(names) < FIELD_COUNT or names[FIELD_COUNT - 1] != _LAST_FIELD:
             values = NO_FIELDS  # a field was taken away or came again, so *more* is not what is more
-    msg, level = values[MSG], values[_LEVELNO]
+    msg, level = values[MSG], values[LEVEL]
     if (
         formatter is not None
         or type(record) is not _LogRecord
         or type(msg) is not str
         or type(level) is not int
-        or values[_STACK_INFO] is not None
+        or values[STACK_INFO] is not None
         or _OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
-        return _once_within_itself(_thorough, record, id_bits, events, dict(fields), formatter)
-    if values[_EXC_INFO] is None and values[_EXC_TEXT] is None and len(msg) <= MAX_STRING:
+        return _once_within_itself(_thorough, record, events, dict(fields), formatter)
+    if values[EXC_INFO] is None and values[EXC_TEXT] is None and len(msg) <= MAX_STRING:
         args = values[ARGS]
         if type(args) is tuple:  # as in are_plain
             for value in args:
@@ -157,16 +183,32 @@ def capture(
             if not more or (extras := _plain_already(fields, more)) is not None:
                 if context.is_used:
                     extras = context.under(extras)
-                has_arguments = not not values[ARGS]  # noqa: SIM208 - no call
-                return _new(
-                    Capture,
-                    (
-                        level, id_bits, values, None, msg, has_arguments,
-                        extras, None, "", _NO_SPAN, (), 1, None, events,
-                    ),
-                )  # fmt: skip
+                return level, extras, values, events
     extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
-    return _once_within_itself(_straight, record, id_bits, events, values, extras)
+    return _once_within_itself(_straight, record, events, values, extras)
+
+
+def whole(captured: Captured) -> Capture:
+    """The capture of what was ``taken``. For the worker's thread, or where more than taking is due."""
+    if type(captured) is Capture:
+        return captured
+    level, extras, values, events = captured  # type: ignore[misc]
+    msg = values[MSG]
+    return _new(
+        Capture,
+        (
+            level, _id_of(events), values, None, msg, not not values[ARGS],  # noqa: SIM208 - no call
+            extras, None, "", _NO_SPAN, (), 1, None, events,
+        ),
+    )  # fmt: skip
+
+
+def _id_of(events: Shared) -> int:
+    """The event's id, the same for all handlers that share *events*."""
+    if events is None:
+        return random_bits()
+    id_bits: int = events.setdefault(_ID, random_bits())
+    return id_bits
 
 
 def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
@@ -191,23 +233,21 @@ def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | 
 def _once_within_itself(
     read: Callable[..., Capture],
     record: logging.LogRecord,
-    id_bits: int,
     events: Shared,
     *more: Any,
 ) -> Capture:
     """The result of *read*; the record's summary where a value that is being printed logs itself again."""
     if reading.depth >= MAX_READING_DEPTH:
-        return _summary(record, "logged while other records were being read, so its values were not", id_bits)
+        return _summary(record, "logged while other records were being read, so its values were not")
     reading.depth += 1
     try:
-        return read(record, id_bits, events, *more)
+        return read(record, events, *more)
     finally:
         reading.depth -= 1
 
 
 def _straight(
     record: logging.LogRecord,
-    id_bits: int,
     events: Shared,
     values: tuple[Any, ...],
     extras: dict[str, Any] | None,
@@ -219,7 +259,7 @@ def _straight(
     defects: list[str] = []
     message = exception = None
     kept = list(values)
-    msg, args, exc_info, exc_text = values[MSG], values[ARGS], values[_EXC_INFO], values[_EXC_TEXT]
+    msg, args, exc_info, exc_text = values[MSG], values[ARGS], values[EXC_INFO], values[EXC_TEXT]
     if not is_deferrable(msg, args):
         message = shorten(own_message(record, msg, args, defects), MAX_MESSAGE)
         msg = shorten(msg, MAX_TEMPLATE)
@@ -229,11 +269,11 @@ def _straight(
         extras = context.under(extras)
     if exc_info is not None or exc_text is not None:
         exception = exception_of(exc_info, exc_text, defects)
-        kept[_EXC_INFO] = None
+        kept[EXC_INFO] = None
     return _new(
         Capture,
         (
-            values[_LEVELNO], id_bits, tuple(kept), message, msg, given(args),
+            values[LEVEL], random_bits(), tuple(kept), message, msg, given(args),
             extras, exception, "", _NO_SPAN, tuple(defects), 1, None, events,
         ),
     )  # fmt: skip
@@ -241,7 +281,6 @@ def _straight(
 
 def _thorough(
     record: logging.LogRecord,
-    id_bits: int,
     events: Shared,
     fields: dict[str, Any],
     formatter: logging.Formatter | None,
@@ -273,7 +312,7 @@ def _thorough(
     template = said.template if said.template is not None else safe_text(said.msg, defects, "msg")
     return Capture(
         level=_level(fields.get("levelno"), defects),
-        id_bits=id_bits,
+        id_bits=random_bits(),
         fields=tuple(map(kept.get, TAKEN)),
         message=None if message is None else shorten(message, MAX_MESSAGE),
         template=shorten(template, MAX_TEMPLATE),
@@ -329,15 +368,15 @@ def _first_extras(extras: dict[Any, Any], defects: list[str]) -> dict[Any, Any]:
     return {**first, **steering}
 
 
-def degraded(record: logging.LogRecord, error: BaseException, *, id_bits: int) -> Capture:
+def degraded(record: logging.LogRecord, error: BaseException) -> Capture:
     """The least of a record, for when ``capture`` raised *error*: its plain fields, nothing formatted.
 
     Runs no code of the application that it can avoid. Never raises but KeyboardInterrupt and SystemExit.
     """
-    return _summary(record, f"could not be read, {type_name(type(error))}", id_bits)
+    return _summary(record, f"could not be read, {type_name(type(error))}")
 
 
-def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
+def _summary(record: logging.LogRecord, why: str) -> Capture:
     try:
         found = object.__getattribute__(record, "__dict__")
         fields = dict(found) if isinstance(found, dict) else {}
@@ -353,7 +392,7 @@ def _summary(record: logging.LogRecord, why: str, id_bits: int) -> Capture:
     value = exc_info[1] if type(exc_info) is tuple and len(exc_info) == 3 else exc_info
     return Capture(
         level=level if type(level) is int else 0,
-        id_bits=id_bits,
+        id_bits=random_bits(),
         fields=tuple(plain.get(name) if name in KEPT else None for name in TAKEN),
         message=message
         if not given(fields.get("args")) or type(msg) is not str

@@ -9,7 +9,6 @@ from copy import deepcopy
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.host import hostname
-from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record.capture import Capture, capture
 from eventlog_handlers.record.plain import plain_attributes
@@ -68,7 +67,7 @@ class Renderer:
 
     def own_event(self, record: logging.LogRecord) -> Event:
         """An event of the package's own making: neither redacted nor shown to ``before_send``."""
-        return render(capture(record, id_bits=random_bits()), self._sender, level_map=self._level_map)
+        return render(capture(record), self._sender, level_map=self._level_map)
 
 
 def _plain(changed: Event) -> Event:

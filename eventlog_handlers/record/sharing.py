@@ -22,8 +22,8 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.record.capture import Capture
-from eventlog_handlers.record.fields import ARGS
+from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.fields import ARGS, EXC_INFO, MSG
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.sender import Identity
 
@@ -37,26 +37,24 @@ Of what may hold something alive it is the address.
 """
 
 
-def found(fields: dict[str, Any], formatter: logging.Formatter | None, handler: int) -> Capture | None:
+def found(record: logging.LogRecord, formatter: logging.Formatter | None, handler: int) -> Captured | None:
     """The capture that another handler made of this very record with this *formatter*; None if there is none.
-
-    *fields* is the record's ``__dict__``.
 
     *handler* is the number of the one that asks: a handler that is given a record twice makes two events of
     it. For the thread that logs. Raises only EXIT_EXCEPTIONS.
     """
     try:
-        last = _slot
+        last, fields = _slot, record.__dict__
         if fields["relativeCreated"] is not last[0]:
             return None
-        captured: Capture = last[6]
+        captured: Captured = last[6]
         if (
             fields["msg"] is last[1]
             and ((args := fields["args"]) is last[2] or id(args) == last[2])
             and ((exc_info := fields["exc_info"]) is last[3] or id(exc_info) == last[3])
             and (formatter is last[4] or id(formatter) == last[4])
             and len(fields) == last[5]
-            and handler not in (events := captured.events)  # type: ignore[operator]
+            and handler not in (events := captured[-1])  # type: ignore[operator]
         ):
             events[handler] = None  # type: ignore[index]
             return captured
@@ -67,21 +65,29 @@ def found(fields: dict[str, Any], formatter: logging.Formatter | None, handler: 
     return None
 
 
-def leave(record: logging.LogRecord, formatter: logging.Formatter | None, captured: Capture) -> None:
+def leave(
+    record: logging.LogRecord,
+    formatter: logging.Formatter | None,
+    captured: Captured,
+    values: tuple[Any, ...] | None,
+) -> None:
     """Leave *captured*, made of *record*, for the next handler. Raises only EXIT_EXCEPTIONS.
 
-    Its table has the number of the handler that made it.
+    *values* are the record's ``field_values``; None where it lacks some, and each handler captures it. The
+    table of *captured* has the number of the handler that made it.
     """
     global _slot
+    if values is None:
+        return
     try:
+        msg, args, exc_info = values[MSG], values[ARGS], values[EXC_INFO]
         fields = record.__dict__
-        created, msg, args = fields["relativeCreated"], fields["msg"], fields["args"]
-        exc_info = fields["exc_info"]
+        created = fields["relativeCreated"]
         if type(created) is float and type(msg) is str:
             _slot = (
                 created,
                 msg,
-                args if captured.fields[ARGS] is args else id(args),
+                args if captured[2][ARGS] is args else id(args),
                 None if exc_info is None else id(exc_info),
                 None if formatter is None else id(formatter),
                 len(fields),

@@ -12,20 +12,21 @@ import pytest
 from law import assert_law
 
 from eventlog_handlers.pipeline.intake import MEASURED, Intake, approximate_bytes
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import Captured, taken, whole
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker
 
 MiB = 1 << 20
 _numbers = random.Random(5)
 
 
-def captured(message="boom", level=logging.ERROR, *args, exc_info=None, **extras) -> Capture:
+def captured(message="boom", level=logging.ERROR, *args, exc_info=None, **extras) -> Captured:
+    """As a log call leaves it."""
     record = logging.LogRecord("shop", level, "shop.py", 1, message, args, exc_info)
     record.__dict__.update(extras)
-    return capture(record, id_bits=_numbers.getrandbits(128))
+    return taken(record)
 
 
-def put(intake: Intake, one: Capture) -> None:
+def put(intake: Intake, one: Captured) -> None:
     intake.captures.append(one)
     intake.bound_number(one)
     if _numbers.random() < 1 / MEASURED:
@@ -33,7 +34,7 @@ def put(intake: Intake, one: Capture) -> None:
 
 
 def levels(intake: Intake) -> list[int]:
-    return [one.level for one in intake.captures]
+    return [one[0] for one in intake.captures]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,15 @@ def test_whatever_is_long_counts(make):
     estimated = approximate_bytes(made[0])
     assert estimated >= 10_000
     assert grown < 2 * estimated + 4_096
+
+
+@pytest.mark.parametrize("extras", [{}, {"order": "A-1", "amount": 5}], ids=["plain", "extras"])
+def test_a_plain_record_is_measured_as_its_capture_would_be(extras):
+    """It waits as little more than its fields, and counts for the same."""
+    one = captured("order %s of %d", 40, LONG[:9_000], 7, **extras)
+
+    assert type(one) is tuple
+    assert approximate_bytes(one) == approximate_bytes(whole(one)) > 9_000
 
 
 @pytest.mark.parametrize("size", [250_000, 12_000])

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.record import message
-from eventlog_handlers.record.capture import Capture, capture, degraded
+from eventlog_handlers.record.capture import Capture, capture, degraded, taken, whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity, identity
 
@@ -724,12 +724,45 @@ def test_controls_and_surrogates_do_not_break_the_event() -> None:
     assert b"\xef\xbf\xbd" in text
 
 
+# ---- a plain record, of which little is taken at first
+
+
+@pytest.mark.parametrize("extras", [{}, {"order": "A-1", "amount": 12.5}], ids=["none", "two extras"])
+@pytest.mark.parametrize(
+    ("msg", "args"),
+    [("order", ()), ("order %s", ("A-1",)), ("order %s, %d", ("A-1", 5))],
+    ids=["0", "1", "2"],
+)
+def test_what_was_taken_of_a_plain_record_becomes_its_capture(msg: str, args: Any, extras: Any) -> None:
+    """In the log call only the fields are kept; nothing of the event is missing, and each has an id."""
+    record = record_of(msg, args, **extras)
+
+    left = taken(record)
+
+    assert type(left) is tuple
+    one, other = whole(left), whole(left)
+    assert one.id_bits != other.id_bits
+    assert one._replace(id_bits=0) == other._replace(id_bits=0)
+    event = render(one, WHO)
+    assert event.message == record.getMessage()
+    assert (event.level, event.logger, event.time) == (record.levelno, record.name, record.created)
+    assert event.attributes == extras
+    assert whole(one) is one
+
+
+def test_handlers_that_share_what_was_taken_give_the_event_one_id() -> None:
+    """Whichever worker makes the capture first."""
+    left = taken(record_of(), None, {})
+
+    assert whole(left).id_bits == whole(left).id_bits
+
+
 # ---- when even that fails
 
 
 def test_degraded_takes_the_plain_fields() -> None:
     """A record whose capture raised is still an event that says where it came from."""
-    captured = degraded(record_of("paid %s", (Odd(),), x=Odd()), RuntimeError("x"), id_bits=ID)
+    captured = degraded(record_of("paid %s", (Odd(),), x=Odd()), RuntimeError("x"))
 
     event = render(captured, WHO)
 
@@ -747,7 +780,7 @@ def test_degraded_survives_what_is_no_record() -> None:
         def __getattribute__(self, name: str) -> Any:
             raise RuntimeError(name)
 
-    event = render(degraded(Hostile(), ValueError(), id_bits=ID), WHO)  # type: ignore[arg-type]
+    event = render(degraded(Hostile(), ValueError()), WHO)  # type: ignore[arg-type]
 
     assert event.logger == "root"
     assert event.defects[0] == "record: could not be read, ValueError"
@@ -756,7 +789,7 @@ def test_degraded_survives_what_is_no_record() -> None:
 def test_degraded_keeps_the_type_of_the_exception() -> None:
     """What failed is worth more than why it cannot be read."""
     error = KeyError("sku")
-    captured = degraded(record_of(exc_info=(KeyError, error, None)), RuntimeError(), id_bits=ID)
+    captured = degraded(record_of(exc_info=(KeyError, error, None)), RuntimeError())
 
     exception = render(captured, WHO).exception
 

@@ -17,7 +17,7 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline import entrance
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record import renderer
-from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.capture import taken, whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.settings.values import PipelineSettings
 
@@ -42,10 +42,10 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     made: list[Any] = []
 
     def kept(*arguments: Any) -> Any:
-        made.append(capture(*arguments))
+        made.append(taken(*arguments))
         return made[-1]
 
-    monkeypatch.setattr(entrance, "capture", kept)
+    monkeypatch.setattr(entrance, "taken", kept)
     return made
 
 
@@ -91,7 +91,7 @@ def test_three_handlers_share_one_capture(shops: Any, captures: list[Any]) -> No
 def test_handlers_that_ask_the_same_share_one_rendering(renderings: list[Any]) -> None:
     """And one redaction: the first worker's event is the others' too."""
     record = logging.LogRecord("shop", 40, "/x.py", 1, "x password=abc", (), None)
-    captured = capture(record, 1, None, {})
+    captured = whole(taken(record, None, {}))
 
     events = [renderer_of(tags={"team": "shop"})(captured) for _ in range(3)]
 
@@ -114,7 +114,7 @@ def test_handlers_that_ask_for_something_else_render_for_themselves(
 ) -> None:
     """One capture, but an event each."""
     record = logging.LogRecord("shop", 40, "/x.py", 1, "x password=abc iban=1", (), None)
-    captured = capture(record, 1, None, {})
+    captured = whole(taken(record, None, {}))
 
     one, two, three = (renderer_of(**settings)(captured) for settings in ({}, other, {}))
 

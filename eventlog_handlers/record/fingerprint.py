@@ -19,6 +19,7 @@ except ImportError:  # not CPython
 Position = tuple[str, str]
 """A file's name and the function in it, as a code object gives them."""
 
+_LONGEST_TEMPLATE = 200  # characters; longer ones are not remembered
 _INSTALLED = ("/site-packages/", "/dist-packages/")
 # A program frozen into one file has no such directory, and no such frames.
 _STANDARD_LIBRARY = (getattr(os, "__file__", "<frozen>/").replace("\\", "/").rpartition("/")[0] + "/",)
@@ -57,7 +58,15 @@ def of_message(
     A template without arguments may be a finished text (an f-string): there what looks like a number, an
     address or an id is masked. *types* are those of an exception that has no frames.
     """
+    if has_arguments and not types and len(template) <= _LONGEST_TEMPLATE:
+        return _of_template(logger, template, function)
     return digest("message", logger, template if has_arguments else masked(template), function, *types)
+
+
+@lru_cache(maxsize=2_048)
+def _of_template(logger: str, template: str, function: str) -> str:
+    """A template with arguments is a literal of the program, and it has few."""
+    return digest("message", logger, template, function)
 
 
 def chosen(text: str) -> str:

@@ -12,6 +12,7 @@ what one service wants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from math import isfinite
 from operator import itemgetter
 from typing import TypeVar
@@ -32,6 +33,9 @@ LATEST_TIME = 253_402_300_799.0
 
 _kept = itemgetter(*map(TAKEN.index, KEPT))
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
+
+_TYPES_OF_PLACE = (str, str, int, str, str)
+_LONGEST_PLACE = 600  # characters; longer ones are not remembered
 
 T = TypeVar("T")
 
@@ -80,47 +84,73 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
     if isinstance(exception, exceptions.Link):
         link = exception
         exception = _part(lambda: traceback_text.render(link), None, "exception", defects)
-    logger = text_field(name, "root", "logger", defects)
-    function = text_field(function_name, "", "function", defects)
-    code = Code(
-        text_field(file, "", "file", defects),
-        _number(line),
-        function,
-        text_field(module, "", "module", defects),
-    )
+    logger, code = _place(name, file, line, function_name, module, defects)
     trace_id, span_id = captured.span
     level = _level(captured.level, defects)
+    event_name = group_id = resources = detail_type = None
+    if steering:
+        event_name = _steered_text(steering, "event_name", defects)
+        group_id = _steered_text(steering, "group_id", defects)
+        resources = _resources(steering.get("resources"), defects)
+        detail_type = _steered_text(steering, "detail_type", defects)
+    # By place: for so many fields, looking each one's name up takes as long as half of all else here.
     return Event(
-        id=_uuid4(captured.id_bits),
-        time=_time(created, defects),
-        level=level,
-        level_name=text_field(level_name, f"Level {level}", "level name", defects),
-        status=_status(level, level_map, steering.get("event_status"), defects),
-        logger=logger,
-        message=encodable(shorten(without_ansi(message), MAX_MESSAGE)),
-        template=encodable(shorten(captured.template, MAX_TEMPLATE)),
-        fingerprint=fingerprint_of(captured, steering.get("fingerprint"), logger, function, defects),
-        exception=exception,
-        stack=encodable(captured.stack),
-        attributes=attributes,
-        code=code,
-        thread_id=_number(thread_id),
-        thread_name=text_field(thread_name, "", "thread name", defects),
-        process_id=_number(process_id),
-        host=sender.host,
-        service=sender.service,
-        env=sender.env,
-        tags=sender.tags,
-        trace_id=trace_id,
-        span_id=span_id,
-        event_name=_steered_text(steering, "event_name", defects),
-        group_id=_steered_text(steering, "group_id", defects),
-        resources=_resources(steering.get("resources"), defects),
-        detail_type=_steered_text(steering, "detail_type", defects),
-        count=captured.count,
-        first_time=None if captured.first_time is None else _time(captured.first_time, defects),
-        defects=tuple(map(encodable, defects)),
+        _uuid4(captured.id_bits),
+        _time(created, defects),
+        level,
+        text_field(level_name, f"Level {level}", "level name", defects),
+        _status(level, level_map, steering.get("event_status"), defects),
+        logger,
+        encodable(shorten(without_ansi(message), MAX_MESSAGE)),
+        encodable(shorten(captured.template, MAX_TEMPLATE)),
+        fingerprint_of(captured, steering.get("fingerprint"), logger, code.function, defects),
+        exception,
+        encodable(captured.stack),
+        attributes,
+        code,
+        _number(thread_id),
+        text_field(thread_name, "", "thread name", defects),
+        _number(process_id),
+        sender.host,
+        sender.service,
+        sender.env,
+        sender.tags,
+        trace_id,
+        span_id,
+        event_name,
+        group_id,
+        resources,
+        detail_type,
+        captured.count,
+        None if captured.first_time is None else _time(captured.first_time, defects),
+        tuple(map(encodable, defects)) if defects else (),
     )
+
+
+def _place(
+    name: object, file: object, line: object, function: object, module: object, defects: list[str]
+) -> tuple[str, Code]:
+    """Logger and place of a log call; remembered, since a program has few."""
+    place = (name, file, line, function, module)
+    if tuple(map(type, place)) == _TYPES_OF_PLACE:
+        length = len(name) + len(file) + len(function) + len(module)  # type: ignore[arg-type]
+        if length <= _LONGEST_PLACE:
+            return _usual_place(*place)
+    return _place_of(*place, defects)
+
+
+def _place_of(
+    name: object, file: object, line: object, function: object, module: object, defects: list[str]
+) -> tuple[str, Code]:
+    logger = text_field(name, "root", "logger", defects)
+    function = text_field(function, "", "function", defects)
+    file = text_field(file, "", "file", defects)
+    return logger, Code(file, _number(line), function, text_field(module, "", "module", defects))
+
+
+@lru_cache(maxsize=2_048)
+def _usual_place(name: str, file: str, line: int, function: str, module: str) -> tuple[str, Code]:
+    return _place_of(name, file, line, function, module, [])
 
 
 def _part(make: Callable[[], T], instead: T, what: str, defects: list[str]) -> T:

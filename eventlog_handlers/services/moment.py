@@ -18,5 +18,6 @@ def milliseconds(time: float) -> tuple[int, bool]:
         wanted = LAST_MILLISECOND + 1 if time > 0 else -1
     except ValueError:  # not a number
         wanted = -1
-    shown = min(max(wanted, 0), LAST_MILLISECOND)
-    return shown, shown == wanted
+    if 0 <= wanted <= LAST_MILLISECOND:
+        return wanted, True
+    return 0 if wanted < 0 else LAST_MILLISECOND, False

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.record import message
+from eventlog_handlers.record import dialects, message
 from eventlog_handlers.record.capture import Capture, capture, degraded, taken, whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity, identity
@@ -727,14 +727,22 @@ def test_controls_and_surrogates_do_not_break_the_event() -> None:
 # ---- a plain record, of which little is taken at first
 
 
+def without_opentelemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another test has imported it, each record is asked for its span."""
+    monkeypatch.delitem(sys.modules, dialects.OTEL_API, raising=False)
+
+
 @pytest.mark.parametrize("extras", [{}, {"order": "A-1", "amount": 12.5}], ids=["none", "two extras"])
 @pytest.mark.parametrize(
     ("msg", "args"),
     [("order", ()), ("order %s", ("A-1",)), ("order %s, %d", ("A-1", 5))],
     ids=["0", "1", "2"],
 )
-def test_what_was_taken_of_a_plain_record_becomes_its_capture(msg: str, args: Any, extras: Any) -> None:
+def test_what_was_taken_of_a_plain_record_becomes_its_capture(
+    monkeypatch: pytest.MonkeyPatch, msg: str, args: Any, extras: Any
+) -> None:
     """In the log call only the fields are kept; nothing of the event is missing, and each has an id."""
+    without_opentelemetry(monkeypatch)
     record = record_of(msg, args, **extras)
 
     left = taken(record)

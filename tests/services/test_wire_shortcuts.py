@@ -33,7 +33,8 @@ log_text = st.text(st.sampled_from("aZ09-_.~ %&=+/\n\"':,(){}[]éß订"), max_si
 texts = any_text | ascii_text | log_text
 
 CACHES = (
-    *(cms._name_field, cms_content._origin_lines, cms_content._second_text),
+    *(cms._name_field, cms._named),
+    *(cms_content._sender_lines, cms_content._usual_lines, cms_content._second_text),
     *(guance._repeating_members, guance._legal_name, guance_message._place),
     *(cloudwatch._source, cloudwatch._limited_type),
     *(cloudwatch_detail._severity, cloudwatch_detail._origin),

@@ -1,4 +1,4 @@
-"""An event as the Content of a CMS custom event: a text for people, or one JSON object. Pure.
+"""An event as the Content of a CMS custom event, percent-encoded: a text for people, or a JSON object. Pure.
 
 The service searches Content as text and has no other place for a level, an id or an attribute, so all of
 an event stands in it. Too long an event is cut fairly: small parts stay whole, large ones share the rest.
@@ -12,17 +12,18 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from json import JSONEncoder
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.services.cms.signing import UNRESERVED
+from eventlog_handlers.services.cms.signing import UNRESERVED, percent
 from eventlog_handlers.services.moment import milliseconds
 from eventlog_handlers.text.fit import clean, cut, one_line
 from eventlog_handlers.text.json_text import scalar
 from eventlog_handlers.text.shares import fair_shares
 
 _TRACEBACK_TAIL = 0.6  # of the room: the last frames and the error itself say most
-_MOST_BYTES = 12  # of one character once it is percent-encoded
+_LINE_BREAK = "%0A"
+_LONGEST_USUAL = 200  # characters; longer ones are not remembered
 _JSON_ESSENTIALS = ("level", "message", "logger", "event_id")
 _JSON_LEAVES_RAW = re.compile("[\x7f-\x9f\ufeff\ud800-\udfff]")
 
@@ -51,12 +52,32 @@ def _second_text(seconds: int) -> str:
 
 
 def text_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
-    """Level and message, exception, stack, attributes, circumstances, id; at most *max_bytes* encoded."""
-    parts = _parts(event, notes)
-    whole = "\n".join([part for part, _ in parts])
-    if len(whole) * _MOST_BYTES <= max_bytes or encoded_size(whole) <= max_bytes:
+    """Level and message, exception, stack, attributes, circumstances, id, percent-encoded.
+
+    Takes at most *max_bytes*. The lines about the sender are encoded once for all events of one log call.
+    """
+    first = _first_parts(event)
+    sender = _sender_lines(_sender_of(event))
+    rest = _lines(_rest(event, notes))
+    event_id = clean(event.id)
+    lines = [percent("\n".join([part for part, _ in first]))] if first else []
+    lines.append(sender.encoded)
+    if rest:
+        lines.append(_usual_lines(rest) if len(rest) <= _LONGEST_USUAL else percent(rest))
+    lines.append(f"event_id%3A%20{percent(event_id)}")
+    whole = _LINE_BREAK.join(lines)
+    if len(whole) <= max_bytes:
         return whole
-    line_breaks = encoded_size("\n") * (len(parts) - 1)
+    circumstances = f"{sender.text}\n{rest}" if rest else sender.text
+    return percent(_fitted([*first, (circumstances, 0.5), (f"event_id: {event_id}", 0.0)], max_bytes))
+
+
+_usual_lines = lru_cache(maxsize=512)(percent)  # most events have a fingerprint and tags there
+
+
+def _fitted(parts: Sequence[tuple[str, float]], max_bytes: int) -> str:
+    """*parts* in at most *max_bytes* once encoded: small ones stay whole, large ones share the rest."""
+    line_breaks = len(_LINE_BREAK) * (len(parts) - 1)
     rooms = fair_shares([encoded_size(part) for part, _ in parts], max_bytes - line_breaks)
     shortened = (
         cut(part, room, size=encoded_size, tail=tail) for (part, tail), room in zip(parts, rooms, strict=True)
@@ -64,8 +85,8 @@ def text_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
     return "\n".join(part for part in shortened if part)
 
 
-def _parts(event: Event, notes: Sequence[str]) -> list[tuple[str, float]]:
-    """The parts of text_content, each with the share of its room for its end if it has to be cut."""
+def _first_parts(event: Event) -> list[tuple[str, float]]:
+    """What stands before the circumstances, each with the share of its room for its end if it is cut."""
     parts = []
     if head := f"{event.level_name} {event.message}".strip(" "):
         parts.append((clean(head), 0.0))
@@ -74,15 +95,11 @@ def _parts(event: Event, notes: Sequence[str]) -> list[tuple[str, float]]:
             parts.append((clean(frames), _TRACEBACK_TAIL))
     if event.attributes:
         parts.append((_lines(event.attributes), 0.0))
-    circumstances = _origin_lines(_origin_of(event))
-    if particulars := _lines(_particulars(event, notes)):
-        circumstances = f"{circumstances}\n{particulars}"
-    parts += [(circumstances, 0.5), (f"event_id: {clean(event.id)}", 0.0)]
     return parts
 
 
 def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
-    """The same as one JSON object. A part that had to be cut is a string.
+    """The same as one JSON object, percent-encoded. A part that had to be cut is a string.
 
     Where *max_bytes* holds not even the names of the essential parts it is the head of a text instead.
     """
@@ -90,12 +107,12 @@ def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
     if event.exception is not None:
         fields["exception"] = {"type": event.exception.type, "message": event.exception.message}
     fields |= {"stacktrace": _stacktrace(event), "stack": event.stack, "attributes": dict(event.attributes)}
-    fields |= {**_origin(_origin_of(event)), **_particulars(event, notes), "event_id": event.id}
+    fields |= {**_sender(_sender_of(event)), **_rest(event, notes), "event_id": event.id}
     fields = {
         name: clean(value) if isinstance(value, str) else value for name, value in fields.items() if value
     }
-    whole = _json(fields)
-    if encoded_size(whole) <= max_bytes:
+    whole = percent(_json(fields))
+    if len(whole) <= max_bytes:
         return whole
     skeleton = encoded_size(_json(dict.fromkeys(fields, "")))
     if skeleton > max_bytes // 2:
@@ -105,12 +122,11 @@ def json_content(event: Event, notes: Sequence[str], max_bytes: int) -> str:
         return text_content(event, notes, max_bytes)
     sizes = [_json_size(value) for value in fields.values()]
     rooms = fair_shares(sizes, max_bytes - skeleton)
-    return _json(
-        {
-            name: value if size <= room else _json_cut(name, value, room)
-            for (name, value), size, room in zip(fields.items(), sizes, rooms, strict=True)
-        }
-    )
+    fitted = {
+        name: value if size <= room else _json_cut(name, value, room)
+        for (name, value), size, room in zip(fields.items(), sizes, rooms, strict=True)
+    }
+    return percent(_json(fitted))
 
 
 def _stacktrace(event: Event) -> str:
@@ -119,17 +135,23 @@ def _stacktrace(event: Event) -> str:
     return event.exception.stacktrace or f"{event.exception.type}: {event.exception.message}"
 
 
-_origin_of = attrgetter("logger", "code", "status", "service", "env", "host", "process_id", "thread_name")
+_sender_of = attrgetter("logger", "code", "status", "service", "env", "host", "process_id", "thread_name")
+
+
+class _Lines(NamedTuple):
+    text: str
+    encoded: str
 
 
 @lru_cache(maxsize=512)
-def _origin_lines(origin: tuple[Any, ...]) -> str:
-    return _lines(_origin(origin))
+def _sender_lines(sender: tuple[Any, ...]) -> _Lines:
+    text = _lines(_sender(sender))
+    return _Lines(text, percent(text))
 
 
-def _origin(origin: tuple[Any, ...]) -> dict[str, Any]:
+def _sender(sender: tuple[Any, ...]) -> dict[str, Any]:
     """The sender's fields, which events of one log call share; empty ones are left out."""
-    logger, code, status, service, env, host, pid, thread = origin
+    logger, code, status, service, env, host, pid, thread = sender
     fields: dict[str, Any] = {
         "logger": logger,
         "code": f"{code.file}:{code.line} in {code.function}",
@@ -143,20 +165,27 @@ def _origin(origin: tuple[Any, ...]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value}
 
 
-def _particulars(event: Event, notes: Sequence[str]) -> dict[str, Any]:
+def _rest(event: Event, notes: Sequence[str]) -> dict[str, Any]:
     """The other fields of the event; empty ones are left out."""
-    fields: dict[str, Any] = {
-        "trace_id": event.trace_id,
-        "span_id": event.span_id,
-        "fingerprint": event.fingerprint,
-        "tags": dict(event.tags),
-        "count": event.count if event.count > 1 else None,
-        "first_time": None if event.first_time is None else clock_text(event.first_time)[0],
-        "last_time": None if event.first_time is None else clock_text(event.time)[0],
-        "defects": list(event.defects),
-        "notes": list(notes),
-    }
-    return {name: value for name, value in fields.items() if value}
+    fields: dict[str, Any] = {}
+    if event.trace_id:
+        fields["trace_id"] = event.trace_id
+    if event.span_id:
+        fields["span_id"] = event.span_id
+    if event.fingerprint:
+        fields["fingerprint"] = event.fingerprint
+    if event.tags:
+        fields["tags"] = dict(event.tags)
+    if event.count > 1:
+        fields["count"] = event.count
+    if event.first_time is not None:
+        fields["first_time"] = clock_text(event.first_time)[0]
+        fields["last_time"] = clock_text(event.time)[0]
+    if event.defects:
+        fields["defects"] = list(event.defects)
+    if notes:
+        fields["notes"] = list(notes)
+    return fields
 
 
 def _lines(fields: Mapping[str, Any]) -> str:

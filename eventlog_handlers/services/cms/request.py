@@ -83,7 +83,7 @@ def encode(
     room -= sum(map(len, fields)) + _FIELD_OVERHEAD * (len(fields) + 1) + len("Content=")
     content_room = max(min(max_content_bytes, room), _LEAST_CONTENT_BYTES)
     content = (json_content if content_format == "json" else text_content)(event, notes, content_room)
-    fields.insert(0, f"Content={percent(content)}")  # the fields stand in the order RPC v1 sorts them
+    fields.insert(0, f"Content={content}")  # the fields stand in the order RPC v1 sorts them
     return Payload(event, tuple(fields), sum(map(len, fields)) + _FIELD_OVERHEAD * len(fields))
 
 
@@ -92,6 +92,7 @@ def _name_field(event_name: str, most_bytes: int) -> str:
     return f"EventName={percent(cut(_named(event_name) or 'log', most_bytes, size=encoded_size))}"
 
 
+@lru_cache(maxsize=256)
 def _named(text: str) -> str:
     name = plain_line(text)
     return ellipsis(name, _NAME_CHARACTERS)

@@ -33,6 +33,8 @@ def percent(text: str) -> str:
 
     A lone surrogate becomes what "?" does.
     """
+    if text.isalnum() and text.isascii():
+        return text
     raw = text.encode("utf-8", "replace")
     if not text.isascii() or raw.translate(None, _ASCII_TEXT):
         return "".join(itemgetter(*raw)(_OF_BYTE))

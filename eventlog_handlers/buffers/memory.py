@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eventlog_handlers.buffers import Evicted, Lost
-from eventlog_handlers.buffers.queues import Position, Queues
+from eventlog_handlers.buffers.queues import Position, Queues, new_position
 from eventlog_handlers.buffers.severity import class_of
 from eventlog_handlers.events import JSON, MAX_DEPTH, MAX_VALUES, Event, Lease
 
@@ -55,13 +55,14 @@ class MemoryBuffer:
         now = self._clock()
         evicted: list[Evicted] = []
         for event, size in zip(events, weights, strict=True):
-            position = Position(self._next_key, class_of(event.level), event.fingerprint, size)
+            key = self._next_key
+            position = new_position(key, class_of(event.level), event.fingerprint, size)
             if not self._make_room(position, now, evicted):
                 evicted.append(Evicted(event, None))
                 continue
             self._next_key += 1
-            self._bytes += position.size
-            self._held[position.key] = _Entry(event, now)
+            self._bytes += size
+            self._held[key] = _Entry(event, now)
             self._queues.add(position)
         return evicted
 
@@ -69,8 +70,7 @@ class MemoryBuffer:
         now = self._clock()
         self._queues.release(now)
         leases: list[Lease] = []
-        while len(leases) < count and (first := self._queues.first()) is not None:
-            position = self._queues.pop(first[0])
+        while len(leases) < count and (position := self._queues.pop_first()) is not None:
             entry = self._held[position.key]
             entry.position = position
             entry.attempts += 1

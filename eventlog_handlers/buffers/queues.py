@@ -29,6 +29,11 @@ class Position(NamedTuple):
     ready_at: float = 0.0
 
 
+def new_position(key: int, severity: int, fingerprint: str, size: int) -> Position:
+    """A new event's, in a third of the time that its names would take."""
+    return _new(Position, (key, severity, fingerprint, size, None, 0.0))
+
+
 def _in_round(position: Position, number: int) -> Position:
     """As ``_replace(round=number)``, in a fifth of the time: each event that is sent passes here."""
     key, severity, fingerprint, size, _, ready_at = position
@@ -248,6 +253,14 @@ class Queues:
             for severity, one in enumerate(self._classes):
                 if one.most:
                     return severity, *one.first()
+        return None
+
+    def pop_first(self) -> Position | None:
+        """Take out the event that goes next; None where none is ready."""
+        if self.ready:
+            for one in self._classes:
+                if one.most:
+                    return self._taken(one.pop())
         return None
 
     def pop(self, severity: int) -> Position:

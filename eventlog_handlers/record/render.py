@@ -11,7 +11,7 @@ what one service wants.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from math import isfinite
 from operator import itemgetter
@@ -74,16 +74,16 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
         attributes = plain_attributes(extras, defects)
     message = captured.message
     if message is None:
-        message = _part(
-            lambda: late_message(captured.fields[MSG], captured.fields[ARGS], defects),
-            captured.template,
-            "message",
-            defects,
-        )
+        try:
+            message = late_message(captured.fields[MSG], captured.fields[ARGS], defects)
+        except Exception as error:
+            message = _noted(error, captured.template, "message", defects)
     exception = captured.exception
     if isinstance(exception, exceptions.Link):
-        link = exception
-        exception = _part(lambda: traceback_text.render(link), None, "exception", defects)
+        try:
+            exception = traceback_text.render(exception)
+        except Exception as error:
+            exception = _noted(error, None, "exception", defects)
     logger, code = _place(name, file, line, function_name, module, defects)
     trace_id, span_id = captured.span
     level = _level(captured.level, defects)
@@ -98,7 +98,7 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
         _uuid4(captured.id_bits),
         _time(created, defects),
         level,
-        text_field(level_name, f"Level {level}", "level name", defects),
+        text_field(level_name, "", "level name", defects) or f"Level {level}",
         _status(level, level_map, steering.get("event_status"), defects),
         logger,
         encodable(shorten(without_ansi(message), MAX_MESSAGE)),
@@ -153,13 +153,10 @@ def _usual_place(name: str, file: str, line: int, function: str, module: str) ->
     return _place_of(name, file, line, function, module, [])
 
 
-def _part(make: Callable[[], T], instead: T, what: str, defects: list[str]) -> T:
-    """One part of an event; *instead* and a defect if it cannot be made."""
-    try:
-        return make()
-    except Exception as error:
-        note(defects, f"{what}: {type_name(type(error))} while rendered")
-        return instead
+def _noted(error: Exception, instead: T, what: str, defects: list[str]) -> T:
+    """*instead* of a part of an event that cannot be made, and a defect."""
+    note(defects, f"{what}: {type_name(type(error))} while rendered")
+    return instead
 
 
 def _status(level: int, level_map: Mapping[int, str] | None, wanted: JSON, defects: list[str]) -> str:

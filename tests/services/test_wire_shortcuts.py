@@ -33,7 +33,7 @@ log_text = st.text(st.sampled_from("aZ09-_.~ %&=+/\n\"':,(){}[]éß订"), max_si
 texts = any_text | ascii_text | log_text
 
 CACHES = (
-    *(cms._name_field, cms._named),
+    *(cms._name_field, cms._named, cms._group_field),
     *(cms_content._sender_lines, cms_content._usual_lines, cms_content._second_text),
     *(guance._repeating_members, guance._legal_name, guance_message._place),
     *(cloudwatch._source, cloudwatch._limited_type),

@@ -73,18 +73,30 @@ def encode(
     time, told = clock_text(event.time)
     if not told:
         notes.append(f"the event's time {event.time!r} was sent as {time}")
-    fields = [_name_field(event_name, max(room // 3, 9)), f"Time={time.replace('+', '%2B')}"]
-    group = (event.group_id or group_id or "").strip()
-    if group.isascii() and group.isdigit() and len(group) <= _GROUP_ID_DIGITS:
-        fields.insert(1, f"GroupId={group}")
-    elif group:
-        notes.append(f"group_id {group[:40]!r} was left out: it takes up to {_GROUP_ID_DIGITS} digits")
+    name_field, time_field = _name_field(event_name, max(room // 3, 9)), f"Time={time.replace('+', '%2B')}"
+    group = event.group_id or group_id
+    group_field, note = (None, None) if group is None else _group_field(group)
+    if note is not None:
+        notes.append(note)
+    others = (name_field, time_field) if group_field is None else (name_field, group_field, time_field)
 
-    room -= sum(map(len, fields)) + _FIELD_OVERHEAD * (len(fields) + 1) + len("Content=")
-    content_room = max(min(max_content_bytes, room), _LEAST_CONTENT_BYTES)
+    size = sum(map(len, others)) + _FIELD_OVERHEAD * (len(others) + 1)
+    content_room = max(min(max_content_bytes, room - size - len("Content=")), _LEAST_CONTENT_BYTES)
     content = (json_content if content_format == "json" else text_content)(event, notes, content_room)
-    fields.insert(0, f"Content={content}")  # the fields stand in the order RPC v1 sorts them
-    return Payload(event, tuple(fields), sum(map(len, fields)) + _FIELD_OVERHEAD * len(fields))
+    content_field = f"Content={content}"
+    # In the order in which RPC v1 sorts them.
+    return Payload(event, (content_field, *others), size + len(content_field))
+
+
+@lru_cache(maxsize=256)
+def _group_field(group: str) -> tuple[str | None, str | None]:
+    """The parameter for *group*, and why there is none though one was named."""
+    group = group.strip()
+    if group.isascii() and group.isdigit() and len(group) <= _GROUP_ID_DIGITS:
+        return f"GroupId={group}", None
+    if not group:
+        return None, None
+    return None, f"group_id {group[:40]!r} was left out: it takes up to {_GROUP_ID_DIGITS} digits"
 
 
 @lru_cache(maxsize=256)

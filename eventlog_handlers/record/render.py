@@ -34,6 +34,9 @@ LATEST_TIME = 253_402_300_799.0
 _kept = itemgetter(*map(TAKEN.index, KEPT))
 _STATUS_FROM = ((50, "critical"), (40, "error"), (30, "warning"))
 
+_RANDOM_BITS = ((1 << 128) - 1) & ~(0xF000 << 64) & ~(0xC000 << 48)
+_VERSION_AND_VARIANT = (0x4000 << 64) | (0x8000 << 48)
+
 _TYPES_OF_PLACE = (str, str, int, str, str)
 _LONGEST_PLACE = 600  # characters; longer ones are not remembered
 
@@ -229,5 +232,4 @@ def _resources(value: JSON, defects: list[str]) -> tuple[str, ...] | None:
 
 def _uuid4(bits: int) -> str:
     """128 random bits as the hex of a uuid4: version and variant set (RFC 9562, section 5.4)."""
-    bits &= (1 << 128) - 1
-    return f"{bits & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48):032x}"
+    return f"{bits & _RANDOM_BITS | _VERSION_AND_VARIANT:032x}"

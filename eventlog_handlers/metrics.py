@@ -29,6 +29,7 @@ _COUNTERS = (
     ("requests", "requests", "Requests made."),
     ("failed_requests", "failed_requests", "Requests that failed as a whole."),
     ("own_traffic", "own_traffic", "Records not taken because they were about our own sending."),
+    ("already_reported", "already_reported", "Records not taken because their exception had been sent."),
     ("restarts", "restarts", "Times a thread was broken off and went on."),
 )
 _GAUGES = (

@@ -74,7 +74,8 @@ class Entrance:
                 known = values = field_values(record.__dict__)
                 exc_info = values[EXC_INFO]
                 if exc_info is not None and not told.admits(exc_info, record.levelno):
-                    return  # a server logs an exception that was reported already
+                    worker.count_already_reported()  # a server logs what the middleware has sent
+                    return
             else:
                 known = captured[2]
             # logging has asked the system for it; where the record is another process's, we ask again.

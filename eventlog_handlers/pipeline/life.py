@@ -163,4 +163,5 @@ class Life:
             has_spool=settings.spool is not None,
         )
         self.own_traffic = 0
+        self.already_reported = 0
         """Records refused as our own doing; a rough count, made without a lock."""

@@ -185,6 +185,10 @@ class Worker:
         """Count a record that was refused because our own work logged it."""
         self._life.own_traffic += 1
 
+    def count_already_reported(self) -> None:
+        """Count a record that was refused because its exception has been sent."""
+        self._life.already_reported += 1
+
     # --- any side ------------------------------------------------------------------------------------------
 
     def step(self, *, deadline: float | None = None) -> Idle | None:
@@ -287,6 +291,7 @@ class Worker:
             **life.delivery.state(),
             "spool": life.ledger.spool_state(),
             "own_traffic": life.own_traffic,
+            "already_reported": life.already_reported,
             "threads": life.pool.threads,
             "restarts": life.pool.restarts,
             **self._scope(),

@@ -30,6 +30,7 @@ class Door:
             unmeasured=0,
             look_up=lambda one: self.told.append("look up"), measure=self.measure,
             after_fork_in_child=lambda: self.told.append("forked"),
+            count_already_reported=lambda: self.told.append("already reported"),
         )  # fmt: skip
         self.entrance = Entrance(
             self.worker, self.taken.append if takes_in else None, self.captures, number, has_own_emit=False
@@ -121,6 +122,7 @@ def test_an_exception_that_a_server_reported_already_is_no_event(monkeypatch):
     door = Door()
 
     assert door.log(exc_info=(ValueError, ValueError(), None)) == 0
+    assert door.told == ["already reported"]
     assert door.log() == 1
     assert asked == [40]
 

@@ -442,9 +442,11 @@ def test_stats_has_the_law_the_destination_and_the_threads():
     case.pool.restarts = 2
     case.worker.count_own_traffic()
     case.worker.count_own_traffic()
+    case.worker.count_already_reported()
     stats = case.worker.stats()
 
     assert (stats["own_traffic"], stats["threads"], stats["restarts"], stats["spool"]) == (2, 3, 2, {})
+    assert stats["already_reported"] == 1
     assert (stats["accepted"], stats["state"], stats["scope"]) == (0, "ok", "process")
     assert "sharing" not in stats
     state = {"totals": {}}
@@ -515,7 +517,7 @@ def test_how_many_captures_may_pile_up_before_a_second_thread_comes(settings, hi
     assert worker._life.pool._high_water == worker._life.delivery._planning._many == high_water
     assert plain._life.inline._seconds == 1.0
     assert worker._life.inline._seconds == 0.0
-    assert worker._life.own_traffic == 0
+    assert worker._life.own_traffic == worker._life.already_reported == 0
     assert (plain.name, plain.settings, plain.exit_timeout) == (
         "H", worker.settings, worker.settings.exit_timeout,
     )  # fmt: skip

@@ -96,7 +96,7 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
         group_id = _steered_text(steering, "group_id", defects)
         resources = _resources(steering.get("resources"), defects)
         detail_type = _steered_text(steering, "detail_type", defects)
-    # By place: for so many fields, looking each one's name up takes as long as half of all else here.
+    # By place, which for so many fields is quicker than by name.
     return Event(
         _uuid4(captured.id_bits),
         _time(created, defects),

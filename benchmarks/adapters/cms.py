@@ -15,7 +15,7 @@ class Ours(Adapter):
     needs: tuple[str, ...] = ("eventlog_handlers",)
 
     def load(self) -> None:
-        importlib.import_module("eventlog_handlers.handler")  # the package itself imports it at first use
+        getattr(importlib.import_module("eventlog_handlers"), self.title)  # imported at first use
 
     def common(self, capacity: int, options: dict[str, Any]) -> dict[str, Any]:
         """Options of every handler; *options* go before."""

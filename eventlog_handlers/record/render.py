@@ -205,7 +205,13 @@ def _level(level: int, defects: list[str]) -> int:
 
 
 def _number(value: object) -> int:
-    return value if type(value) is int and -(2**63) <= value < 2**63 else 0
+    return _the_same(value) if type(value) is int and -(2**63) <= value < 2**63 else 0
+
+
+@lru_cache(maxsize=1_024)
+def _the_same(number: int) -> int:
+    """One object for equal numbers: each record has its own of thread and process, and many events wait."""
+    return number
 
 
 def _steered_text(steering: dict[str, JSON], name: str, defects: list[str]) -> str | None:

@@ -758,6 +758,21 @@ def test_what_was_taken_of_a_plain_record_becomes_its_capture(
     assert whole(one) is one
 
 
+def test_events_that_wait_share_what_they_have_in_common() -> None:
+    """Each record comes with objects of its own for it."""
+    one, other = (
+        event_of(
+            record_of("order %s", ("A-1",), process=int("70000"), thread=int("80000"), lineno=int("9000"))
+        )
+        for _ in range(2)
+    )
+
+    assert one.process_id is other.process_id
+    assert one.thread_id is other.thread_id
+    assert one.code is other.code
+    assert one.fingerprint is other.fingerprint
+
+
 def test_handlers_that_share_what_was_taken_give_the_event_one_id() -> None:
     """Whichever worker makes the capture first."""
     left = taken(record_of(), None, {})

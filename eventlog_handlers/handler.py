@@ -34,7 +34,7 @@ from eventlog_handlers.process.randomness import random_fraction, reseed_if_fork
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 from eventlog_handlers.record import sharing
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings import checks

@@ -23,7 +23,7 @@ from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import green
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity
 from eventlog_handlers.settings.values import PipelineSettings

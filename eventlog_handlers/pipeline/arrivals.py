@@ -14,7 +14,7 @@ from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.holding import Holding
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.tickets import Tickets
-from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.captured import Capture, Captured
 
 
 class Sums(NamedTuple):

@@ -13,7 +13,7 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.life import Life
 from eventlog_handlers.process import green, start_thread
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 
 _COMMIT_SECONDS = 5.0  # how long a log call waits at most
 _LOOK_SECONDS = 0.5  # between two looks whether a thread is still there

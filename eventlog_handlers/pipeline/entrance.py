@@ -16,7 +16,8 @@ from typing import Any
 from eventlog_handlers.listening import told
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.record import sharing
-from eventlog_handlers.record.capture import Capture, Captured, degraded, taken, whole
+from eventlog_handlers.record.capture import degraded, taken
+from eventlog_handlers.record.captured import Capture, Captured, whole
 from eventlog_handlers.record.fields import EXC_INFO, PROCESS, field_values
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.problem import problem_of, quick_key

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from eventlog_handlers.pipeline.tally import Tally
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import ARGS, CREATED, MSG
 from eventlog_handlers.record.problem import Key
 

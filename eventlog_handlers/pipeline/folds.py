@@ -26,7 +26,8 @@ from math import inf
 from types import CodeType
 
 from eventlog_handlers.pipeline.fold import Fold, time_of
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import FIELDS
 from eventlog_handlers.record.message import are_plain
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS

@@ -18,7 +18,7 @@ from eventlog_handlers.buffers.memory import weight_of
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.process.green import TokenQueue
 from eventlog_handlers.process.randomness import random_bits
-from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.captured import Capture, Captured
 from eventlog_handlers.record.exceptions import Link
 from eventlog_handlers.record.fields import ARGS, MSG
 

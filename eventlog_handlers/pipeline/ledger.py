@@ -22,7 +22,7 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.reports import Reports
 from eventlog_handlers.pipeline.tickets import Ticket, Tickets, nothing_more
 from eventlog_handlers.process import green, lock_state
-from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.captured import Capture, Captured
 
 
 class Waiting(NamedTuple):

@@ -26,7 +26,7 @@ from eventlog_handlers.pipeline.sink import Sink
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.pipeline.turns import Turns
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.settings.values import PipelineSettings
 
 _HIGH_WATER = 1_000  # captures that may pile up before a second thread comes to render them

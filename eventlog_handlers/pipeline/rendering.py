@@ -11,7 +11,7 @@ from eventlog_handlers.pipeline.intake import Intake
 from eventlog_handlers.pipeline.ledger import Ledger
 from eventlog_handlers.pipeline.reports import Notes
 from eventlog_handlers.pipeline.sharing import Sharing
-from eventlog_handlers.record.capture import Capture, whole
+from eventlog_handlers.record.captured import Capture, whole
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 
 _CHUNK = 256  # captures rendered between two looks at the lock

@@ -23,7 +23,7 @@ from eventlog_handlers.pipeline.sharing import Sharing
 from eventlog_handlers.pipeline.showing import Showing
 from eventlog_handlers.pipeline.thread_pool import ThreadPool
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 
 
 class Turns:

@@ -28,7 +28,7 @@ from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic
 from eventlog_handlers.process.randomness import random_bits, reseed
-from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.captured import Capture, Captured
 from eventlog_handlers.settings.values import PipelineSettings
 
 _INLINE_SECONDS = 1.0  # how long a logging call sends by itself where threads are refused

@@ -2,10 +2,7 @@
 
 ``taken`` takes only what may change or die after the call: a copy of the record's fields, arguments that
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
-the record. ``whole`` makes a Capture of what was taken of a plain record. The worker formats it later
-(render.py).
-
-One file, a little longer than others: all that runs inside the log call stands here together.
+the record. What that is stands in captured.py; the worker formats it later (render.py).
 
 A broken log call is still an event. A part that cannot be read or formatted is replaced by readable text
 and named in ``Capture.defects``.
@@ -17,13 +14,13 @@ import logging
 import sys
 from collections.abc import Callable
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
-from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import dialects, exceptions
+from eventlog_handlers.record.captured import NO_SPAN, Capture, Captured, Shared, whole
 from eventlog_handlers.record.exc_info import exception_of
 from eventlog_handlers.record.fields import (
     ARGS,
@@ -73,47 +70,6 @@ _OTEL_API = dialects.OTEL_API
 _new = tuple.__new__
 
 
-Shared: TypeAlias = dict[Any, Any] | None
-"""A table of several handlers: their numbers, the event's id, and the events that their workers made."""
-
-Taken: TypeAlias = tuple[int, dict[str, Any] | None, tuple[Any, ...], Shared]
-"""Level, extras, the record's TAKEN and the handlers' table: all of a plain record. The rest of its capture
-is made by ``whole`` on the worker's thread: this takes less of the caller's time, and less memory while it
-waits. Level, fields and table are at the places that they have in a Capture: first, third and last."""
-
-
-class Capture(NamedTuple):
-    """The values that a log call leaves for the worker. Holds no record, frame or exception."""
-
-    level: int
-    id_bits: int
-    fields: tuple[Any, ...]
-    """The record's TAKEN; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
-    message: str | None
-    """The formatted message, if it had to be formatted at once."""
-    template: str
-    """May be long still; cut when rendered."""
-    has_arguments: bool
-    extras: dict[str, Any] | None
-    exception: exceptions.Link | ExceptionText | None
-    stack: str
-    span: tuple[str | None, str | None]
-    """Trace and span id in hex."""
-    defects: tuple[str, ...]
-    count: int = 1  # type: ignore[assignment]  # hides tuple.count
-    """How many log calls it stands for; of these the one that is shown is the last, or a late one."""
-    first_time: float | None = None
-    """When the first of them was, in seconds since the epoch; None where *count* is 1."""
-    events: Shared = None
-    """Events that several handlers' workers made of it, see sharing.py. None where there is one handler."""
-
-
-Captured: TypeAlias = Capture | Taken
-"""What a log call leaves for the worker. Both have the level at the first place."""
-
-
-_ID = "id"
-_NO_SPAN = (None, None)
 _NO_NAMES: list[str] = []
 _LAST_FIELD = FIELDS[-1]
 
@@ -188,29 +144,6 @@ def taken(
     return _once_within_itself(_straight, record, events, values, extras)
 
 
-def whole(captured: Captured) -> Capture:
-    """The capture of what was ``taken``. For the worker's thread, or where more than taking is due."""
-    if type(captured) is Capture:
-        return captured
-    level, extras, values, events = captured  # type: ignore[misc]
-    msg = values[MSG]
-    return _new(
-        Capture,
-        (
-            level, _id_of(events), values, None, msg, not not values[ARGS],  # noqa: SIM208 - no call
-            extras, None, "", _NO_SPAN, (), 1, None, events,
-        ),
-    )  # fmt: skip
-
-
-def _id_of(events: Shared) -> int:
-    """The event's id, the same for all handlers that share *events*."""
-    if events is None:
-        return random_bits()
-    id_bits: int = events.setdefault(_ID, random_bits())
-    return id_bits
-
-
 def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
     """The extras called *more*, if they can be kept as they are; None if some would have to be converted."""
     if len(more) > MAX_ITEMS or not _NOT_EXTRA.isdisjoint(more):
@@ -274,7 +207,7 @@ def _straight(
         Capture,
         (
             values[LEVEL], random_bits(), tuple(kept), message, msg, given(args),
-            extras, exception, "", _NO_SPAN, tuple(defects), 1, None, events,
+            extras, exception, "", NO_SPAN, tuple(defects), 1, None, events,
         ),
     )  # fmt: skip
 
@@ -404,6 +337,6 @@ def _summary(record: logging.LogRecord, why: str) -> Capture:
         if issubclass(type(value), BaseException)
         else None,
         stack="",
-        span=_NO_SPAN,
+        span=NO_SPAN,
         defects=(f"record: {why}",),
     )

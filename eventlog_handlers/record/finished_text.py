@@ -14,7 +14,7 @@ import json
 from typing import Any
 
 from eventlog_handlers.record import traceback_text
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import FUNCTION, LINE, MSG, NAME, NO_FIELDS, TAKEN
 from eventlog_handlers.record.message import MAX_TEMPLATE
 from eventlog_handlers.text import shallow_json

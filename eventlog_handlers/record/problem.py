@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from eventlog_handlers.events import JSON
 from eventlog_handlers.record import dialects, exceptions, fingerprint
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import FIELDS, FUNCTION, NAME, STEERING, text_field
 from eventlog_handlers.record.finished_text import unpacked
 from eventlog_handlers.record.message import MAX_TEMPLATE

@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from eventlog_handlers.events import JSON, STATUSES, Code, Event
 from eventlog_handlers.record import exceptions, traceback_text
-from eventlog_handlers.record.capture import Capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import ARGS, KEPT, MSG, NO_FIELDS, STEERING, TAKEN, text_field
 from eventlog_handlers.record.finished_text import unpacked, without_ansi
 from eventlog_handlers.record.message import MAX_MESSAGE, MAX_TEMPLATE, late_message

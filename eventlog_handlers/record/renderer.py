@@ -10,7 +10,8 @@ from copy import deepcopy
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.host import hostname
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.plain import plain_attributes
 from eventlog_handlers.record.redact import redactor
 from eventlog_handlers.record.render import render

@@ -22,7 +22,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from eventlog_handlers.events import Event
-from eventlog_handlers.record.capture import Capture, Captured
+from eventlog_handlers.record.captured import Capture, Captured
 from eventlog_handlers.record.fields import ARGS, EXC_INFO, MSG
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.sender import Identity

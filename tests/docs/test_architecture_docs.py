@@ -54,5 +54,5 @@ def test_a_record_goes_the_way_that_the_page_describes(eventlog_console: Any) ->
     places = [calls.index(step) for step in steps()]
     assert places == sorted(places)
     files = [file for file, _ in steps()]
-    assert len(files) == len(set(files)) == 24
+    assert len(files) == len(set(files)) == 25
     handler.close()

@@ -12,7 +12,7 @@ import pytest
 
 from eventlog_handlers.listening import told
 from eventlog_handlers.pipeline.entrance import Entrance
-from eventlog_handlers.record.capture import whole
+from eventlog_handlers.record.captured import whole
 from eventlog_handlers.record.problem import quick_key
 
 

@@ -14,7 +14,8 @@ from eventlog_handlers.pipeline import intake as intake_module
 from eventlog_handlers.pipeline.fold import Fold, time_of
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.intake import Intake, approximate_bytes
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import CREATED
 from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.testing import ManualClock

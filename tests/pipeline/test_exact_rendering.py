@@ -9,7 +9,8 @@ import pytest
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.rendering import render_some
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.testing import make_event
 
 

@@ -19,7 +19,8 @@ from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.errors import RefusedError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Outcome
 from eventlog_handlers.pipeline.pacing import Pacer
-from eventlog_handlers.record.capture import Capture, capture
+from eventlog_handlers.record.capture import capture
+from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import MSG
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker
 

@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.record import dialects, message
-from eventlog_handlers.record.capture import Capture, capture, degraded, taken, whole
+from eventlog_handlers.record.capture import capture, degraded, taken
+from eventlog_handlers.record.captured import Capture, whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity, identity
 

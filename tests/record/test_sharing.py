@@ -17,7 +17,8 @@ from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline import entrance
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record import renderer
-from eventlog_handlers.record.capture import taken, whole
+from eventlog_handlers.record.capture import taken
+from eventlog_handlers.record.captured import whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.settings.values import PipelineSettings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -90,6 +91,19 @@ def pytest_sessionfinish() -> None:
 
 
 _runtime_directories = itertools.count()
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """For a test that goes to the recursion limit, as a parser of deep JSON does.
+
+    Should the garbage of other tests be collected down there, their finalizers have no room to run, and this
+    test is told of it.
+    """
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

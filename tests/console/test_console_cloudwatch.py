@@ -312,6 +312,7 @@ def nested(levels: int) -> str:
         ({"EventBusName": "arn:aws:events:us-east-1:123456789012:event-bus/shop"}, None),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_judges_each_entry_by_itself(change: dict[str, Any], code: str | None) -> None:
     """The neighbours of a bad entry are accepted."""
     answer = answered(call(entries({}, change, {})))
@@ -373,6 +374,7 @@ def test_refuses_times_of_no_calendar(time: Any) -> None:
     assert json.loads(answered(call(entries({"Time": time}))).body)["__type"] == "SerializationException"
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_a_detail_of_a_thousand_levels_is_kept_and_shown(console: LocalConsole) -> None:
     """From the socket into the store and out of the API again."""
     client_of(console).put_events(Entries=[{**ENTRY, "Detail": nested(1000)}])

@@ -140,6 +140,7 @@ def test_a_window_admits_so_many(options: dict[str, Any], admitted: list[bool]) 
 
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "-Infinity", "1e999", "{", "", "[" * 100_000, b"\xff"])
+@pytest.mark.usefixtures("no_collection")
 def test_strict_json_refuses(text: str | bytes) -> None:
     """Whatever the standard doesn't have, always as a ValueError."""
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the standard library's

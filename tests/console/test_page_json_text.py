@@ -57,6 +57,7 @@ def test_refuses_what_the_standard_library_refuses(text: str) -> None:
 
 
 @pytest.mark.parametrize("levels", [900, 980, 1000, 1002, 9000, MOST_LEVELS])
+@pytest.mark.usefixtures("no_collection")
 def test_depth_needs_no_recursion(levels: int) -> None:
     """Both ways, well beyond the interpreter's own limit."""
     value = strict_json(nested(levels))
@@ -68,6 +69,7 @@ def test_depth_needs_no_recursion(levels: int) -> None:
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, nested(MOST_LEVELS + 2), "[" * 5000 + "NaN" + "]" * 5000, "[" * 5000 + "]" * 4999]
 )
+@pytest.mark.usefixtures("no_collection")
 def test_refuses_deep_texts_that_are_wrong(text: str) -> None:
     """As a ValueError, like any other."""
     with pytest.raises(ValueError):  # noqa: PT011 - the words are the standard library's

@@ -195,6 +195,7 @@ def test_an_exception_group_is_one_problem() -> None:
 @pytest.mark.parametrize(
     "line", ["{", "{}", '{"a": 1}', "[" * 10_000, '{"log":7}', "{" * 5_000, '{"log":', "\x00\xff", "", "   "]
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_record_is_none(line: str) -> None:
     """Garbage begins no record and raises nothing."""
     assert read(line) == []
@@ -530,6 +531,7 @@ DEEP = "[" * 20_000 + "]" * 20_000
     ],
     ids=["message", "docker", "docker with time", "docker with a list", "objects", "not closed"],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_a_line_nested_deeper_than_can_be_read_costs_no_other_line(line: str) -> None:
     """It is text like any other; the record before and the one behind are counted."""
     records = read(f"2026-11-20 12:00:00 ERROR shop: before\n{line}\n2026-11-20 12:00:01 ERROR shop: behind")

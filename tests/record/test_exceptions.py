@@ -185,6 +185,7 @@ def test_recursion_is_folded_as_the_library_folds_it(depth: int) -> None:
     assert printed(value).stacktrace == expected(value)
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_recursion_to_the_limit_prints_the_same() -> None:
     """A RecursionError's thousand frames are few distinct ones."""
 

@@ -259,6 +259,7 @@ def test_json_without_a_title_keeps_its_text_and_groups_by_its_names(shop: Shop)
     "text",
     ["{", "{}", "{not json}", '{"event": "x"} trailing', "[1, 2]", "{" * 10_000, '{"a":' * 5_000 + "}"],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_json_object_stays_as_it_is(shop: Shop, text: str) -> None:
     """Only a text that is one object through and through is taken apart."""
     shop.log.error(text)

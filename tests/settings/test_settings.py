@@ -648,6 +648,7 @@ def test_what_a_dsn_says(dsn, expected):
         ),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_a_wrong_dsn_is_refused_in_one_sentence(dsn, words):
     """DSNs end up in process lists: none with a credential is taken, and none is quoted back."""
     with pytest.raises(SettingsError) as caught:
@@ -660,6 +661,7 @@ def test_a_wrong_dsn_is_refused_in_one_sentence(dsn, words):
 
 
 @pytest.mark.parametrize("value", ["[" * 100_000, '{"a":' * 100_000, "9" * 5000])
+@pytest.mark.usefixtures("no_collection")
 def test_a_value_that_is_no_readable_json_is_text(value):
     """Also where reading it as JSON would end the interpreter's stack."""
     assert parse_dsn(f"guance://cn1?title={value}") == [("guance", {"site": "cn1", "title": value})]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import acs_signatures as official
 import pytest
@@ -24,9 +24,10 @@ from eventlog_handlers.events import DELIVERED, Code, Event, ExceptionText, Payl
 from eventlog_handlers.services.cms import answers as cms_answers
 from eventlog_handlers.services.cms import request as cms
 from eventlog_handlers.services.cms import signing
-from eventlog_handlers.services.cms.content import clock_text, encoded_size
+from eventlog_handlers.services.cms.content import clock_text, encoded_size, json_content, text_content
 from eventlog_handlers.services.cms.credentials import Credentials
 from eventlog_handlers.services.verdict import Kind, Mend
+from eventlog_handlers.testing import make_event
 from eventlog_handlers.text.fit import clean
 from eventlog_handlers.text.shares import fair_shares
 
@@ -158,6 +159,23 @@ def test_a_long_traceback_keeps_head_tail_message_and_id(content_format: str) ->
     assert "… [cut: " in stacktrace
     assert "0123456789abcdef0123456789abcdef" in content
     assert encoded_size(content) <= 4000
+
+
+@pytest.mark.parametrize("max_bytes", [600, 601, 1_000])
+def test_a_text_that_is_cut_fills_its_room(max_bytes: int) -> None:
+    """To the byte: what is cut away is lost."""
+    event = make_event("x" * 2_000, attributes={"order": "A-1"}, stack="frame")
+
+    assert len(text_content(event, ["a note"], max_bytes)) == max_bytes
+
+
+def test_of_a_long_message_in_json_the_head_is_kept() -> None:
+    """Only a traceback says most at its end."""
+    content = unquote(json_content(make_event("a" * 1_000 + "z" * 1_000), [], 900))
+
+    message = json.loads(content)["message"]
+    assert message.startswith("aaa")
+    assert message.endswith("aaa… [cut: 2000 bytes in all]")
 
 
 @pytest.mark.parametrize("content_format", ["text", "json"])

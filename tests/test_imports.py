@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from typing import Any
 
 
 def test_importing_and_constructing_loads_no_client_library_starts_no_thread() -> None:
@@ -28,6 +30,21 @@ assert threading.enumerate() == [threading.main_thread()], threading.enumerate()
 assert not opened, opened
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+
+
+def test_botocore_is_imported_when_requests_is_there(eventlog_console: Any) -> None:
+    """In the other order two threads that import may bring a warning of urllib3's to the user's stderr."""
+    script = """
+import logging, sys
+from eventlog_handlers import CloudWatchEventsHandler
+handler = CloudWatchEventsHandler()
+handler.handle(logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None))
+assert handler.flush(20)
+order = list(sys.modules)
+assert order.index("requests.adapters") < order.index("botocore"), "botocore came first"
+"""
+    told = {**os.environ, "EVENTLOG_CONSOLE": eventlog_console.url}
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60, env=told)
 
 
 def test_importing_the_package_alone_loads_almost_nothing() -> None:

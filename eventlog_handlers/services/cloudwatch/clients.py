@@ -158,7 +158,12 @@ class Clients:
         """Have a session that knows its credentials; the slow part: imports, files, perhaps the network."""
         if self._session is None:
             with fork_gate.no_fork():
-                import boto3
+                # requests first, which each call needs: it hides a warning of urllib3's by a filter, and
+                # botocore, at the end of its import, brings back the filters of its beginning. Another
+                # handler's thread may import at the same time.
+                from eventlog_handlers.transport import network  # noqa: F401
+
+                import boto3  # isort: skip
 
                 use_orjson()
                 self._session = boto3.Session()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from eventlog_handlers.listening import told
+from eventlog_handlers.pipeline import entrance
 from eventlog_handlers.pipeline.entrance import Entrance
 from eventlog_handlers.record.captured import whole
 from eventlog_handlers.record.problem import quick_key
@@ -125,6 +126,19 @@ def test_an_exception_that_a_server_reported_already_is_no_event(monkeypatch):
     assert door.told == ["already reported"]
     assert door.log() == 1
     assert asked == [40]
+
+
+def test_the_system_is_asked_for_the_process_only_where_the_record_is_anothers(monkeypatch):
+    """Neither for the first handler's capture nor for what the second one finds."""
+    asked = []
+    monkeypatch.setattr(entrance, "_getpid", lambda: asked.append(1) or os.getpid())
+    record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
+    Door(number=0).entrance.take(record, None, True)
+    Door(number=1).entrance.take(record, None, True)
+    assert asked == []
+
+    Door().log(process=record.process + 1)
+    assert asked == [1]
 
 
 @pytest.mark.parametrize(

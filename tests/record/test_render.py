@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.record import dialects, message
+from eventlog_handlers.record import render as render_module
 from eventlog_handlers.record.capture import capture, degraded, taken
 from eventlog_handlers.record.captured import Capture, whole
 from eventlog_handlers.record.render import render
@@ -772,6 +773,17 @@ def test_events_that_wait_share_what_they_have_in_common() -> None:
     assert one.thread_id is other.thread_id
     assert one.code is other.code
     assert one.fingerprint is other.fingerprint
+
+
+@pytest.mark.parametrize("field", ["name", "pathname", "funcName", "module"])
+def test_a_place_with_a_long_name_is_not_remembered(field: str) -> None:
+    """Generated code may have names without end, and each of its own."""
+    render_module._usual_place.cache_clear()
+
+    for number in range(3):
+        event_of(record_of(**{field: f"{number} " + "x" * 600}))
+
+    assert render_module._usual_place.cache_info().currsize == 0
 
 
 def test_handlers_that_share_what_was_taken_give_the_event_one_id() -> None:

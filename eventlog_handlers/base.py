@@ -20,7 +20,7 @@ class Handler(logging.Handler):
         raise NotImplementedError
 
     def stats(self) -> dict[str, Any]:
-        """Counters of this process, as the README's table of ``stats()`` explains them.
+        """Counters of this process, as the table of ``stats()`` in ``docs/delivery.md`` explains them.
 
         For one service a dict of counters; for several a dict of these by the handlers' class names.
         """

@@ -41,7 +41,7 @@ class Event(NamedTuple):
     """One thing that happened, ready for any service.
 
     *time* is wall time in seconds since the epoch; *level* is the logging number; *id* is a uuid4 in hex,
-    made when the record was emitted, the same on every retry.
+    made with the event, the same on every retry.
     """
 
     id: str

@@ -284,7 +284,7 @@ class Worker:
         return self._life.ledger.approximate_pending()
 
     def stats(self) -> dict[str, Any]:
-        """A snapshot of the law's sums and of the destination's state; see the README for each."""
+        """A snapshot of the law's sums and of the destination's state; ``docs/delivery.md`` tells of each."""
         life = self._life
         return {
             **life.ledger.sums(),

@@ -47,7 +47,7 @@ def admits(exc_info: Any, level: int) -> bool:
         mark = _mark(error)
         if mark == _REPORTED:
             return False
-        if level <= mark:
+        if level < mark:
             return True
     marks[MARK] = (level, monotonic())
     return True

@@ -179,6 +179,23 @@ def test_an_application_that_logs_and_raises_is_one_event(events: Any) -> None:
     assert detail["message"] == "sale failed"
 
 
+def test_an_exception_is_known_for_ten_seconds_after_it_was_last_logged_as_an_error(monkeypatch: Any) -> None:
+    """Whatever is logged of it below: a place on its way may call it a warning."""
+    from eventlog_handlers.listening import told
+
+    now = [1_000.0]
+    monkeypatch.setattr(told, "monotonic", lambda: now[0])
+    error = LookupError("no order A-1004")
+    for level in (logging.ERROR, logging.ERROR, logging.WARNING):
+        assert told.admits((LookupError, error, None), level)
+        now[0] += 6.0
+
+    now[0] -= 3.0
+    assert told.is_known(error)  # 9 s after the second
+    now[0] += 2.0
+    assert not told.is_known(error)
+
+
 def test_one_exception_object_raised_again_and_again_is_news_each_time(events: Any, monkeypatch: Any) -> None:
     """A module's constant, a future's result: the mark on it does not last."""
     from eventlog_handlers.listening import told

@@ -95,6 +95,9 @@ class Buffer(Protocol):
     def keys(self) -> set[int]:
         """Keys of everything held, leased or not."""
 
+    def next_key(self) -> int:
+        """The key of the next event that is put: keys grow by one."""
+
     def __len__(self) -> int:
         """How many events are held, leased or not."""
 

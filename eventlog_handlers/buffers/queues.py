@@ -9,35 +9,36 @@ from __future__ import annotations
 import heapq
 from collections import OrderedDict, deque
 from collections.abc import Container, Iterator
-from typing import NamedTuple
+from itertools import chain
+from operator import attrgetter
+from typing import Generic, TypeVar
 
 from eventlog_handlers.buffers.severity import CLASSES
 
-_new = tuple.__new__
 _STALE = 64  # entries that the heap of delays may hold beside one per delayed event before it is made anew
 
 
-class Position(NamedTuple):
-    """The place of an event in the queues, and all that is needed to put it there again."""
+class Position:
+    """The place of an event in the queues, and all that is needed to put it there again.
 
-    key: int
-    severity: int
-    fingerprint: str
-    size: int
-    round: int | None = None
-    """The round it was handed out in, for one that came back; None for a new one."""
-    ready_at: float = 0.0
+    *key* is its number: an event with a smaller one is older.
+    """
+
+    __slots__ = ("fingerprint", "key", "ready_at", "round", "severity", "size")
+
+    def __init__(self, key: int, severity: int, fingerprint: str, size: int) -> None:
+        self.key = key
+        self.severity = severity
+        self.fingerprint = fingerprint
+        self.size = size
+        self.round: int | None = None
+        """The round it was handed out in, for one that came back; None for a new one."""
+        self.ready_at = 0.0
+        """When it can be leased, by its buffer's clock; 0 where it can be now. Set it before ``delay``."""
 
 
-def new_position(key: int, severity: int, fingerprint: str, size: int) -> Position:
-    """A new event's, in a third of the time that its names would take."""
-    return _new(Position, (key, severity, fingerprint, size, None, 0.0))
-
-
-def _in_round(position: Position, number: int) -> Position:
-    """As ``_replace(round=number)``, in a fifth of the time: each event that is sent passes here."""
-    key, severity, fingerprint, size, _, ready_at = position
-    return _new(Position, (key, severity, fingerprint, size, number, ready_at))
+P = TypeVar("P", bound=Position)
+"""What a buffer keeps of an event, its place among it."""
 
 
 class Rounds:
@@ -47,17 +48,17 @@ class Rounds:
         self.now = [0] * CLASSES
 
 
-class _Group:
+class _Group(Generic[P]):
     """The events of one fingerprint in one class, the oldest first."""
 
     __slots__ = ("positions", "round")
 
-    def __init__(self, position: Position, number: int) -> None:
+    def __init__(self, position: P, number: int) -> None:
         self.positions = deque((position,))
         self.round = number
 
 
-class _Class:
+class _Class(Generic[P]):
     """One class of severity: fingerprints in rounds, each an ordered dict that is served from its front.
 
     A fingerprint that was served comes again two rounds later, one that is new here one round later. So the
@@ -68,17 +69,22 @@ class _Class:
     def __init__(self, rounds: Rounds, severity: int) -> None:
         self._now = rounds.now
         self._severity = severity
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _Group[P]] = {}
         self._rounds: dict[int, OrderedDict[str, None]] = {}  # the few that are not empty
         self._by_count: dict[int, dict[str, None]] = {}  # fingerprints by how many events wait
         self.most = 0
         """How many events the fingerprint with most of them has."""
 
-    def __iter__(self) -> Iterator[Position]:
+    def __iter__(self) -> Iterator[P]:
         for group in self._groups.values():
             yield from group.positions
 
-    def add(self, position: Position) -> None:
+    def oldest_of_each(self) -> Iterator[P]:
+        """Of each fingerprint its oldest."""
+        for group in self._groups.values():
+            yield group.positions[0]
+
+    def add(self, position: P) -> None:
         group = self._groups.get(position.fingerprint)
         if group is None:
             number = self._now[self._severity] + 1 if position.round is None else position.round
@@ -104,7 +110,7 @@ class _Class:
         fingerprint = next(iter(self._rounds[number]))
         return number, self._groups[fingerprint].positions[0].key
 
-    def pop(self) -> Position:
+    def pop(self) -> P:
         """Take out the event that goes next."""
         number = min(self._rounds)
         fingerprint = next(iter(self._rounds[number]))
@@ -120,9 +126,10 @@ class _Class:
             self._enter(fingerprint, group)
         else:
             del self._groups[fingerprint]
-        return _in_round(position, number)
+        position.round = number
+        return position
 
-    def pop_of_most(self) -> Position:
+    def pop_of_most(self) -> P:
         """Take out the oldest event of a fingerprint that has most."""
         fingerprint = next(iter(self._by_count[self.most]))
         group = self._groups[fingerprint]
@@ -134,7 +141,7 @@ class _Class:
             del self._groups[fingerprint]
         return position
 
-    def _enter(self, fingerprint: str, group: _Group) -> None:
+    def _enter(self, fingerprint: str, group: _Group[P]) -> None:
         """At the end of the round of *group*; at its front where the first there is younger."""
         waiting = self._rounds.get(group.round)
         if waiting is None:
@@ -163,7 +170,7 @@ class _Class:
             self.most = after  # counts go up and down by one
 
 
-class Queues:
+class Queues(Generic[P]):
     """Everything a buffer holds that isn't leased: ready, by class, or delayed."""
 
     def __init__(self, rounds: Rounds | None = None) -> None:
@@ -172,27 +179,33 @@ class Queues:
 
     def clear(self) -> None:
         """Hold nothing."""
-        self._classes = [_Class(self._shared, number) for number in range(CLASSES)]
+        self._classes: list[_Class[P]] = [_Class(self._shared, number) for number in range(CLASSES)]
         self.ready = 0
         """How many could go now."""
         self.ready_bytes = 0
         """Their size."""
         self._due: list[tuple[float, int, int]] = []  # when, key, class
         # The delayed by class, the first to be delayed first.
-        self._delayed: tuple[OrderedDict[int, Position], ...] = tuple(OrderedDict() for _ in range(CLASSES))
+        self._delayed: tuple[OrderedDict[int, P], ...] = tuple(OrderedDict() for _ in range(CLASSES))
         self._delayed_count = 0
 
     def __len__(self) -> int:
         return self.ready + self._delayed_count
 
-    def __iter__(self) -> Iterator[Position]:
+    def __iter__(self) -> Iterator[P]:
         """In no particular order; each may be given to ``add`` or ``delay`` of another."""
         for one in self._classes:
             yield from one
         for delayed in self._delayed:
             yield from delayed.values()
 
-    def pour(self, target: Queues, keys: Container[int] | None = None) -> None:
+    def oldest(self) -> P | None:
+        """The one with the lowest key; None where there is nothing."""
+        oldest_of_each = (one.oldest_of_each() for one in self._classes)
+        some = chain(*oldest_of_each, *(delayed.values() for delayed in self._delayed))
+        return min(some, key=attrgetter("key"), default=None)
+
+    def pour(self, target: Queues[P], keys: Container[int] | None = None) -> None:
         """Move all events, or those of *keys*, to *target*."""
         for severity, one in enumerate(self._classes):
             if one.most:
@@ -213,13 +226,13 @@ class Queues:
                 self._delayed_count -= 1
                 target.delay(position)
 
-    def add(self, position: Position) -> None:
+    def add(self, position: P) -> None:
         """*position* is ready now."""
         self.ready += 1
         self.ready_bytes += position.size
         self._classes[position.severity].add(position)
 
-    def delay(self, position: Position) -> None:
+    def delay(self, position: P) -> None:
         """*position* isn't ready before its ``ready_at``."""
         self._delayed[position.severity][position.key] = position
         self._delayed_count += 1
@@ -235,7 +248,9 @@ class Queues:
         while (due := self.due_at()) is not None and due <= now:
             _, key, severity = heapq.heappop(self._due)
             self._delayed_count -= 1
-            self.add(self._delayed[severity].pop(key)._replace(ready_at=0.0))
+            position = self._delayed[severity].pop(key)
+            position.ready_at = 0.0
+            self.add(position)
 
     def due_at(self) -> float | None:
         """When the first of the delayed is ready."""
@@ -255,7 +270,7 @@ class Queues:
                     return severity, *one.first()
         return None
 
-    def pop_first(self) -> Position | None:
+    def pop_first(self) -> P | None:
         """Take out the event that goes next; None where none is ready."""
         if self.ready:
             for one in self._classes:
@@ -263,7 +278,7 @@ class Queues:
                     return self._taken(one.pop())
         return None
 
-    def pop(self, severity: int) -> Position:
+    def pop(self, severity: int) -> P:
         """Take out the event that goes next, of the class that ``first`` has named."""
         return self._taken(self._classes[severity].pop())
 
@@ -277,7 +292,7 @@ class Queues:
                 return severity, self._classes[severity].most
         return -1, 0
 
-    def pop_weakest(self, severity: int) -> Position:
+    def pop_weakest(self, severity: int) -> P:
         """Take out the event to drop there: the oldest of the fingerprint that has most; the delayed last."""
         if self._classes[severity].most:
             return self._taken(self._classes[severity].pop_of_most())
@@ -285,7 +300,7 @@ class Queues:
         self._delayed_count -= 1
         return position
 
-    def _taken(self, position: Position) -> Position:
+    def _taken(self, position: P) -> P:
         self.ready -= 1
         self.ready_bytes -= position.size
         return position

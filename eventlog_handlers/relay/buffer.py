@@ -135,6 +135,9 @@ class StreamBuffer:
     def keys(self) -> set[int]:
         return self._memory.keys()
 
+    def next_key(self) -> int:
+        return self._memory.next_key()
+
     def __len__(self) -> int:
         return len(self._memory) - len(self._gone)
 

@@ -331,8 +331,11 @@ class BufferMachine(RuleBasedStateMachine):
         for level, fingerprint in kinds:
             self.made += 1
             events.append(make_event(level=level, fingerprint=fingerprint, id=f"{self.made:032x}"))
+        next_key = self.buffer.next_key()
         evicted = self.buffer.put(events)
         self.held.update((event.id, event) for event in events)
+        refused = sum(lost.key is None for lost in evicted)
+        assert self.buffer.next_key() == next_key + len(events) - refused
         for lost in evicted:
             assert lost.event.id not in self.leased
             del self.held[lost.event.id]
@@ -368,6 +371,7 @@ class BufferMachine(RuleBasedStateMachine):
         if not hasattr(self, "buffer"):
             return
         assert len(self.buffer) == len(self.held) == len(self.buffer.keys())
+        assert max(self.buffer.keys(), default=-1) < self.buffer.next_key()
         assert len(self.buffer) <= self.capacity
         assert bool(self.buffer.bytes()) == bool(self.held)
         if isinstance(self.buffer, MemoryBuffer):

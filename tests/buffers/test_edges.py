@@ -201,11 +201,17 @@ def test_an_older_event_poured_in_goes_first_and_its_problem_keeps_its_turn():
     assert [here.pop(1).key for _ in range(3)] == [0, 2, 1]
 
 
+def delayed(key, severity, ready_at):
+    position = Position(key, severity, "a", 1)
+    position.ready_at = ready_at
+    return position
+
+
 def test_the_heap_of_delays_stays_as_small_as_what_is_delayed():
     """Delayed events that were evicted leave nothing behind, however many they were."""
     queues = Queues()
     for number in range(5_000):
-        queues.delay(Position(number, 4, "a", 1, ready_at=1e9 - number))
+        queues.delay(delayed(number, 4, 1e9 - number))
         if number:
             assert queues.pop_weakest(4).key == number - 1
 
@@ -220,7 +226,7 @@ def test_the_heap_made_anew_keeps_the_order_of_delays():
     """What is still delayed comes when it is due, the first first."""
     queues = Queues()
     for number in range(300):
-        queues.delay(Position(number, number % 5, "a", 1, ready_at=float(1_000 - number)))
+        queues.delay(delayed(number, number % 5, float(1_000 - number)))
     for number in range(0, 290, 5):
         assert queues.pop_weakest(4).key == number + 4
 

@@ -291,7 +291,7 @@ def test_a_flush_or_a_full_batch_waits_for_no_interval():
     assert route.delivery.plan() == Idle(60.0, 1)
     route.log("c")
     assert route.send() == ["a", "b", "c"]
-    route.log("x" * 5_000)
+    route.log("x" * 5_500)
     assert len(route.send()) == 1
     route.log("last")
     assert isinstance(route.delivery.plan(), Idle)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,9 +34,9 @@ class Model:
         self.delayed: list[Position] = []
 
     def of(self, severity, fingerprint=None):
-        return sorted(
-            one for one in self.ready if one.severity == severity and fingerprint in (None, one.fingerprint)
-        )
+        some = [one for one in self.ready if one.severity == severity]
+        same = [one for one in some if fingerprint in (None, one.fingerprint)]
+        return sorted(same, key=attrgetter("key"))
 
     def may_go(self):
         """The most severe class; of each fingerprint its oldest."""
@@ -77,7 +79,7 @@ def test_queues_agree_with_the_plain_model(operations):
         elif name == "give back" and leased:
             place = leased.pop(arguments[0] % len(leased))
             if arguments[1]:
-                place = place._replace(ready_at=now + arguments[1])
+                place.ready_at = now + arguments[1]
                 queues.delay(place)
                 model.delayed.append(place)
             else:
@@ -90,10 +92,9 @@ def test_queues_agree_with_the_plain_model(operations):
             model.drop(place.key)
         elif name == "wait":
             now += arguments[0]
-            queues.release(now)
-            due = [one for one in model.delayed if one.ready_at <= now]
+            model.ready += [one for one in model.delayed if one.ready_at <= now]
             model.delayed = [one for one in model.delayed if one.ready_at > now]
-            model.ready += due
+            queues.release(now)  # and their ``ready_at`` is forgotten
         elif name == "pour":
             target = Queues(rounds)
             keys = None if arguments[0] else {key for key in range(made) if key % 2}
@@ -107,6 +108,8 @@ def test_queues_agree_with_the_plain_model(operations):
             one.key for one in [*model.ready, *model.delayed]
         )
         assert queues.due_at() == min((one.ready_at for one in model.delayed), default=None)
+        oldest = min((one.key for one in [*model.ready, *model.delayed]), default=None)
+        assert oldest == (queues.oldest().key if queues else None)
 
 
 @given(st.lists(st.sampled_from("aaaaaaaabbc"), min_size=1, max_size=200), st.integers(1, 7))

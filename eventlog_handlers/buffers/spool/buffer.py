@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +158,9 @@ class SpoolBuffer:
         held = self._held
         seq = lease.key
         position, row = held.leased.pop(seq)
-        held.wait(position._replace(ready_at=self._clock() + delay) if delay > 0 else position)
+        if delay > 0:
+            position.ready_at = self._clock() + delay
+        held.wait(position)
         if spent:
             held.attempts[seq] = attempts = row.attempts + 1
             with fork_gate.no_fork():
@@ -181,6 +184,9 @@ class SpoolBuffer:
 
     def keys(self) -> set[int]:
         return self._held.keys()
+
+    def next_key(self) -> int:
+        return self._held.next_seq
 
     def __len__(self) -> int:
         return self._held.count
@@ -242,7 +248,7 @@ class SpoolBuffer:
         held = self._held
         for seq, (_, row) in held.leased.items():
             self._rows.hold(seq, row)
-        waiting = sorted(held.in_file)
+        waiting = sorted(held.in_file, key=attrgetter("key"))
         held.in_file.clear()
         held.bytes, held.count = self._rows.memory_bytes, len(self._rows.in_memory)
         return sum(not self._rescue(position, read) for position in waiting)

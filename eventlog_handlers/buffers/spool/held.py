@@ -36,10 +36,11 @@ class Held:
         self._content_bytes = content_bytes
         self._policy = policy
         self._clock = clock
-        self._next_seq = 1
+        self.next_seq = 1
+        """The key of the next event that comes in."""
         rounds = Rounds()
-        self.in_file = Queues(rounds)
-        self.in_memory = Queues(rounds)
+        self.in_file: Queues[Position] = Queues(rounds)
+        self.in_memory: Queues[Position] = Queues(rounds)
         self.leased: dict[int, tuple[Position, Row]] = {}
         self.attempts: dict[int, int] = {}
         """Of events that came back."""
@@ -52,8 +53,8 @@ class Held:
 
     def position(self, row: Row, event: Event) -> Position:
         """The next number, for an event that comes in."""
-        self._next_seq += 1
-        return Position(self._next_seq - 1, row.severity, event.fingerprint, row.size)
+        self.next_seq += 1
+        return Position(self.next_seq - 1, row.severity, event.fingerprint, row.size)
 
     def hold(self, position: Position, row: Row) -> None:
         """Take *row* in, for now in memory; ``commit`` takes it to the file."""
@@ -96,7 +97,7 @@ class Held:
         self.in_file.release(now)
         self.in_memory.release(now)
 
-    def first(self) -> tuple[tuple[int, int, int], Queues] | None:
+    def first(self) -> tuple[tuple[int, int, int], Queues[Position]] | None:
         """The event to lease next (its class, round and number) and the queues it stands in."""
         heads = [
             (first, queues)
@@ -139,7 +140,7 @@ class Held:
             self._rows.commit()  # rows in the file need no room here
         while True:
             if self.count >= self._capacity or self.bytes + newcomer.size > self._content_bytes:
-                places: Sequence[Queues] = (self.in_file, self.in_memory)
+                places: Sequence[Queues[Position]] = (self.in_file, self.in_memory)
             elif self._rows.memory_bytes + newcomer.size > self._capacity_bytes:
                 places = (self.in_memory,)
             else:
@@ -159,7 +160,7 @@ class Held:
             else:
                 evicted.append(Evicted(event, victim.key))
 
-    def _victim(self, newcomer: Row, places: Sequence[Queues]) -> Position | None:
+    def _victim(self, newcomer: Row, places: Sequence[Queues[Position]]) -> Position | None:
         """Take the event to drop out of its queue; None if that is the newcomer."""
         if self._policy == "drop_newest" or not places:
             return None

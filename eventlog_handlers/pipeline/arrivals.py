@@ -110,10 +110,11 @@ class Arrivals:
             self._holding.refuse(event, dropped)
             return
         buffer = self._holding.buffer
-        before = buffer.keys() if self._tickets else set()
+        before = buffer.next_key()
         self._holding.put([event])
         if self._tickets:
-            self._tickets.wait_for_summary(buffer.keys() - before)
+            held = buffer.keys()
+            self._tickets.wait_for_summary({key for key in held if key >= before})
 
     def adopt(self) -> None:
         """Adopt, a slice at a time, the spool of dead processes."""
@@ -148,4 +149,8 @@ class Arrivals:
         )
 
     def _arm_tickets(self) -> None:
-        self._tickets.arm(self._taken + self._dropped_early, self._holding.buffer.keys)
+        self._tickets.arm(self._taken + self._dropped_early, self._held)
+
+    def _held(self) -> tuple[int, int]:
+        buffer = self._holding.buffer
+        return buffer.next_key(), len(buffer)

@@ -1,7 +1,8 @@
 """Tickets: a flush waits for one, and it is finished when everything accepted before it is settled.
 
 A ticket is opened while captures still wait to be rendered. So it waits first until these captures have left
-the intake, and then for the keys that the buffer holds at that moment. Under the ledger's lock.
+the intake, and then for the events that the buffer holds at that moment. Of these it knows how many are left,
+not which: each is settled once, and later ones have higher keys. Under the ledger's lock.
 """
 
 from __future__ import annotations
@@ -21,13 +22,21 @@ class Ticket:
 
     def __init__(self, after: int, has_more: Callable[[], bool] = nothing_more) -> None:
         self.after = after
-        """How many captures must have left the intake before the keys to wait for are known."""
-        self.keys: set[int] | None = None
-        """The buffer's keys that are not settled; None while captures are still to be rendered."""
+        """How many captures must have left the intake before the events to wait for are known."""
+        self.before: int | None = None
+        """It waits for events with smaller keys; None while captures are still to be rendered."""
+        self.summaries: set[int] = set()
+        """Keys of summaries that it waits for, too."""
+        self.left = 0
+        """How many of these events are not settled."""
         self.has_more = has_more
         """Whether summaries of what is shared with other processes are still to come."""
         self.done = TokenQueue()
         self.finished = False
+
+    def concerns(self, key: int) -> bool:
+        """Whether it waits for the event of *key*."""
+        return self.before is not None and (key < self.before or key in self.summaries)
 
     def waits_for_summaries(self) -> bool:
         """Whether a summary that comes later belongs to this flush."""
@@ -57,40 +66,42 @@ class Tickets:
         if ticket in self._open:
             self._open.remove(ticket)
 
-    def arm(self, left_the_intake: int, held: Callable[[], set[int]]) -> None:
-        """Give each ticket whose captures have all been put the keys that it waits for.
+    def arm(self, left_the_intake: int, held: Callable[[], tuple[int, int]]) -> None:
+        """Tell each ticket whose captures have all been put which events it waits for.
 
-        *left_the_intake*: how many captures have, ever. *held* gives the buffer's keys.
+        *left_the_intake*: how many captures have, ever. *held* gives the key of the buffer's next event, and
+        how many events the buffer holds.
         """
         for ticket in tuple(self._open):
-            if ticket.keys is not None:
-                if not ticket.keys:
+            if ticket.before is not None:
+                if not ticket.left:
                     self._finish_if_settled(ticket)
             elif left_the_intake >= ticket.after:
-                ticket.keys = held()
+                ticket.before, ticket.left = held()
                 self._finish_if_settled(ticket)
 
     def settled(self, key: int) -> None:
         """The event of *key* was acked or dropped."""
         for ticket in tuple(self._open):
-            if ticket.keys is not None:
-                ticket.keys.discard(key)
+            if ticket.concerns(key):
+                ticket.left -= 1
                 self._finish_if_settled(ticket)
 
     def keep_only(self, held: set[int]) -> None:
         """Every event whose key is not in *held* is settled."""
         for ticket in tuple(self._open):
-            if ticket.keys is not None:
-                ticket.keys &= held
+            if ticket.before is not None:
+                ticket.left = sum(map(ticket.concerns, held))
                 self._finish_if_settled(ticket)
 
     def wait_for_summary(self, keys: set[int]) -> None:
         """A summary came in as *keys*: the flushes that it belongs to wait for it."""
         for ticket in self._open:
-            if ticket.keys is not None and ticket.waits_for_summaries():
-                ticket.keys |= keys
+            if ticket.before is not None and ticket.waits_for_summaries():
+                ticket.summaries |= keys
+                ticket.left += len(keys)
 
     def _finish_if_settled(self, ticket: Ticket) -> None:
-        if not ticket.keys and not ticket.has_more():
+        if not ticket.left and not ticket.has_more():
             self._open.remove(ticket)
             ticket.finish()

@@ -251,7 +251,7 @@ def test_an_event_that_cannot_be_kept_costs_itself_and_those_evicted_for_it_are_
     books.buffer.refused = {"worse"}
     ticket = books.ledger.open_ticket()
     books.ledger.take(1)  # none waits: the ticket has its keys now
-    assert ticket.keys is not None
+    assert ticket.before is not None
     assert not ticket.finished
     books.put("worse", "fine")
 
@@ -440,14 +440,14 @@ def test_a_flush_waits_for_what_was_accepted_before_it_and_for_nothing_later():
     books = Books()
     books.intake.captures.extend([captured("a"), captured("b")])
     ticket = books.ledger.open_ticket()
-    assert (ticket.after, ticket.keys, ticket.finished) == (2, None, False)
+    assert (ticket.after, ticket.before, ticket.finished) == (2, None, False)
     assert books.ledger.waiting().is_flushed
     assert len(books.ledger.take(1)) == 1
     books.ledger.put([make_event("a")], dropped=[], unread=[])
-    assert ticket.keys is None
+    assert ticket.before is None
     assert len(books.ledger.take(1)) == 1
     books.ledger.put([make_event("b")], dropped=[], unread=[])
-    assert len(ticket.keys) == 2
+    assert ticket.left == 2
     books.put("later")
 
     one, two, later = books.ledger.lease(9, max_age=60.0)
@@ -481,7 +481,7 @@ def test_captures_dropped_before_a_flush_do_not_finish_it_early():
 
     assert ticket.after == 3
     books.ledger.take(0)
-    assert ticket.keys is None
+    assert ticket.before is None
 
 
 def test_a_flush_of_nothing_is_finished_at_once():
@@ -526,7 +526,7 @@ def test_an_event_lost_by_the_buffer_or_evicted_finishes_the_flush_that_waits_fo
     books.buffer.ack([lease])
     books.buffer.gone = [Lost(lease.key, 40, "damaged")]
     assert books.sums() == (2, 0, 1, 0, 1)
-    assert len(first.keys) == 1
+    assert first.left == 1
     books.put("c", "d")
 
     assert first.finished
@@ -541,11 +541,11 @@ def test_a_summary_belongs_to_the_flushes_that_wait_for_summaries():
     plain = books.ledger.open_ticket()
     waits = books.ledger.open_ticket(has_more=lambda: more[0])
     books.ledger.take(1)
-    before = len(waits.keys)
+    before = waits.left
 
     books.ledger.add_summary(make_event("summary"))
 
-    assert (len(plain.keys), len(waits.keys)) == (before, before + 1)
+    assert (plain.left, waits.left) == (before, before + 1)
     more[0] = False
     a, summary = books.ledger.lease(9, max_age=60.0)
     books.ledger.ack([a])
@@ -559,14 +559,14 @@ def test_a_flush_that_waits_for_summaries_is_looked_at_again_when_its_keys_are_g
     more = [True]
     tickets, ticket = Tickets(), Ticket(2, lambda: more[0])
     tickets.add(ticket)
-    tickets.arm(1, lambda: {7})
-    assert ticket.keys is None
-    tickets.arm(2, lambda: {7})
-    assert ticket.keys == {7}
+    tickets.arm(1, lambda: (8, 1))
+    assert ticket.before is None
+    tickets.arm(2, lambda: (8, 1))
+    assert (ticket.before, ticket.left) == (8, 1)
     tickets.settled(7)
     assert not ticket.finished
     more[0] = False
-    tickets.arm(2, lambda: {8})
+    tickets.arm(2, lambda: (9, 1))
     assert ticket.finished
     assert not tickets
 
@@ -576,15 +576,15 @@ def test_a_flush_keeps_only_what_the_buffer_still_holds():
     tickets, one, other, unarmed = Tickets(), Ticket(0), Ticket(0), Ticket(5)
     for ticket in (one, other, unarmed):
         tickets.add(ticket)
-    tickets.arm(0, lambda: {1, 2})
+    tickets.arm(0, lambda: (3, 2))
     tickets.settled(2)
-    other.keys = {2, 3}
+    other.before, other.left = 4, 2
 
     tickets.keep_only({3, 4})
 
     assert one.finished
-    assert (other.keys, other.finished) == ({3}, False)
-    assert (unarmed.keys, unarmed.finished) == (None, False)
+    assert (other.left, other.finished) == (1, False)
+    assert (unarmed.before, unarmed.finished) == (None, False)
     assert not one.waits_for_summaries()
     assert Ticket(0, lambda: False).waits_for_summaries()
 

@@ -259,7 +259,7 @@ def test_a_flush_counts_what_the_intake_dropped():
         submit(worker, f"late {number}")
     late = worker.start_flush()
     assert late.after == 12
-    assert late.keys is None
+    assert late.before is None
 
 
 def test_after_a_flush_that_timed_out_batches_are_filled_again():

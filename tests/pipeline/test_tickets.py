@@ -16,12 +16,14 @@ def test_a_ticket_waits_for_its_captures_and_then_for_the_keys_of_that_moment():
     tickets = Tickets()
     ticket = opened(tickets, after=3)
 
-    tickets.arm(2, lambda: {1})
-    assert ticket.keys is None
-    tickets.arm(3, lambda: {1, 2})
-    tickets.arm(4, lambda: {1, 2, 3})
-    assert ticket.keys == {1, 2}
+    tickets.arm(2, lambda: (2, 1))
+    assert ticket.before is None
+    tickets.settled(1)
+    tickets.arm(3, lambda: (3, 2))
+    tickets.arm(4, lambda: (4, 3))
+    assert (ticket.before, ticket.left) == (3, 2)
 
+    tickets.settled(3)
     tickets.settled(2)
     assert not ticket.finished
     tickets.settled(1)
@@ -34,9 +36,9 @@ def test_an_event_is_settled_for_all_tickets_at_once():
     """Two flushes may wait for one event; the later ticket waits for one more."""
     tickets = Tickets()
     one = opened(tickets, after=0)
-    tickets.arm(0, lambda: {1})
+    tickets.arm(0, lambda: (2, 1))
     two = opened(tickets, after=0)
-    tickets.arm(0, lambda: {1, 2})
+    tickets.arm(0, lambda: (3, 2))
 
     tickets.settled(1)
     assert (one.finished, two.finished) == (True, False)
@@ -50,15 +52,17 @@ def test_a_ticket_without_keys_is_asked_again_whether_summaries_are_to_come():
     more = [True]
     ticket = opened(tickets, after=0, has_more=lambda: more[0])
     plain = opened(tickets, after=9)
-    tickets.arm(0, lambda: {1})
+    tickets.arm(0, lambda: (2, 1))
 
     tickets.settled(1)
     assert not ticket.finished
     tickets.wait_for_summary({7})
     more.clear()
     more.append(False)
-    assert ticket.keys == {7}
-    assert plain.keys is None
+    assert (ticket.before, ticket.summaries, ticket.left) == (2, {7}, 1)
+    assert (plain.before, plain.summaries) == (None, set())
+    tickets.settled(6)
+    assert not ticket.finished
     tickets.settled(7)
     assert (ticket.finished, plain.finished) == (True, False)
 
@@ -67,7 +71,7 @@ def test_a_ticket_that_no_thread_waits_for_is_left_alone():
     """Its events are settled without it; to discard it twice does no harm."""
     tickets = Tickets()
     ticket = opened(tickets, after=0)
-    tickets.arm(0, lambda: {1})
+    tickets.arm(0, lambda: (2, 1))
 
     tickets.discard(ticket)
     tickets.discard(ticket)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from eventlog_handlers.pipeline.batching import due_in
 from eventlog_handlers.pipeline.destination import STUCK_SECONDS
 
+_GATHERING_SECONDS = 1.0  # at most: so long a capture waits that wakes nobody
+
 
 class Idle(NamedTuple):
     """Nothing to send now. Look again in *seconds* (None: not before a capture comes in), or as soon as
@@ -24,6 +26,8 @@ class Situation(NamedTuple):
 
     ready_in: float | None
     """Until the first event can be leased; None if none waits."""
+    may_gather: bool
+    """Captures may wait in memory until a request is due. Where there is a spool they are to get there."""
     waiting: int
     """Events that can be leased now."""
     waiting_bytes: int
@@ -43,7 +47,15 @@ class Situation(NamedTuple):
 
 
 def something_waits(now: Situation) -> Idle | None:
-    """Some event can be leased."""
+    """Some event can be leased.
+
+    The first capture after a request wakes nobody where that could do no more than look at it: no other
+    request is due yet.
+    """
+    if now.ready_in is None and now.may_gather and now.waits_for_a_batch:
+        gathering = min(now.flush_interval - now.since_last, _GATHERING_SECONDS)
+        if gathering > 0:
+            return Idle(gathering, now.batch_size)
     if now.ready_in is None or now.ready_in > 0:
         return Idle(now.ready_in, 1)
     return None

@@ -89,6 +89,7 @@ class Planning:
             ready_in = 0.0
         return Situation(
             ready_in=ready_in,
+            may_gather=self._settings.spool is None,
             waiting=waiting,
             waiting_bytes=waiting_bytes,
             waits_for_a_batch=not is_flushed and not self._suspended,

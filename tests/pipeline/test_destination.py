@@ -113,6 +113,7 @@ def test_probes_after_refusals_come_slower_each_time(probes, rand, seconds):
 
 OPEN = Situation(
     ready_in=0.0,
+    may_gather=True,
     waiting=3,
     waiting_bytes=300,
     waits_for_a_batch=True,
@@ -132,6 +133,11 @@ OPEN = Situation(
     [
         ({}, None),
         ({"ready_in": None}, Idle(None, 1)),
+        ({"ready_in": None, "since_last": 0.25}, Idle(0.75, 10)),
+        ({"ready_in": None, "since_last": 0.25, "flush_interval": 60.0}, Idle(1.0, 10)),
+        ({"ready_in": None, "since_last": 0.25, "may_gather": False}, Idle(None, 1)),
+        ({"ready_in": None, "since_last": 0.25, "waits_for_a_batch": False}, Idle(None, 1)),
+        ({"ready_in": 2.5, "since_last": 0.25}, Idle(2.5, 1)),
         ({"ready_in": 2.5}, Idle(2.5, 1)),
         ({"may_send": False}, Idle(STUCK_SECONDS, 500)),
         ({"ready_in": 0.5}, Idle(0.5, 1)),

@@ -279,7 +279,19 @@ def test_what_to_wait_for():
     assert route.delivery.plan() == Idle(4.0, 1_000)
     route.clock.advance(4.0)
     assert route.send() == ["a", "b", "c"]
+    assert route.delivery.plan() == Idle(1.0, 10)
+    route.clock.advance(4.0)
     assert route.delivery.plan() == Idle(None, 1)
+
+
+@pytest.mark.parametrize(("options", "idle"), [({}, Idle(0.5, 10)), ({"spool": "/spool"}, Idle(None, 1))])
+def test_a_capture_wakes_nobody_while_no_request_is_due(options, idle):
+    """Unless there is a spool, in which its event is to outlive the process."""
+    route = Route(flush_interval=0.5, **options)
+    route.log("first")
+    route.send()
+
+    assert route.delivery.plan() == idle
 
 
 def test_a_flush_or_a_full_batch_waits_for_no_interval():

@@ -17,6 +17,11 @@ from typing import Any
 
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import green
+from eventlog_handlers.process.clock import monotonic
+
+_REPEATED_SECONDS = 2.0
+"""A second signal that comes sooner is no one's impatience: ``multiprocessing`` sends two to each daemon, by
+``terminate`` and when its own process ends, and so does hypercorn to its workers."""
 
 
 class _Chained:
@@ -25,17 +30,19 @@ class _Chained:
     def __init__(self, previous: Any, timeout: float | None) -> None:
         self.previous = previous
         self.timeout = timeout
-        self._under_way = False
+        self._since: float | None = None  # when the flush that is under way began
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if process_exit.is_in_use_here() and _comes_again(number):
             return
-        if not self._under_way:  # a second signal during the flush doesn't wait for a second one
-            self._under_way = True
+        if self._since is None:
+            self._since = monotonic()
             try:
                 process_exit.flush_all(self.timeout)
             finally:
-                self._under_way = False
+                self._since = None
+        elif self.previous == signal.SIG_DFL and monotonic() - self._since < _REPEATED_SECONDS:
+            return  # the first one goes on; a later one ends its flush
         if callable(self.previous):
             self.previous(number, frame)
         elif self.previous == signal.SIG_DFL:

@@ -202,6 +202,30 @@ def test_p05_flush_on_sigterm_comes_before_the_handler_that_was_there(eventlog_c
     assert arrived(eventlog_console) == Counter([*(f"record {number}" for number in range(5)), "afterwards"])
 
 
+def test_p05_a_second_sigterm_right_after_the_first_does_not_end_the_flush(eventlog_console):
+    """``multiprocessing`` and hypercorn send two to each of their processes."""
+    eventlog_console.script.delay("cms", 0.5, times=2)
+    done = run_with_cms(
+        """
+        from eventlog_handlers.process import exit as process_exit
+        plain = process_exit.flush_all
+        def flush_all(timeout):
+            threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            plain(timeout)
+        process_exit.flush_all = flush_all
+        for number in range(5):
+            log.error("record %d", number)
+        os.kill(os.getpid(), signal.SIGTERM)
+        """,
+        eventlog_console,
+        flush_on_sigterm=True,
+    )
+
+    assert done.returncode == -signal.SIGTERM, done.stderr
+    assert done.stderr == ""
+    assert arrived(eventlog_console) == Counter(f"record {number}" for number in range(5))
+
+
 def test_p05_a_second_sigterm_ends_the_flush(hung):
     """With a service that hangs and all the patience of the world."""
     script = "log.error('one')\nprint('logged')\ntime.sleep(60)\n"

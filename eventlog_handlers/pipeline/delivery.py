@@ -6,7 +6,8 @@ threads may be in ``deliver`` at once. One lock guards their common fields, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventlog_handlers.errors import (
@@ -16,7 +17,7 @@ from eventlog_handlers.errors import (
     TransientError,
     described,
 )
-from eventlog_handlers.events import Batch, Event, Lease, Payload
+from eventlog_handlers.events import Batch, Event, Lease, Outcome, Payload
 from eventlog_handlers.pipeline.batching import batches, halves
 from eventlog_handlers.pipeline.counters import Loss
 from eventlog_handlers.pipeline.destination import LONG_AGO, Destination
@@ -196,7 +197,7 @@ class Delivery:
             timeout = max(0.05, min(timeout, deadline - self._clock()))
         self._ledger.count_request()
         try:
-            outcomes = self.sink.send(batch.payloads, timeout=timeout)
+            outcomes = self._sent(batch, timeout)
             if len(outcomes) != len(batch.payloads):
                 raise TransientError("answer_length", ambiguous=True, attempts_allowed=5)
         except (RefusedError, TooLargeError) as error:
@@ -209,6 +210,14 @@ class Delivery:
         else:
             self._settling.answered(outcomes)
             self._settling.settle(batch.leases, outcomes, in_flight)
+
+    def _sent(self, batch: Batch, timeout: float) -> Sequence[Outcome]:
+        pid = os.getpid()
+        try:
+            return self.sink.send(batch.payloads, timeout=timeout)
+        finally:
+            if os.getpid() != pid:  # a fork has copied this thread: the request is the parent's
+                green.stand_still()
 
     def _refused(self, error: RefusedError | TooLargeError, batch: Batch, in_flight: InFlight) -> None:
         """The request as a whole was refused: halve it until the event at fault stands alone."""

@@ -99,6 +99,7 @@ class ThreadPool:
         self.is_parked = False
         """The handler was closed, and no thread has started since."""
         self._is_ending = False  # the process: no thread is to sleep any more
+        self._is_parents = False
 
     # --- the caller's side ---------------------------------------------------------------------------------
 
@@ -140,6 +141,11 @@ class ThreadPool:
         self._is_ending = True
         if self._is_sleeping:
             self._tokens.put()
+
+    def abandon(self) -> None:
+        """This process is a forked child: the threads are its parent's. A fork copies green ones, which would
+        go on here and take the child's captures for the parent's."""
+        self._is_parents = True
 
     def _start(self) -> bool:
         """Start a thread; True also if another caller is just starting one."""
@@ -211,8 +217,10 @@ class ThreadPool:
     def _turn_until_idle(self) -> bool:
         """Take turns until this thread is no longer needed; False if something broke them off."""
         try:
-            while (idle := self._work.step()) is None or self.sleep(idle):
+            while not self._is_parents and ((idle := self._work.step()) is None or self.sleep(idle)):
                 pass
+            if self._is_parents:
+                green.stand_still()
         except BaseException as error:
             # Nothing foreseen gets here: a fault of ours, no memory, an exception thrown into the thread from
             # outside. The events in hand were nacked or counted; the thread goes on, but not in a rush.

@@ -115,6 +115,7 @@ class Worker:
         elif self._parts.pacer is not None:
             self._parts.pacer.after_fork_in_child()
         _parents_buffers.append(self._life.buffer)
+        self._life.pool.abandon()
         self._intake.clear()
         if self.folds is not None:
             self.folds.clear()

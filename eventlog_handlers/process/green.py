@@ -1,6 +1,7 @@
 """gevent (or eventlet) and our threads: locks, waits, and how a real thread leaves.
 
-Patched before our import, all is green, our threads, locks and queues too, and nothing here does anything.
+Patched before our import, all is green, our threads, locks and queues too. Then a fork copies our threads,
+and those of the child must do nothing more (``stand_still``). Nothing else here does anything.
 Patched after it (``gunicorn -k gevent --preload``), our threads are real ones. So their locks and queues are
 real ones too, also those that are made later. What our threads share with the application is green all the
 same: sockets, logging's lock, the locks of imports, locks in the user's hooks. A real thread that releases a
@@ -137,6 +138,17 @@ def after_fork_in_child() -> None:
     global _is_ending
     _leaving.clear()
     _is_ending = False
+
+
+def stand_still() -> None:
+    """Never return: a fork has copied this green thread from its parent, and this is the child.
+
+    If it ended, ``threading``, which does not know it here, would raise and gevent print that.
+    """
+    for name in ("gevent", "eventlet.hubs"):
+        if (module := sys.modules.get(name)) is not None:
+            with contextlib.suppress(Exception):
+                module.get_hub().switch()  # to the loop, which has nothing to wake it by
 
 
 def sleep(seconds: float) -> None:

@@ -8,11 +8,14 @@ that it fits urllib3 1.26 and 2 alike.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.client
 import io
+import os
 import socket
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from eventlog_handlers.process import green
@@ -132,10 +135,13 @@ class _TimedPool:
         ):
             conn.close()  # urllib3 opens it again
         call.is_reused = conn.sock is not None
+        if _is_green():
+            _under_way.add(conn)
         return conn
 
     def _put_conn(self, conn: Any) -> None:
         if conn is not None:
+            _under_way.discard(conn)
             call: Call = here.call
             conn.idle_since = call.clock()
             call.pool = self
@@ -148,8 +154,27 @@ def _is_bound_elsewhere(conn: Any) -> bool:
     gevent and eventlet, patched in after our import, give our real threads green sockets. Such a socket waits
     in the loop of the thread that opened it, and that thread may have ended.
     """
-    is_green = socket.socket.__module__ != "socket"
-    return is_green and conn.opened_by != threading.get_native_id()
+    return _is_green() and conn.opened_by != threading.get_native_id()
+
+
+def _is_green() -> bool:
+    return socket.socket.__module__ != "socket"
+
+
+_under_way: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Green connections that carry a request."""
+
+
+def _close_parents() -> None:
+    """Close what a forked child has copied: its green threads would read the answers to its parent."""
+    for conn in list(_under_way):
+        with contextlib.suppress(Exception):  # not open, or of a kind that can't be closed so
+            os.close(conn.sock.detach())  # ``close`` would wait for the reader of the answer
+    _under_way.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_parents)
 
 
 @functools.lru_cache(maxsize=8)

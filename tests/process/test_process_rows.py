@@ -647,6 +647,76 @@ def test_p22_gevent(eventlog_console, when):
     assert arrived(eventlog_console) == Counter(["child", *(f"record {number}" for number in range(10))])
 
 
+def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_events(eventlog_console):
+    """A fork copies the green thread that waits for the next request. The copy sends nothing, and takes
+    nothing of what the child logs."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+
+    done = run(
+        """
+        log.error("first"); assert handler.flush(20)
+        log.error("parent's")  # waits, like the green thread, until the next request is due
+        time.sleep(0)
+        child = os.fork()
+        if child == 0:
+            time.sleep(3 * handler._worker.settings.flush_interval)  # it would have been sent by now
+            for number in range(3):
+                log.error("child's %d", number)
+                time.sleep(handler._worker.settings.flush_interval / 2)
+            os._exit(0 if handler.flush(20) and law()["delivered"] == 3 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert handler.flush(20), law()
+        """,
+        console=eventlog_console.url,
+        preamble="from gevent import monkey; monkey.patch_all()\n" + preamble().replace("3600", "0.4"),
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    names = ["first", "parent's", *(f"child's {number}" for number in range(3))]
+    assert arrived(eventlog_console) == Counter(names)
+
+
+@pytest.mark.parametrize("handler", ["CMSHandler", "CloudWatchEventsHandler"])
+def test_p22_gevent_a_forked_child_reads_no_answer_to_its_parent(eventlog_console, handler):
+    """The child's copy of the socket is closed: the answer is the parent's, whoever looks first."""
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    service = "cms" if handler == "CMSHandler" else "cloudwatch"
+    eventlog_console.script.delay(service, 0.0)
+    eventlog_console.script.delay(service, 1.0)
+
+    done = run(
+        f"""
+        handler.close()
+        log.removeHandler(handler)
+        {"from eventlog_handlers import CloudWatchEventsHandler" if service == "cloudwatch" else ""}
+        handler = {handler}(scope="process")
+        log.addHandler(handler)
+        log.error("first"); assert handler.flush(20)
+        log.error("second")
+        while handler.stats()["requests"] < 2:
+            time.sleep(0.01)
+        child = os.fork()
+        if child == 0:
+            time.sleep(0.1)
+            log.error("child's")
+            os._exit(0 if handler.flush(20) and law()["delivered"] == 1 else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert handler.flush(20), law()
+        assert law()["failed_requests"] == law()["retried"] == 0, law()
+        """,
+        console=eventlog_console.url,
+        preamble="from gevent import monkey; monkey.patch_all()\n" + preamble(),
+        AWS_ACCESS_KEY_ID="a",
+        AWS_SECRET_ACCESS_KEY="b",
+        AWS_DEFAULT_REGION="eu-west-1",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert len(eventlog_console.events(service)) == 3
+
+
 # --- flush -------------------------------------------------------------------------------------------------
 
 

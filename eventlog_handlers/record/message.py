@@ -28,6 +28,10 @@ MAX_MESSAGE = 262_144
 MAX_TEMPLATE = 4_096
 
 _LogRecord = logging.LogRecord
+_get_message: Any = _LogRecord.getMessage
+_code = getattr(_get_message, "__code__", None)
+if _code is None or _code.co_filename != logging.getLevelName.__code__.co_filename:
+    _get_message = None  # patched before our import
 
 
 def given(args: object) -> bool:
@@ -131,7 +135,12 @@ def _described(error: BaseException, defects: list[str]) -> str:
 
 
 def late_message(msg: object, args: Any, defects: list[str]) -> str:
-    """The message as the record would have made it; through LogRecord, whose getMessage may be patched."""
+    """The message as the record would have made it; through LogRecord where its getMessage is patched."""
+    if type(msg) is str and type(args) is tuple and _LogRecord.getMessage is _get_message:
+        try:
+            return msg % args if args else msg
+        except Exception as error:
+            return _unformatted(msg, args, error, defects)
     shown = _LogRecord.__new__(_LogRecord)
     shown.msg, shown.args = msg, args
     try:

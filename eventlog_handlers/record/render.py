@@ -98,13 +98,13 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
         detail_type = _steered_text(steering, "detail_type", defects)
     # By place, which for so many fields is quicker than by name.
     return Event(
-        _uuid4(captured.id_bits),
+        uuid4(captured.id_bits),
         _time(created, defects),
         level,
         text_field(level_name, "", "level name", defects) or f"Level {level}",
         _status(level, level_map, steering.get("event_status"), defects),
         logger,
-        encodable(shorten(without_ansi(message), MAX_MESSAGE)),
+        message_text(message),
         encodable(shorten(captured.template, MAX_TEMPLATE)),
         fingerprint_of(captured, steering.get("fingerprint"), logger, code.function, defects),
         exception,
@@ -128,6 +128,11 @@ def _rendered(captured: Capture, sender: Identity, level_map: Mapping[int, str] 
         None if captured.first_time is None else _time(captured.first_time, defects),
         tuple(map(encodable, defects)) if defects else (),
     )
+
+
+def message_text(message: str) -> str:
+    """*message* as an event has it."""
+    return encodable(shorten(without_ansi(message), MAX_MESSAGE))
 
 
 def _place(
@@ -236,6 +241,6 @@ def _resources(value: JSON, defects: list[str]) -> tuple[str, ...] | None:
     return tuple(str(item) for item in values if isinstance(item, (str, int, float)))
 
 
-def _uuid4(bits: int) -> str:
+def uuid4(bits: int) -> str:
     """128 random bits as the hex of a uuid4: version and variant set (RFC 9562, section 5.4)."""
     return f"{bits & _RANDOM_BITS | _VERSION_AND_VARIANT:032x}"

@@ -10,6 +10,7 @@ from copy import deepcopy
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.host import hostname
 from eventlog_handlers.process.self_log import SelfLog
+from eventlog_handlers.record.alike import Alike
 from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.plain import plain_attributes
@@ -25,6 +26,7 @@ class Renderer:
 
     def __init__(self, pipeline: PipelineSettings, self_log: SelfLog) -> None:
         self._redactor = None if pipeline.redact is None else redactor(pipeline.redact)
+        self._alike = Alike(str if self._redactor is None else self._redactor.text)
         self._before_send = pipeline.before_send
         self._level_map = pipeline.level_map
         self._self_log = self_log
@@ -41,9 +43,7 @@ class Renderer:
     def __call__(self, captured: Capture) -> Event | None:
         event = rendered(captured, self._how)
         if event is None:
-            event = render(captured, self._sender, level_map=self._level_map)
-            if self._redactor is not None:
-                event = self._redactor.redact(event)
+            event = self._alike.event_of(captured) or self._rendered(captured)
             leave_rendered(captured, self._how, event)
         if self._before_send is None:
             return event
@@ -65,6 +65,13 @@ class Renderer:
             why = f"before_send raised {type(error).__name__}"
         self._self_log.say_once("before_send", f"{why}: events go without the values it may have removed")
         return redactor().withheld(event, why)
+
+    def _rendered(self, captured: Capture) -> Event:
+        event = render(captured, self._sender, level_map=self._level_map)
+        if self._redactor is not None:
+            event = self._redactor.redact(event)
+        self._alike.remember(captured, event)
+        return event
 
     def own_event(self, record: logging.LogRecord) -> Event:
         """An event of the package's own making: neither redacted nor shown to ``before_send``."""

@@ -29,13 +29,12 @@ class Packed(Position):
     __slots__ = ("_attributes", "_common", "_exception", "_id", "_message", "_time", "attempts", "put_at")
 
     def __init__(self, key: int, size: int, event: Event, common: Common, put_at: float) -> None:
-        # Position's too, without a call: each event passes here.
+        # Position's too, without a call: each event passes here. Whoever delays it sets ``ready_at``.
         self.key = key
         self.severity = class_of(event.level)
         self.fingerprint = event.fingerprint
         self.size = size
         self.round = None
-        self.ready_at = 0.0
         self.attempts = 0
         self.put_at = put_at
         self._common = common

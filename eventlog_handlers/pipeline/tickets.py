@@ -20,6 +20,9 @@ def nothing_more() -> bool:
 class Ticket:
     """The events that one flush waits for. ``finished`` and ``done`` are read without a lock."""
 
+    left: int
+    """How many of these events are not settled; set with ``before``."""
+
     def __init__(self, after: int, has_more: Callable[[], bool] = nothing_more) -> None:
         self.after = after
         """How many captures must have left the intake before the events to wait for are known."""
@@ -27,8 +30,6 @@ class Ticket:
         """It waits for events with smaller keys; None while captures are still to be rendered."""
         self.summaries: set[int] = set()
         """Keys of summaries that it waits for, too."""
-        self.left = 0
-        """How many of these events are not settled."""
         self.has_more = has_more
         """Whether summaries of what is shared with other processes are still to come."""
         self.done = TokenQueue()

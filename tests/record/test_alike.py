@@ -149,6 +149,7 @@ def test_both_ways_make_the_same_event(
         ({}, True),
         ({"args": ("password=hunter2",)}, True),
         ({"args": (5,), "created": 1.0}, True),
+        ({"created": 0.0}, True),
         ({"created": 1}, False),
         ({"created": -1.0}, False),
         ({"created": 253_402_300_799.0}, True),
@@ -159,6 +160,7 @@ def test_both_ways_make_the_same_event(
         ({"levelno": 31}, False),
         ({"name": "till"}, False),
         ({"lineno": 8}, False),
+        ({"lineno": 7.0}, False),  # as good as none
         ({"thread": 6}, False),
         ({"threadName": "worker-2"}, False),
         ({"process": 10}, False),
@@ -179,6 +181,17 @@ def test_what_is_rendered_the_short_way(fields: dict[str, Any], is_alike: bool, 
     with tracing(is_traced):
         capture(record())
         assert event == long_way(record(**fields))
+
+
+def test_a_template_of_its_own_is_kept() -> None:
+    """A dialect may name another one than the record's message."""
+    render = Renderer(SETTINGS, SelfLog("test"))
+    render(capture(record()))
+
+    event = render(capture(record())._replace(template="another"))
+
+    assert event is not None
+    assert event.template == "another"
 
 
 def test_an_event_with_a_fault_is_no_example() -> None:

@@ -140,7 +140,7 @@ def taken(
                 if context.is_used:
                     extras = context.under(extras)
                 return level, extras, values, events
-    extras = {name: fields[name] for name in more if name not in _NOT_EXTRA}
+    extras = {name: fields[name] for name in more if name not in _NOT_EXTRA} if more else None
     return _once_within_itself(_straight, record, events, values, extras)
 
 
@@ -170,13 +170,14 @@ def _once_within_itself(
     *more: Any,
 ) -> Capture:
     """The result of *read*; the record's summary where a value that is being printed logs itself again."""
-    if reading.depth >= MAX_READING_DEPTH:
+    depth = reading.depth
+    if depth >= MAX_READING_DEPTH:
         return _summary(record, "logged while other records were being read, so its values were not")
-    reading.depth += 1
+    reading.depth = depth + 1
     try:
         return read(record, events, *more)
     finally:
-        reading.depth -= 1
+        reading.depth = depth
 
 
 def _straight(

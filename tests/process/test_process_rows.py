@@ -207,7 +207,8 @@ def test_p05_a_second_sigterm_right_after_the_first_does_not_end_the_flush(event
     eventlog_console.script.delay("cms", 0.5, times=2)
     done = run_with_cms(
         """
-        from eventlog_handlers.process import exit as process_exit
+        from eventlog_handlers.process import exit as process_exit, sigterm
+        sigterm._REPEATED_SECONDS = 60.0  # on a slow machine, too
         plain = process_exit.flush_all
         def flush_all(timeout):
             threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()

@@ -3,8 +3,8 @@
     python -m benchmarks [--only caller,start] [--adapters cms,watchtower] [--quick] [--rounds 9]
                          [--json docs/benchmarks.json] [--chart docs/caller.svg] [--page docs/benchmarks.md]
 
-The peers come with ``pip install -e '.[bench]'``; those that are not installed are left out. Ratios hold on a
-busy machine, microseconds only on a quiet one.
+The peers come with ``pip install -e '.[bench]'``; those that are not installed are left out. Ratios of one
+run suffer less from a busy machine than microseconds.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def page(runs: Mapping[str, Mapping[str, Any]], picture: str = "") -> str:
         lines += [f"![What a log call costs its caller, by handler]({picture})", ""]
     lines += [
         "Written by the commands below, not by hand.",
-        "Ratios hold on other machines, microseconds on none. A busy machine shows in every row's p99.",
+        "Compare rows of one run: another machine has other microseconds, and its ratios differ, too. "
+        "A busy machine shows in every row's p99.",
     ]
     versions: dict[str, str] = {}
     for title, run in runs.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ class Call:
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
         self.fresh = fresh
+        self._pid = os.getpid()
         self.is_reused = False
         """The connection had carried another request before."""
         self.has_sent = False
@@ -38,6 +40,10 @@ class Call:
         """The pool of its connection."""
         self.is_sent_whole = True
         """No send was broken off. A service can't have acted on a request that did not leave whole."""
+
+    def is_parents(self) -> bool:
+        """Whether this process was forked since the call began: the request is for the parent to send."""
+        return os.getpid() != self._pid
 
     def seconds(self, at_most: float) -> float:
         """Seconds for one more socket operation; raises TimeoutError when none are left."""

@@ -69,6 +69,8 @@ class _TimedConnection:
         call: Call = here.call
         if self.sock is None:
             self.connect()
+        if call.is_parents():  # this green thread is a copy, and the socket is shared with the parent
+            green.stand_still()
         call.has_sent = True
         call.is_sent_whole = False
         view = memoryview(data)

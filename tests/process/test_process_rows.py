@@ -678,9 +678,11 @@ def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_events(eventlog_co
     assert arrived(eventlog_console) == Counter(names)
 
 
+@pytest.mark.parametrize("moment", ["before it is sent", "before it is answered"])
 @pytest.mark.parametrize("handler", ["CMSHandler", "CloudWatchEventsHandler"])
-def test_p22_gevent_a_forked_child_reads_no_answer_to_its_parent(eventlog_console, handler):
-    """The child's copy of the socket is closed: the answer is the parent's, whoever looks first."""
+def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_request(eventlog_console, handler, moment):
+    """The copy of the green thread sends nothing. Its socket is closed: the answer is the parent's, whoever
+    looks first."""
     pytest.importorskip("gevent", reason="gevent is not installed")
     service = "cms" if handler == "CMSHandler" else "cloudwatch"
     eventlog_console.script.delay(service, 0.0)
@@ -688,6 +690,14 @@ def test_p22_gevent_a_forked_child_reads_no_answer_to_its_parent(eventlog_consol
 
     done = run(
         f"""
+        import urllib3
+        plain = urllib3.HTTPConnectionPool._get_conn
+        def slow(pool, timeout=None):
+            connection = plain(pool, timeout)
+            time.sleep(0.3)
+            return connection
+        if {moment == "before it is sent"}:  # where a green thread waits to see whether it was closed
+            urllib3.HTTPConnectionPool._get_conn = slow
         handler.close()
         log.removeHandler(handler)
         {"from eventlog_handlers import CloudWatchEventsHandler" if service == "cloudwatch" else ""}
@@ -699,7 +709,7 @@ def test_p22_gevent_a_forked_child_reads_no_answer_to_its_parent(eventlog_consol
             time.sleep(0.01)
         child = os.fork()
         if child == 0:
-            time.sleep(0.1)
+            time.sleep(0.4)
             log.error("child's")
             os._exit(0 if handler.flush(20) and law()["delivered"] == 1 else 1)
         assert os.waitpid(child, 0)[1] == 0

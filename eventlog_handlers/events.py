@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 JSON: TypeAlias = "bool | int | float | str | list[JSON] | dict[str, JSON] | None"
@@ -115,6 +116,19 @@ class Event(NamedTuple):
         resources = known.get("resources")
         known["resources"] = None if resources is None else tuple(resources)
         return cls(**known)
+
+
+Fields: TypeAlias = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+
+
+def split(*apart: str) -> tuple[Fields, Fields]:
+    """Two getters: of an event all its fields but *apart*; of ``(*apart, *those)`` all fields in their order.
+
+    For those who keep once what many events have in common.
+    """
+    common = [name for name in Event._fields if name not in apart]
+    order = map((*apart, *common).index, Event._fields)
+    return itemgetter(*map(Event._fields.index, common)), itemgetter(*order)
 
 
 MAX_DEPTH = 64

@@ -120,10 +120,10 @@ class MemoryBuffer:
         return self._bytes
 
     def oldest(self) -> float | None:
-        waiting = self._queues.oldest()
-        held = [*self._leased.values(), *([] if waiting is None else [waiting])]
-        first = min((packed.put_at for packed in held), default=None)
-        return None if first is None else self._clock() - first
+        puts = [packed.put_at for packed in self._leased.values()]
+        if (waiting := self._queues.oldest()) is not None:
+            puts.append(waiting.put_at)
+        return self._clock() - min(puts) if puts else None
 
     def adopt(self) -> int:
         """Nothing: a process's memory dies with it."""

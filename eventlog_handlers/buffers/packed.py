@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from eventlog_handlers.buffers.queues import Position
 from eventlog_handlers.buffers.severity import class_of
-from eventlog_handlers.events import JSON, Event, ExceptionText
+from eventlog_handlers.events import JSON, Event, ExceptionText, split
 
-_APART = ("id", "time", "message", "exception", "attributes")
-"""Events of one problem and thread differ in these, and hardly ever in any other."""
-_COMMON = tuple(name for name in Event._fields if name not in _APART)
 _MOST = 1_024  # problems, each in one thread, that are remembered
 
-_common_of = itemgetter(*map(Event._fields.index, _COMMON))
-_in_order = itemgetter(*map((*_APART, *_COMMON).index, Event._fields))
+# Events of one problem and thread differ in these, and hardly ever in any other field.
+_common_of, _in_order = split("id", "time", "message", "exception", "attributes")
 _new = tuple.__new__
 
-Common = tuple[Any, ...]
-"""An event's _COMMON."""
+Common: TypeAlias = tuple[Any, ...]
+"""All other fields of an event."""
 
 
 class Packed(Position):
@@ -29,7 +25,7 @@ class Packed(Position):
     __slots__ = ("_attributes", "_common", "_exception", "_id", "_message", "_time", "attempts", "put_at")
 
     def __init__(self, key: int, size: int, event: Event, common: Common, put_at: float) -> None:
-        # Position's too, without a call: each event passes here. Whoever delays it sets ``ready_at``.
+        # Position's fields, too: to call its __init__ would take time for each event. ``nack`` sets ready_at.
         self.key = key
         self.severity = class_of(event.level)
         self.fingerprint = event.fingerprint
@@ -57,8 +53,8 @@ class Commons:
         self._known: dict[tuple[str, int], Common] = {}
 
     def of(self, event: Event) -> Common:
-        """The _COMMON of *event*; the same object as the last one's of this problem and thread, if equal."""
-        common: Common = _common_of(event)
+        """What *event* has in common: the last one's object of this problem and thread, if that is equal."""
+        common = _common_of(event)
         kind = event.fingerprint, event.thread_id
         known = self._known.get(kind)
         if known is not None and known == common:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
-from eventlog_handlers.events import Event
+from eventlog_handlers.events import Event, split
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import ARGS, CREATED, KEPT, MSG, TAKEN
 from eventlog_handlers.record.message import late_message
@@ -31,19 +31,15 @@ _NOTHING_ELSE = {
 }
 """The fields of a Capture that has arguments and nothing else."""
 _else_of = itemgetter(*map(Capture._fields.index, _NOTHING_ELSE))
-_nothing_else = tuple(_NOTHING_ELSE.values())
+_VALUES = tuple(_NOTHING_ELSE.values())
 
 _COMPARED = ("msg", *(name for name in KEPT if name != "created"))
 _compared: Callable[[tuple[Any, ...]], tuple[Any, ...]] = itemgetter(*map(TAKEN.index, _COMPARED))
 _NUMBERS = frozenset({"lineno", "thread", "process"})
-_types = tuple(int if name in _NUMBERS else str for name in _COMPARED)
+_TYPES = tuple(int if name in _NUMBERS else str for name in _COMPARED)
 
 # Attributes and tags are the same, but a hook may change them: each event has its own.
-_APART = ("id", "time", "message", "attributes", "tags", "trace_id", "span_id")
-_COMMON = tuple(name for name in Event._fields if name not in _APART)
-_common_of = itemgetter(*map(Event._fields.index, _COMMON))
-_in_order = itemgetter(*map((*_APART, *_COMMON).index, Event._fields))
-
+_common_of, _in_order = split("id", "time", "message", "attributes", "tags", "trace_id", "span_id")
 _new = tuple.__new__
 
 
@@ -56,7 +52,8 @@ class Alike:
 
     def event_of(self, captured: Capture) -> Event | None:
         """The event of *captured*, as ``render`` and ``redact`` make it; None where its kind is not known."""
-        known = self._known.get(_kind_of(captured))  # type: ignore[arg-type]  # None is not known
+        kind = _kind_of(captured)
+        known = None if kind is None else self._known.get(kind)
         if known is None:
             return None
         common, tags = known
@@ -71,8 +68,8 @@ class Alike:
             return None
         if defects:
             return None
-        apart = uuid4(captured.id_bits), created, self._redacted(message), {}, dict(tags)  # type: ignore[var-annotated]
-        return _new(Event, _in_order((*apart, *captured.span, *common)))
+        apart = uuid4(captured.id_bits), created, self._redacted(message)
+        return _new(Event, _in_order((*apart, {}, dict(tags), *captured.span, *common)))
 
     def remember(self, captured: Capture, event: Event) -> None:
         """*event* was made of *captured*."""
@@ -86,10 +83,10 @@ class Alike:
 
 def _kind_of(captured: Capture) -> tuple[Any, ...] | None:
     """What the captures of one log call have in common; None if *captured* has more than arguments."""
-    if _else_of(captured) != _nothing_else:
+    if _else_of(captured) != _VALUES:
         return None
     compared = _compared(captured.fields)
     template = captured.template
-    if compared[0] is not template or tuple(map(type, compared)) != _types or type(captured.level) is not int:
+    if compared[0] is not template or tuple(map(type, compared)) != _TYPES or type(captured.level) is not int:
         return None
     return (captured.level, compared) if len(template) <= _LONGEST_TEMPLATE else None

@@ -74,7 +74,8 @@ def install(timeout: float | None = None) -> bool:
     Afterwards the handler that was installed before is called; where there was none the process dies of the
     signal, as its parent expects. False, and nothing done, where it can't be had: not in the main thread, or
     the signal belongs to a handler not written in Python (uWSGI), which could not be called. Calling it
-    again only changes the timeout. A server that installs its own handler later (gunicorn, hypercorn)
+    again only changes the timeout. Where there was no handler a second signal ends the flush, unless it comes
+    within two seconds of the first. A server that installs its own handler later (gunicorn, hypercorn)
     replaces this one; those run the exit hooks.
     """
     if threading.current_thread() is not threading.main_thread():

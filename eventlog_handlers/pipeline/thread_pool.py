@@ -99,7 +99,7 @@ class ThreadPool:
         self.is_parked = False
         """The handler was closed, and no thread has started since."""
         self._is_ending = False  # the process: no thread is to sleep any more
-        self._is_parents = False
+        self._is_parents = False  # this process was forked, and the threads are copies
 
     # --- the caller's side ---------------------------------------------------------------------------------
 

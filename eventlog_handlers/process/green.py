@@ -143,12 +143,13 @@ def after_fork_in_child() -> None:
 def stand_still() -> None:
     """Never return: a fork has copied this green thread from its parent, and this is the child.
 
-    If it ended, ``threading``, which does not know it here, would raise and gevent print that.
+    If it ended, ``threading``, which does not know it here, would raise and gevent print that. Returns only
+    where there is no gevent.
     """
-    for name in ("gevent", "eventlet.hubs"):
-        if (module := sys.modules.get(name)) is not None:
-            with contextlib.suppress(Exception):
-                module.get_hub().switch()  # to the loop, which has nothing to wake it by
+    gevent: Any = sys.modules.get("gevent")
+    if gevent is not None:
+        with contextlib.suppress(Exception):
+            gevent.get_hub().switch()  # to the loop, which has nothing to wake it by
 
 
 def sleep(seconds: float) -> None:

@@ -678,7 +678,7 @@ def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_events(eventlog_co
     assert arrived(eventlog_console) == Counter(names)
 
 
-@pytest.mark.parametrize("moment", ["before it is sent", "before it is answered"])
+@pytest.mark.parametrize("moment", ["before it is sent", "before it is answered", "before it fails"])
 @pytest.mark.parametrize("handler", ["CMSHandler", "CloudWatchEventsHandler"])
 def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_request(eventlog_console, handler, moment):
     """The copy of the green thread sends nothing. Its socket is closed: the answer is the parent's, whoever
@@ -691,12 +691,15 @@ def test_p22_gevent_a_forked_child_has_no_part_in_its_parents_request(eventlog_c
     done = run(
         f"""
         import urllib3
+        from eventlog_handlers.transport.call import here
         plain = urllib3.HTTPConnectionPool._get_conn
         def slow(pool, timeout=None):
             connection = plain(pool, timeout)
             time.sleep(0.3)
+            if {moment == "before it fails"} and here.call.is_parents():
+                raise OSError("no connection in the copy")
             return connection
-        if {moment == "before it is sent"}:  # where a green thread waits to see whether it was closed
+        if {moment != "before it is answered"}:  # where a green thread waits to see whether it was closed
             urllib3.HTTPConnectionPool._get_conn = slow
         handler.close()
         log.removeHandler(handler)

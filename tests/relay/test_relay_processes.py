@@ -111,7 +111,7 @@ def test_f24_what_a_killed_relay_had_is_sent_by_another(server, console):
 
 def test_f25_redis_killed_and_started_again_loses_nothing(own, console):
     """AOF; applications keep what they can't put, the relay what it can't settle."""
-    server = own(appendonly="yes", appendfsync="everysec")
+    server = own(appendonly="yes", appendfsync="always")
     app = App(dsn(server, "cms", "&max_age=600"), "", 1_200)
     with RelayProcess(server, console.url, FAST_CMS) as relay:
         for number in (200, 700):

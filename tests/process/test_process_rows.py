@@ -247,8 +247,7 @@ def test_p06_a_second_ctrl_c_ends_the_flush(hung):
     """The first one ends the program, whose exit waits for the service; the second says that is enough."""
     script = (
         "log.error('one')\n"
-        "print('logged')\n"
-        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('first')\n"
+        "try:\n    print('logged')\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('first')\n"
     )
     with operate(script, endpoint=hung, exit_timeout=60, **KEYS) as process:
         process.wait_for_output("logged")

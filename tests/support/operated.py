@@ -42,7 +42,7 @@ class Operated:
         self._cwd = cwd
 
     def __enter__(self) -> Operated:
-        self._output = tempfile.TemporaryFile("w+")
+        self._output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             self._command,
             env=self._environ,
@@ -69,8 +69,9 @@ class Operated:
         """What it wrote so far, on both streams."""
         if self._output.closed:
             return self._last_output
-        self._output.seek(0)
-        return self._output.read()
+        descriptor = self._output.fileno()
+        # pread: to seek would move the place at which the process writes, which it shares with this one.
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def wait_for_output(self, text: str) -> None:
         """Wait until it has written *text*."""

@@ -96,13 +96,12 @@ def _cms_batch(where: adapters.Where) -> Work:
 
 def _committing(where: adapters.Where, directory: str) -> Any:
     """A handler whose spool's file and journal are open, and that has no thread."""
-    from eventlog_handlers.process.randomness import random_bits
     from eventlog_handlers.record.capture import capture
 
     handler = _ours(where, "cms", spool=directory, durability="commit")
     _keep_threads_off(handler)
     record = logging.LogRecord("shop", logging.WARNING, __file__, 1, "opens the file", (), None)
-    handler._worker.submit(capture(record, random_bits()))
+    handler._worker.submit(capture(record))
     handler.work(10.0)
     assert handler._worker._life.journal.is_open
     return handler

@@ -33,7 +33,6 @@ from eventlog_handlers.process.own_traffic import mark
 from eventlog_handlers.process.randomness import random_fraction, reseed_if_forked
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
-from eventlog_handlers.record import sharing
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 from eventlog_handlers.record.renderer import Renderer
@@ -45,6 +44,8 @@ from eventlog_handlers.text.lazy_patterns import compile_all
 
 _handlers: weakref.WeakValueDictionary[int, EventHandler] = weakref.WeakValueDictionary()
 _numbers = itertools.count()
+_are_several = False
+"""Whether there is more than one handler in this process. One alone leaves nothing for others."""
 
 
 class Destination(NamedTuple):
@@ -81,6 +82,7 @@ class EventHandler(Handler):
         make_sink: Callable[[SelfLog], Sink],
         destination: Destination,
     ) -> None:
+        global _are_several
         number, name = checks.level(level), type(self).__name__
         reseed_if_forked()
         self_log = SelfLog(name)
@@ -135,7 +137,6 @@ class EventHandler(Handler):
             self._worker,
             take_in,
             self._worker.captures,
-            number_here,
             has_own_emit=type(self).emit is not EventHandler.emit,
         )
         if pipeline.flush_on_sigterm and not pipeline.is_disabled:
@@ -151,7 +152,7 @@ class EventHandler(Handler):
         super().__init__(number)  # last: it makes the handler known to logging.shutdown
         self.destination = destination
         _handlers[number_here] = self
-        sharing.is_used = len(_handlers) > 1
+        _are_several = len(_handlers) > 1
         weakref.finalize(self, _dropped, self._worker, self._leave_pacer).atexit = False
 
     make_sharing = staticmethod(made_sharing)
@@ -162,12 +163,12 @@ class EventHandler(Handler):
         """Filter and emit, without logging's lock around it: ``emit`` needs none, and a lock held here would
         deadlock with the client library that logs while ``logging.shutdown`` waits for us."""
         entrance = self._entrance
-        if mark.active:
-            self._worker.count_own_traffic()
-            return False
         if entrance.filters or entrance.has_own_emit:
             return self._filter_and_emit(record)
-        entrance.take(record, entrance.formatter, sharing.is_used)
+        if _are_several:
+            entrance.take_together(record, entrance.formatter)
+        else:
+            entrance.take(record, entrance.formatter)
         return True
 
     @property
@@ -189,6 +190,9 @@ class EventHandler(Handler):
         self._entrance.formatter = formatter
 
     def _filter_and_emit(self, record: logging.LogRecord) -> bool:
+        if mark.active:  # before code of the user's sees it
+            self._worker.count_own_traffic()
+            return False
         try:
             passed: Any = self.filter(record)
         except EXIT_EXCEPTIONS:
@@ -205,7 +209,10 @@ class EventHandler(Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take the record in, whatever the filters say. Only KeyboardInterrupt and SystemExit may leave
         here."""
-        self._entrance.take(record, self.formatter, sharing.is_used and not self.filters)
+        if _are_several and not self.filters:
+            self._entrance.take_together(record, self.formatter)
+        else:
+            self._entrance.take(record, self.formatter)
 
     def flush(self, timeout: float | None = None) -> bool:  # type: ignore[override]  # as in Handler
         """Send everything accepted so far; True if it is settled: delivered, or dropped for a counted reason.

@@ -1,6 +1,6 @@
 """From LogRecord to Capture, in the thread that logs.
 
-``taken`` takes only what may change or die after the call: a copy of the record's fields, arguments that
+``capture`` takes only what may change or die after the call: a copy of the record's fields, arguments that
 are not plain values, extras, the text of an exception and its code positions. It neither keeps nor changes
 the record. What that is stands in captured.py; the worker formats it later (render.py).
 
@@ -20,7 +20,7 @@ from eventlog_handlers.listening import fields as context
 from eventlog_handlers.process.own_traffic import reading
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import dialects, exceptions
-from eventlog_handlers.record.captured import NO_SPAN, Capture, Captured, Shared, whole
+from eventlog_handlers.record.captured import NO_SPAN, Capture, Shared
 from eventlog_handlers.record.exc_info import exception_of
 from eventlog_handlers.record.fields import (
     ARGS,
@@ -64,6 +64,8 @@ MAX_READING_DEPTH = 2
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
 _NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
 
+_NOT_PLAIN = _NOT_EXTRA | dialects.NEEDS_READING
+
 _LogRecord = logging.LogRecord
 _modules = sys.modules
 _OTEL_API = dialects.OTEL_API
@@ -75,26 +77,16 @@ _LAST_FIELD = FIELDS[-1]
 
 
 def capture(
-    record: logging.LogRecord, id_bits: int | None = None, formatter: logging.Formatter | None = None
-) -> Capture:
-    """What an event needs of *record*; *id_bits* are 128 random bits, the event's id to be.
-
-    *formatter* and what it raises: as in ``taken``.
-    """
-    captured = whole(taken(record, formatter))
-    return captured if id_bits is None else captured._replace(id_bits=id_bits)
-
-
-def taken(
     record: logging.LogRecord,
     formatter: logging.Formatter | None = None,
     events: Shared = None,
     values: tuple[Any, ...] | None = None,
-) -> Captured:
-    """Take from *record* what an event needs. For the thread that logs; about a microsecond if it is plain.
+) -> Capture:
+    """Take from *record* what an event needs. For the thread that logs.
 
     *formatter* makes the message, on a copy of the record without its traceback; if it fails the record's own
-    message is taken. *values* are the record's ``field_values``, where the caller has them. Runs the
+    message is taken. *events* is the table of several handlers. *values* are the record's ``field_values``,
+    where the caller has them. Runs the
     application's code (a ``__str__``, a formatter, ``getMessage``) only for values that are not plain. Raises
     what stops a program (KeyboardInterrupt, SystemExit) out of such code; anything else it raises is a record
     beyond reading, for which there is ``degraded``.
@@ -111,42 +103,31 @@ def taken(
         more = names[FIELD_COUNT:]
         if len(names) < FIELD_COUNT or names[FIELD_COUNT - 1] != _LAST_FIELD:
             values = NO_FIELDS  # a field was taken away or came again, so *more* is not what is more
-    msg, level = values[MSG], values[LEVEL]
     if (
         formatter is not None
         or type(record) is not _LogRecord
-        or type(msg) is not str
-        or type(level) is not int
+        or type(values[MSG]) is not str
+        or type(values[LEVEL]) is not int
         or values[STACK_INFO] is not None
         or _OTEL_API in _modules
         or (more and not dialects.NEEDS_READING.isdisjoint(more))
     ):
         return _once_within_itself(_thorough, record, events, dict(fields), formatter)
-    if values[EXC_INFO] is None and values[EXC_TEXT] is None and len(msg) <= MAX_STRING:
-        args = values[ARGS]
-        if type(args) is tuple:  # as in are_plain
-            for value in args:
-                kind = type(value)
-                if kind is str:
-                    if len(value) > MAX_STRING:
-                        break
-                elif kind not in ATOMS:
-                    break
-            else:
-                args = None
-        if args is None:
-            extras = None
-            if not more or (extras := _plain_already(fields, more)) is not None:
-                if context.is_used:
-                    extras = context.under(extras)
-                return level, extras, values, events
     extras = {name: fields[name] for name in more if name not in _NOT_EXTRA} if more else None
     return _once_within_itself(_straight, record, events, values, extras)
 
 
-def _plain_already(fields: dict[str, Any], more: list[str]) -> dict[str, Any] | None:
-    """The extras called *more*, if they can be kept as they are; None if some would have to be converted."""
-    if len(more) > MAX_ITEMS or not _NOT_EXTRA.isdisjoint(more):
+def plain_extras(fields: dict[str, Any]) -> dict[str, Any] | None:
+    """The extras among a record's *fields*, if they can be kept as they are; None if they would have to be
+    converted, or looked at by ``capture``."""
+    names = [*fields]
+    more = names[FIELD_COUNT:]
+    if (
+        len(names) < FIELD_COUNT
+        or names[FIELD_COUNT - 1] != _LAST_FIELD  # a field was taken away or came again
+        or len(more) > MAX_ITEMS
+        or not _NOT_PLAIN.isdisjoint(more)
+    ):
         return None
     extras: dict[str, Any] = {}
     for name in more:

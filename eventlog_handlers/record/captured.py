@@ -13,7 +13,7 @@ from eventlog_handlers.record import exceptions
 from eventlog_handlers.record.fields import ARGS, MSG
 
 Shared: TypeAlias = dict[Any, Any] | None
-"""A table of several handlers: their numbers, the event's id, and the events that their workers made."""
+"""A table of several handlers: the event's id, and the events that their workers made."""
 
 Taken: TypeAlias = tuple[int, dict[str, Any] | None, tuple[Any, ...], Shared]
 """Level, extras, the record's TAKEN and the handlers' table: all of a plain record. The rest of its capture

@@ -454,7 +454,8 @@ def start_thread(work: Any, name: str) -> None:
 def captured(message: str) -> Any:
     import logging
 
+    from captures import capture
+
     from eventlog_handlers.process.randomness import random_bits
-    from eventlog_handlers.record.capture import capture
 
     return capture(logging.LogRecord("shop", 40, "shop.py", 1, message, (), None), random_bits())

@@ -34,7 +34,7 @@ def followed(handler: CMSHandler, log: logging.Logger) -> list[tuple[str, str]]:
     before = sys.getprofile()
     sys.setprofile(note)
     try:
-        log.error("order %d failed", 7)
+        log.error("order %s failed", [7])  # a plain one would leave out a file
         handler.work(10)
     finally:
         sys.setprofile(before)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import structlog
+from captures import capture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from eventlog_handlers.estimate.report import Estimate, run, text
 from eventlog_handlers.estimate.windows import Folding, Sent, next_window, window_after_quiet
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.record import problem
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.traceback_text import TRACEBACK
 from eventlog_handlers.services.registry import SERVICES
 from eventlog_handlers.testing import ManualClock

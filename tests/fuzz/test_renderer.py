@@ -12,13 +12,13 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import parse_qsl
 
+from captures import capture
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from odd_json import TEXTS, values
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.services.cloudwatch.entry import encode as encode_entry
 from eventlog_handlers.services.cms.request import encode as encode_parameters

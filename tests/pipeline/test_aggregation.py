@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from captures import capture
 from law import assert_law
 from processes import run
 from shop import open_shop
@@ -23,7 +24,6 @@ from shop import open_shop
 import eventlog_handlers
 from eventlog_handlers.pipeline import folds as aggregation
 from eventlog_handlers.pipeline.folds import Folds
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.problem import problem_of, quick_key
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker, settle
 

@@ -10,13 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from captures import capture
 from law import assert_law
 from processes import run
 
 from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.errors import TransientError
 from eventlog_handlers.process import clock
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from captures import capture
 
 from eventlog_handlers.buffers import Lost
 from eventlog_handlers.buffers.memory import MemoryBuffer
@@ -17,7 +18,6 @@ from eventlog_handlers.pipeline.reports import Notes, Reports
 from eventlog_handlers.pipeline.tally import Tally
 from eventlog_handlers.pipeline.tickets import Ticket, Tickets
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.settings.values import PipelineSettings
 from eventlog_handlers.testing import ManualClock, make_event

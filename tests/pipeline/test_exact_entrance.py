@@ -20,9 +20,7 @@ from eventlog_handlers.record.problem import quick_key
 class Door:
     """An entrance over a worker that keeps what it is told."""
 
-    def __init__(
-        self, *, wake_at: int = 99, folds: Any = None, takes_in: bool = False, number: int = 0
-    ) -> None:
+    def __init__(self, *, wake_at: int = 99, folds: Any = None, takes_in: bool = False) -> None:
         self.told: list[str] = []
         self.taken: list[Any] = []
         self.captures: deque[Any] = deque()
@@ -34,7 +32,7 @@ class Door:
             count_already_reported=lambda: self.told.append("already reported"),
         )  # fmt: skip
         self.entrance = Entrance(
-            self.worker, self.taken.append if takes_in else None, self.captures, number, has_own_emit=False
+            self.worker, self.taken.append if takes_in else None, self.captures, has_own_emit=False
         )
 
     def measure(self, one: Any) -> None:
@@ -45,7 +43,10 @@ class Door:
         """Let a record in; how many captures wait then."""
         record = logging.LogRecord("shop", 40, "shop.py", 1, message, (), fields.pop("exc_info", None))
         record.__dict__.update(fields)
-        self.entrance.take(record, None, is_shared)
+        if is_shared:
+            self.entrance.take_together(record, None)
+        else:
+            self.entrance.take(record, None)
         return len(self.captures)
 
 
@@ -133,8 +134,8 @@ def test_the_system_is_asked_for_the_process_only_where_the_record_is_anothers(m
     asked = []
     monkeypatch.setattr(entrance, "_getpid", lambda: asked.append(1) or os.getpid())
     record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
-    Door(number=0).entrance.take(record, None, True)
-    Door(number=1).entrance.take(record, None, True)
+    Door().entrance.take_together(record, None)
+    Door().entrance.take_together(record, None)
     assert asked == []
 
     Door().log(process=record.process + 1)
@@ -160,19 +161,19 @@ def test_a_misshapen_record_comes_in_all_the_same():
     door = Door(folds=folds)
     record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
     del record.__dict__["process"], record.__dict__["msg"]
-    door.entrance.take(record, None, False)
+    door.entrance.take(record, None)
 
     assert len(door.captures) == 1
     assert folds.asked == [None, None]
 
 
 def test_handlers_that_are_given_one_record_share_its_capture():
-    """Each knows its own part by its number; without sharing each makes its own."""
-    one, other, alone = Door(number=0), Door(number=1), Door(number=2)
+    """Without sharing each makes its own."""
+    one, other, alone = Door(), Door(), Door()
     record = logging.LogRecord("shop", 40, "shop.py", 1, "boom", (), None)
-    one.entrance.take(record, None, True)
-    other.entrance.take(record, None, True)
-    alone.entrance.take(record, None, False)
+    one.entrance.take_together(record, None)
+    other.entrance.take_together(record, None)
+    alone.entrance.take(record, None)
 
     ids = [whole(door.captures[0]).id_bits for door in (one, other, alone)]
     assert ids[0] == ids[1] != ids[2]

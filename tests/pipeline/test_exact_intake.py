@@ -7,6 +7,7 @@ import sys
 from collections import deque
 
 import pytest
+from captures import capture
 
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.pipeline import folds as folds_module
@@ -14,7 +15,6 @@ from eventlog_handlers.pipeline import intake as intake_module
 from eventlog_handlers.pipeline.fold import Fold, time_of
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.pipeline.intake import Intake, approximate_bytes
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import CREATED
 from eventlog_handlers.record.problem import problem_of, quick_key

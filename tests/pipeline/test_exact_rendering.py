@@ -6,10 +6,10 @@ import logging
 from typing import Any
 
 import pytest
+from captures import capture
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline.rendering import render_some
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.testing import make_event
 

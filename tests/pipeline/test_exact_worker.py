@@ -9,13 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from captures import capture
 
 from eventlog_handlers.pipeline import worker as worker_module
 from eventlog_handlers.pipeline.life import Parts
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import exit as process_exit
 from eventlog_handlers.process import own_traffic
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from operator import attrgetter
 
 import pytest
+from captures import capture
 from hypothesis import given
 from hypothesis import strategies as st
 from law import assert_law
 
 from eventlog_handlers.buffers.queues import Position, Queues, Rounds
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker, settle
 
 OPERATIONS = st.lists(

@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 import pytest
+from captures import capture
 from law import assert_law, submit
 
 from eventlog_handlers import CMSHandler
@@ -19,7 +20,6 @@ from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.errors import RefusedError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Outcome
 from eventlog_handlers.pipeline.pacing import Pacer
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import MSG
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker

@@ -9,11 +9,11 @@ import threading
 import tracemalloc
 
 import pytest
+from captures import taken
 from law import assert_law
 
 from eventlog_handlers.pipeline.intake import MEASURED, Intake, approximate_bytes
 from eventlog_handlers.record import dialects
-from eventlog_handlers.record.capture import taken
 from eventlog_handlers.record.captured import Captured, whole
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_worker
 

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from captures import capture
 
 from eventlog_handlers.errors import (
     MisconfiguredError,
@@ -18,7 +19,6 @@ from eventlog_handlers.errors import (
 )
 from eventlog_handlers.events import DELIVERED, Disposition, Event, Outcome
 from eventlog_handlers.process import clock
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.captured import Capture
 from eventlog_handlers.record.fields import ARGS
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker, settle

@@ -9,13 +9,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from captures import capture
 from law import assert_law
 
 import eventlog_handlers
 from eventlog_handlers.pipeline import folds as folding
 from eventlog_handlers.pipeline.folds import Folds
 from eventlog_handlers.process.randomness import random_bits
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.problem import problem_of
 from eventlog_handlers.testing import ManualClock
 

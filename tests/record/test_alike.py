@@ -13,13 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from captures import capture
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record import alike, renderer
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.settings.values import PipelineSettings
 

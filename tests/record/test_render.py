@@ -17,13 +17,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from captures import capture, taken
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.record import dialects, message
 from eventlog_handlers.record import render as render_module
-from eventlog_handlers.record.capture import capture, degraded, taken
+from eventlog_handlers.record.capture import degraded
 from eventlog_handlers.record.captured import Capture, whole
 from eventlog_handlers.record.render import render
 from eventlog_handlers.record.sender import Identity, identity
@@ -788,7 +789,7 @@ def test_a_place_with_a_long_name_is_not_remembered(field: str) -> None:
 
 def test_handlers_that_share_what_was_taken_give_the_event_one_id() -> None:
     """Whichever worker makes the capture first."""
-    left = taken(record_of(), None, {})
+    left = taken(record_of(), {})
 
     assert whole(left).id_bits == whole(left).id_bits
 

@@ -11,14 +11,15 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from captures import taken
 from shop import Shop, open_shop
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.pipeline import entrance
 from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.record import renderer
-from eventlog_handlers.record.capture import taken
 from eventlog_handlers.record.captured import whole
+from eventlog_handlers.record.fields import field_values
 from eventlog_handlers.record.render import render
 from eventlog_handlers.settings.values import PipelineSettings
 
@@ -38,15 +39,15 @@ def shops() -> Iterator[Any]:
 
 
 @pytest.fixture
-def captures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Each capture that a handler made."""
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The fields of each record, as often as a handler read them."""
     made: list[Any] = []
 
-    def kept(*arguments: Any) -> Any:
-        made.append(taken(*arguments))
-        return made[-1]
+    def noted(fields: dict[str, Any]) -> tuple[Any, ...]:
+        made.append(fields)
+        return field_values(fields)
 
-    monkeypatch.setattr(entrance, "taken", kept)
+    monkeypatch.setattr(entrance, "field_values", noted)
     return made
 
 
@@ -71,7 +72,7 @@ def without_id(event: Event) -> Event:
     return event._replace(id="")
 
 
-def test_three_handlers_share_one_capture(shops: Any, captures: list[Any]) -> None:
+def test_three_handlers_share_one_capture(shops: Any, readings: list[Any]) -> None:
     """The events are equal, and for plain records, extras and exceptions it is one reading."""
     first, *others = shops({}, {}, {})
 
@@ -86,13 +87,13 @@ def test_three_handlers_share_one_capture(shops: Any, captures: list[Any]) -> No
     assert sorted(event.message for event in events.values()) == ["failed", "order", "order A-1"]
     for other in others:
         assert {event.id: event for event in other.events()} == events
-    assert len(captures) == 3
+    assert len(readings) == 3
 
 
 def test_handlers_that_ask_the_same_share_one_rendering(renderings: list[Any]) -> None:
     """And one redaction: the first worker's event is the others' too."""
     record = logging.LogRecord("shop", 40, "/x.py", 1, "x password=abc", (), None)
-    captured = whole(taken(record, None, {}))
+    captured = whole(taken(record, {}))
 
     events = [renderer_of(tags={"team": "shop"})(captured) for _ in range(3)]
 
@@ -115,7 +116,7 @@ def test_handlers_that_ask_for_something_else_render_for_themselves(
 ) -> None:
     """One capture, but an event each."""
     record = logging.LogRecord("shop", 40, "/x.py", 1, "x password=abc iban=1", (), None)
-    captured = whole(taken(record, None, {}))
+    captured = whole(taken(record, {}))
 
     one, two, three = (renderer_of(**settings)(captured) for settings in ({}, other, {}))
 
@@ -225,6 +226,32 @@ def test_a_log_call_within_a_log_call_is_another_record(shops: Any) -> None:
         assert sorted(event.message for event in shop.events()).count("outer loud") == 1
 
 
+class Fields:
+    """Of another record: that they can be asked for by name is all that they have of a dict."""
+
+    def __init__(self, record: logging.LogRecord) -> None:
+        self._fields = vars(record)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields[name]
+
+
+class Odd(logging.LogRecord):
+    __dict__ = property(lambda self: Fields(logging.LogRecord("shop", 40, "/x.py", 1, "x", (), None)))  # type: ignore[assignment]
+
+
+def test_a_record_without_a_dict_is_an_event_of_each(shops: Any) -> None:
+    """The log call goes on, with several handlers as with one."""
+    both = shops({}, {})
+    record = Odd("shop", 40, "/x.py", 1, "x", (), None)
+
+    for shop in both:
+        shop.handler.handle(record)
+
+    for shop in both:
+        assert len(shop.events()) == 1
+
+
 def test_a_hook_that_changes_its_event_changes_no_other(shops: Any) -> None:
     """In place and at any depth."""
 
@@ -278,16 +305,16 @@ def test_with_one_handler_nothing_is_left_for_another() -> None:
     code = """
 import logging
 from eventlog_handlers import CMSHandler
-from eventlog_handlers.record import sharing
+from eventlog_handlers.pipeline import entrance
 handler = CMSHandler(access_key_id="a", access_key_secret="b", dry_run=True)
 log = logging.getLogger("x")
 log.propagate = False
 log.addHandler(handler)
 log.error("x")
-assert not sharing.is_used
-assert sharing._slot[-1] is None
+assert entrance._slot[-1] is None
 other = CMSHandler(access_key_id="a", access_key_secret="b", dry_run=True)
-assert sharing.is_used
+log.error("x")
+assert entrance._slot[-1] is not None
 """
     import subprocess
 

@@ -9,13 +9,13 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from captures import capture
 from cloudwatch_events import event
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog_handlers.events import Event
 from eventlog_handlers.process.self_log import SelfLog
-from eventlog_handlers.record.capture import capture
 from eventlog_handlers.record.renderer import Renderer
 from eventlog_handlers.services.cloudwatch.entry import encode as encode_entry
 from eventlog_handlers.services.cloudwatch.options import CloudWatchSettings

@@ -6,9 +6,10 @@ import logging
 import uuid
 from typing import Any
 
+from captures import capture
+
 from eventlog_handlers.pipeline.worker import Worker
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.record.capture import capture
 
 
 def assert_law(stats: dict[str, Any]) -> None:

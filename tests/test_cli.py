@@ -151,7 +151,7 @@ def test_the_console_serves_until_it_is_interrupted(tmp_path: Path) -> None:
             for _ in range(21)
         ]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
 
     assert statuses == [200] * 20 + [401]
     assert (process.returncode, errors) == (0, "")
@@ -224,7 +224,7 @@ def test_the_demo_can_be_kept_open() -> None:
         http.trust_env = False
         events = http.get(f"{url}/api/events", timeout=5).json()["events"]
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=60)
 
     assert (process.returncode, errors) == (0, "")
     assert len(events) == 3 * demo.LOG_CALLS

@@ -200,7 +200,10 @@ class Entrance:
             worker.measure(captured)
 
     def take_together(self, record: logging.LogRecord, formatter: logging.Formatter | None) -> None:
-        """As ``take``, where other handlers of ours may be given the same record, or were given it."""
+        """As ``take``, where other handlers of ours may be given the same record, or were given it.
+
+        Own traffic is refused by the first of them, so that there is nothing for the others to find.
+        """
         created, msg, args, exc_info, last_formatter, count, process, captured = _slot
         try:
             fields = record.__dict__

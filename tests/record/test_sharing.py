@@ -136,6 +136,19 @@ def test_a_formatter_of_its_own_means_a_capture_of_its_own(shops: Any) -> None:
     assert formatted.event().message == "shop.cart says x"
 
 
+def test_handlers_with_one_formatter_share_a_capture(shops: Any, readings: list[Any]) -> None:
+    """It is read once, and the message is what the formatter makes."""
+    both = shops({}, {})
+    formatter = logging.Formatter("%(name)s says %(message)s")
+    for shop in both:
+        shop.handler.setFormatter(formatter)
+
+    both[0].log.error("x")
+
+    assert {shop.event().message for shop in both} == {"shop.cart says x"}
+    assert len(readings) == 1
+
+
 class Changing(logging.Filter):
     def __init__(self, **changes: Any) -> None:
         super().__init__()
@@ -197,15 +210,19 @@ def test_a_frozen_clock_and_reused_addresses_make_no_two_records_one(
         assert sorted(event.attributes["number"] for event in shop.events()) == list(numbers)
 
 
-def test_a_handler_that_is_given_a_record_twice_makes_two_events(shops: Any) -> None:
+@pytest.mark.parametrize("order", ["0101", "0011", "0110", "1001"])
+@pytest.mark.parametrize("arguments", [(), ([1],)], ids=["plain", "read at once"])
+def test_a_handler_that_is_given_a_record_twice_makes_two_events(
+    shops: Any, order: str, arguments: tuple[Any, ...]
+) -> None:
     """With ids of their own, as when it hangs on a logger and on its parent."""
-    first, second = shops({}, {})
-    record = logging.LogRecord("shop", 40, "/x.py", 1, "x", (), None)
+    both = shops({}, {})
+    record = logging.LogRecord("shop", 40, "/x.py", 1, "x %s" if arguments else "x", arguments, None)
 
-    for shop in (first, second, first, second):
-        shop.handler.handle(record)
+    for number in order:
+        both[int(number)].handler.handle(record)
 
-    for shop in (first, second):
+    for shop in both:
         one, two = shop.events()
         assert without_id(one) == without_id(two)
         assert one.id != two.id

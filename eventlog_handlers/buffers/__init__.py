@@ -121,5 +121,8 @@ class Buffer(Protocol):
     def state(self) -> dict[str, Any]:
         """For ``stats()``: where the events lie, as far as that isn't simply memory."""
 
+    def rest(self) -> None:
+        """No call comes for some time: close what the next one can open again. The journal stays open."""
+
     def close(self) -> None:
-        """Close files; harmless twice, and the next call opens them again."""
+        """Close all files; harmless twice, and the next call opens them again."""

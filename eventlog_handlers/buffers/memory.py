@@ -137,8 +137,11 @@ class MemoryBuffer:
         """All in memory: nothing to tell."""
         return {}
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """Nothing lies outside the process."""
+
+    def close(self) -> None:
+        """The same."""
 
     def _make_room(self, newcomer: Packed, now: float, evicted: list[Evicted]) -> bool:
         """Evict until *newcomer* fits; False if it is the one to drop."""

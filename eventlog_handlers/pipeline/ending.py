@@ -96,7 +96,7 @@ class Ending:
     def say_what_is_left(self) -> None:
         """Tell on stderr how many events are kept and how many are lost; once for the same number."""
         pending = self._ledger.pending()
-        self._ledger.rest()
+        self._ledger.close()
         self._notes.tell()
         spool = self._ledger.spool_state()
         kept = spool.get("in_file", 0) + spool.get("in_journal", 0)

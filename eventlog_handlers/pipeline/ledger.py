@@ -157,7 +157,12 @@ class Ledger:
             self._holding.drop((lease,), reason)
 
     def rest(self) -> None:
-        """Close the buffer's file; the next record opens it again."""
+        """No thread looks after the buffer until the next record."""
+        with self._lock:
+            self._buffer.rest()
+
+    def close(self) -> None:
+        """The process ends, or the handler is closed; the next record opens the buffer's file again."""
         with self._lock:
             self._buffer.close()
 

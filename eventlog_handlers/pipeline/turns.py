@@ -166,7 +166,10 @@ class Turns:
     def rest(self) -> None:
         """Close connections and files: the last thread leaves. The next turn opens them again."""
         self._delivery.close()
-        self._ledger.rest()
+        if self.pool.is_parked:
+            self._ledger.close()
+        else:
+            self._ledger.rest()
         if self._sharing is not None:
             self._publish(now_at_once=True)
             self._sharing.rest()

@@ -249,6 +249,7 @@ class Worker:
         if process_exit.is_finalizing():  # a thread that stands still may hold any lock
             return settled
         if not self._life.pool.threads:  # else the last of them does that
+            self._life.ledger.close()
             self._life.turns.hide()
         if process_exit.exiting():
             self.say_what_is_left()

@@ -193,8 +193,11 @@ class StreamBuffer:
             "trouble": self._trouble,
         }
 
-    def close(self) -> None:
+    def rest(self) -> None:
         """The link is the relay's."""
+
+    def close(self) -> None:
+        """The same."""
 
     def stop(self) -> None:
         """Claim nothing more, and let the next ``adopt`` give back what no request is under way with."""

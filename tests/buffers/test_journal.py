@@ -250,29 +250,55 @@ def test_d06_a_journal_that_was_deleted_is_made_anew(tmp_path: Path) -> None:
     buffer.abandon()
 
 
-def test_an_idle_file_goes_with_its_journal_unless_something_was_just_written(tmp_path: Path) -> None:
-    """A log call wrote while the worker looked away: file and journal stay."""
+def test_a_journal_and_its_file_stay_through_a_rest(tmp_path: Path) -> None:
+    """The next log call writes there at once; only SQLite's connection is closed."""
     manual = ManualClock()
     buffer, journal = opened(tmp_path, clock=manual)
-    written(journal, 1)
+    before = files(tmp_path)
     manual.advance(30.0)
     buffer.lease(1)
-    assert len(journals_of(database(tmp_path))) == 1
-    assert not journal.is_open
+    buffer.rest()
+    assert sorted(set(before) - set(files(tmp_path))) == ["spool-shm", "spool-wal"]
 
+    manual.advance(3600.0)
+    (event,) = written(journal, 1).values()
+    buffer.put([event])
     journal.moved([1])
-    manual.advance(30.0)
-    buffer.lease(1)
+
+    assert files(tmp_path) == before
+    assert ids(lease.event for lease in buffer.lease(9)) == {event.id}
+    buffer.abandon()
+
+
+@pytest.mark.parametrize("unmoved", [0, 1])
+def test_an_idle_file_without_an_open_journal_goes_unless_an_older_one_is_not_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unmoved: int
+) -> None:
+    """A log call wrote there, and no new one can be made."""
+    manual = ManualClock()
+    buffer, journal = opened(tmp_path, clock=manual)
+    written(journal, unmoved)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "posix_fallocate", full)
+        journal._begin()
+        assert not journal.is_open
+        manual.advance(30.0)
+        buffer.lease(1)
+        assert bool(files(tmp_path)) is bool(unmoved)
+        journal.moved([1])
+        manual.advance(30.0)
+        buffer.lease(1)
 
     assert files(tmp_path) == []
 
 
+def full(*_: int) -> None:
+    """As posix_fallocate on a full disk."""
+    raise OSError(28, "No space left on device")
+
+
 def test_d01_where_no_journal_can_be_made_it_is_said_once(tmp_path: Path, monkeypatch: Any) -> None:
     """A full disk: log calls wait for a thread, as without a journal; later one is made."""
-
-    def full(*_: int) -> None:
-        raise OSError(28, "No space left on device")
-
     manual, reports = ManualClock(), Reports()
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
@@ -382,6 +408,31 @@ def test_p04_what_a_log_call_returned_for_is_in_the_journal_when_no_thread_ran(t
     assert len(records_of(database(tmp_path / "spool"))[0]) >= 25
 
 
+def test_p04_what_a_log_call_returned_for_after_a_rest_is_in_the_journal_too(
+    tmp_path: Path, eventlog_console: Any
+) -> None:
+    """SQLite's connection was closed, and no thread ran any more."""
+    killed = run(
+        """
+        assert handler.flush(20)
+        handler._worker._life.ledger.rest()
+        sys.setswitchinterval(30)  # the worker's thread does not get the GIL
+        for number in range(30):
+            log.info("record %d", number)
+        os.kill(os.getpid(), 9)
+        """,
+        preamble=script(tmp_path / "spool", "flush_interval=60"),
+        console=eventlog_console.url,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    (entry,) = entries(tmp_path / "spool")
+
+    messages = sorted(one.event.message for one in entry.read()[0])
+    assert messages == sorted(f"record {number}" for number in range(30))
+    assert len(records_of(database(tmp_path / "spool"))[0]) >= 25
+
+
 def test_a_forked_child_writes_no_word_into_its_parent_s_journal(tmp_path: Path) -> None:
     """It makes its own; both are killed, and all is found once."""
     done = run(
@@ -445,6 +496,27 @@ def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(
 
     assert "1 event(s) stay in the spool" in capsys.readouterr().err
     assert worker.park(30)
+
+
+def test_a_handler_that_is_closed_at_rest_leaves_no_file(tmp_path: Path) -> None:
+    """No thread is there that would delete it."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no threads")
+
+    worker = make_worker(
+        ScriptedSink(), clock.monotonic,
+        buffer=lambda: spool(tmp_path, has_journal=True), start_thread=refuse,
+        spool=str(tmp_path), durability="commit",
+    )  # fmt: skip
+    worker.commit(captured("opens the journal"))
+    assert worker.flush(30)
+    worker._life.turns.rest()
+    assert len(journals_of(database(tmp_path))) == 1
+
+    assert worker.park(30)
+
+    assert files(tmp_path) == []
 
 
 def start_thread(work: Any, name: str) -> None:

@@ -80,7 +80,7 @@ class Faulty(MemoryBuffer):
         self.adopted = 0
         self.refused: set[str] = set()
         self.cannot_say = False
-        self.closed = 0
+        self.closed: list[str] = []
 
     def put(self, events):
         if any(event.message in self.refused for event in events):
@@ -100,8 +100,11 @@ class Faulty(MemoryBuffer):
         adopted, self.adopted = self.adopted, 0
         return adopted
 
+    def rest(self):
+        self.closed.append("rest")
+
     def close(self):
-        self.closed += 1
+        self.closed.append("close")
 
 
 class Books:
@@ -362,7 +365,9 @@ def test_each_event_leaves_once_and_is_counted_and_told_where_it_goes():
     (again,) = books.ledger.lease(9, max_age=60.0)
     assert again.attempts == 2  # none was spent
     books.ledger.rest()
-    assert books.buffer.closed == 1
+    assert books.buffer.closed == ["rest"]
+    books.ledger.close()
+    assert books.buffer.closed == ["rest", "close"]
 
 
 def test_events_past_their_age_are_dropped_on_the_way_some_at_a_time():

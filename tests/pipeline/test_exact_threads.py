@@ -507,7 +507,7 @@ def test_what_the_last_thread_does():
 
     turns, made = turns_of(is_parked=True, showing={"x": 1}, pending=0)
     turns.rest()
-    assert [call[0] for call in made] == ["close", "rest", "show", "pending", "remove"]
+    assert [call[0] for call in made] == ["close", "close", "show", "pending", "remove"]
     turns, made = turns_of(is_parked=True, showing={"x": 1}, pending=2)
     turns.rest()
     assert "remove" not in [call[0] for call in made]
@@ -773,7 +773,7 @@ def test_past_the_hooks_a_record_is_sent_in_its_own_thread_within_the_exits_budg
     assert ("start", {"urgent": True}) in end.made
     assert ("finish", end.ticket, waits) in end.made
     assert spent == [2.0]
-    assert end.names()[-4:] == ["pending", "rest", "tell", "spool_state"]
+    assert end.names()[-4:] == ["pending", "close", "tell", "spool_state"]
     assert end.said == []
 
 

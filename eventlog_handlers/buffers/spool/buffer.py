@@ -212,6 +212,11 @@ class SpoolBuffer:
         held.lost.clear()
         return lost
 
+    def rest(self) -> None:
+        with fork_gate.no_fork():
+            self._adoption.close()
+            self._rows.rest()
+
     def close(self) -> None:
         """Delete the file if nothing in it is held; else it keeps its rows, and its lock while we live."""
         with fork_gate.no_fork():

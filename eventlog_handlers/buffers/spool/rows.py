@@ -191,23 +191,39 @@ class Rows:
             return
         if not self._file.is_in_place():
             self._give_up("the spool file was deleted or replaced")
-        elif not (self.in_file or self.in_memory) and now >= self._used_at + _IDLE_SECONDS:
-            if self._journal is None or self._journal.close():  # a log call may just have written there
-                self._discard_file()
-        elif self._journal is not None:
+        elif self._journal is not None and self._journal.is_open:
             self._journal.look()
+        elif (
+            not (self.in_file or self.in_memory)
+            and now >= self._used_at + _IDLE_SECONDS
+            and (self._journal is None or self._journal.close())  # an older segment may not be moved yet
+        ):
+            self._discard_file()
+
+    def rest(self) -> None:
+        """As ``close``, until the next call. But a journal and its file stay: the next log call writes there
+        at once, and waits for no new ones."""
+        if self._file is None or self._journal is None or not self._journal.is_open:
+            self.close()
+            return
+        self._record_removed()
+        if self._file is not None:
+            self._file.rest()
 
     def close(self) -> None:
         """Delete the file if nothing in it is held; else it keeps its rows, and its lock while we live."""
-        if self._removed:
-            self._trouble.try_again()
-            self._commit()
+        self._record_removed()
         if self._file is not None:
             has_unmoved = self._journal is not None and not self._journal.close()
             if self.in_file or has_unmoved:
                 self._file.rest()
             else:
                 self._discard_file()
+
+    def _record_removed(self) -> None:
+        if self._removed:
+            self._trouble.try_again()
+            self._commit()
 
     def abandon(self) -> None:
         """Leave the file as the end of the process leaves it; this object must not be used again."""

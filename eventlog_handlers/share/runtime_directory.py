@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 
+from eventlog_handlers.process import mounts
 from eventlog_handlers.share.contract import UnavailableError
 
 VARIABLE = "EVENTLOG_RUNTIME_DIR"
@@ -46,12 +47,12 @@ def opened(environ: Mapping[str, str], uid: int) -> tuple[int, str]:
         descriptor = _checked(path, uid, remedy)
     except OSError as error:
         raise UnavailableError(f"{path} can't be used ({error.strerror})", remedy=remedy) from None
-    kind = _file_system(path)
-    if kind.startswith(_REMOTE):
+    kind = mounts.file_system(path)
+    why = f"it is on {kind}, where processes can't share a mapped file" if kind.startswith(_REMOTE) else None
+    why = why or mounts.danger_of_mapping(path)
+    if why:
         os.close(descriptor)
-        raise UnavailableError(
-            f"{path} is on {kind}, where processes can't share a mapped file", remedy=remedy
-        )
+        raise UnavailableError(f"{path} can't be used ({why})", remedy=remedy)
     return descriptor, path
 
 
@@ -92,38 +93,9 @@ def _is_owned(path: str, uid: int) -> bool:
     return stat.S_ISDIR(status.st_mode) and status.st_uid == uid
 
 
-def _file_system(path: str) -> str:
-    """The type of the file system that *path* is on, as Linux names it; "" where it is not known."""
-    try:
-        mounts = [line.split(" ") for line in read("/proc/self/mountinfo").splitlines()]
-    except OSError:
-        return ""
-    real = os.path.realpath(path)
-    best, kind = "", ""
-    for fields in mounts:
-        point = fields[4].replace("\\040", " ")
-        is_above = real == point or real.startswith(point.rstrip("/") + "/")
-        if is_above and len(point) >= len(best):
-            best, kind = point, fields[fields.index("-") + 1]
-    return kind
-
-
 def boot_id() -> bytes:
     """16 bytes that tell this start of the machine from others; zeros where it is not known."""
     try:
-        return bytes.fromhex(read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
+        return bytes.fromhex(mounts.read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)
-
-
-def read(path: str) -> str:
-    """All of a small file. Not by ``open``, which may import a codec: a fork in the midst of that would leave
-    the child without it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    parts = []
-    try:
-        while part := os.read(descriptor, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts).decode("utf-8", "replace")

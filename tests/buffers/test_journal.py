@@ -21,7 +21,7 @@ from eventlog_handlers.buffers.spool.file import Row
 from eventlog_handlers.buffers.spool.inspect import entries, purge, take_over
 from eventlog_handlers.buffers.spool.journal import Journal, Segment, record_of, unmoved
 from eventlog_handlers.events import Event
-from eventlog_handlers.process import clock
+from eventlog_handlers.process import clock, mounts
 from eventlog_handlers.testing import ManualClock, ScriptedSink, make_event, make_worker
 
 pytestmark = pytest.mark.skipif(not journals.is_safe_here(), reason="needs the GIL and posix_fallocate")
@@ -317,6 +317,28 @@ def test_d01_where_no_journal_can_be_made_it_is_said_once(tmp_path: Path, monkey
     buffer.put([make_event()])
 
     assert buffer.journal.is_open
+    buffer.abandon()
+
+
+@pytest.mark.parametrize("kind", ["btrfs", "zfs", "bcachefs", "nilfs2"])
+def test_d01_where_a_full_disk_would_kill_the_process_there_is_no_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Blocks are taken up anew for each change there; one line says why log calls wait."""
+    monkeypatch.setattr(mounts, "file_system", lambda path: kind if path == str(tmp_path) else "ext4")
+    manual, reports = ManualClock(), Reports()
+    buffer = spool(tmp_path, manual, has_journal=True, report=reports)
+    for _ in range(3):
+        buffer.put([make_event()])
+        manual.advance(10.0)
+
+    assert buffer.journal is not None
+    assert not buffer.journal.is_open
+    assert journals_of(database(tmp_path)) == []
+    assert reports == [
+        f"no journal, so log calls wait for a thread that writes: on {kind} a full disk would kill a process "
+        "that writes to a mapped file"
+    ]
     buffer.abandon()
 
 

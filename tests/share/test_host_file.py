@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from around import Said, surroundings
 
+from eventlog_handlers.process import mounts
 from eventlog_handlers.process.clock import monotonic
 from eventlog_handlers.share import layout, mapped_file, runtime_directory
 from eventlog_handlers.share.allowance import Allowances
@@ -388,7 +389,7 @@ def test_closing_says_that_the_member_has_left(runtime: Path) -> None:
 @pytest.mark.parametrize("kind", ["nfs4", "fuse.sshfs", "cifs", "9p"])
 def test_f03_a_file_system_of_several_machines_is_refused(runtime: Path, monkeypatch, kind: str) -> None:
     """A mapping there is one machine's own."""
-    monkeypatch.setattr(runtime_directory, "_file_system", lambda path: kind)
+    monkeypatch.setattr(mounts, "file_system", lambda path: kind)
 
     with pytest.raises(UnavailableError, match=kind):
         coordinator(runtime).take()

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from eventlog_handlers.buffers.spool import directory
 from eventlog_handlers.buffers.spool.directory import Lock
 from eventlog_handlers.process.fork import importing
+from eventlog_handlers.process.mounts import danger_of_mapping
 
 if TYPE_CHECKING:
     import sqlite3
@@ -305,6 +306,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         timeout=_BUSY_SECONDS,
     )
     _never_collect(connection)
+    if danger_of_mapping(str(path.parent)):
+        # Where no other connection can come, SQLite keeps the index of its WAL in memory and maps no file.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE")
     return connection
 
 

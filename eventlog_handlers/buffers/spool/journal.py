@@ -8,6 +8,7 @@ Why a log call may write here and not into SQLite: ``mmap.write`` copies a recor
 within one step of the interpreter. No Ctrl-C, signal handler or other thread comes in between, so no lock is
 needed. It is no system call either: the thread keeps the GIL, and need not wait to get it back.
 The blocks of the file are taken up when it is made: a page that can't be had later would kill the process.
+For the same reason there is no journal where a changed block goes to a new place (process/mounts.py).
 
     header   8 bytes MAGIC, 8 bytes the offset up to which all is moved (little-endian), zeros up to 64
     record   length of the body, checksum, put time, severity, 16 bytes event id, then the body as in a Row
@@ -33,9 +34,11 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from eventlog_handlers.buffers.spool import directory
+from eventlog_handlers.buffers.spool.directory import UnusableError
 from eventlog_handlers.buffers.spool.event_rows import row_of
 from eventlog_handlers.buffers.spool.file import Row
 from eventlog_handlers.events import Event
+from eventlog_handlers.process.mounts import danger_of_mapping
 
 SEGMENT_BYTES = 2 << 20
 MAGIC = b"EVLJRNL1"
@@ -101,7 +104,10 @@ class Segment:
     """One mapped file. The threads that log use ``write`` alone."""
 
     def __init__(self, path: Path) -> None:
-        """Make it; raises OSError."""
+        """Make it; raises OSError, UnusableError."""
+        danger = danger_of_mapping(str(path.parent))
+        if danger:
+            raise UnusableError(danger)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, SEGMENT_BYTES)

@@ -86,10 +86,9 @@ def capture(
 
     *formatter* makes the message, on a copy of the record without its traceback; if it fails the record's own
     message is taken. *events* is the table of several handlers. *values* are the record's ``field_values``,
-    where the caller has them. Runs the
-    application's code (a ``__str__``, a formatter, ``getMessage``) only for values that are not plain. Raises
-    what stops a program (KeyboardInterrupt, SystemExit) out of such code; anything else it raises is a record
-    beyond reading, for which there is ``degraded``.
+    where the caller has them. Runs the application's code (a ``__str__``, a formatter, ``getMessage``) only
+    for values that are not plain. Raises what stops a program (KeyboardInterrupt, SystemExit) out of such
+    code; anything else it raises is a record beyond reading, for which there is ``degraded``.
     """
     fields = record.__dict__
     more = _NO_NAMES

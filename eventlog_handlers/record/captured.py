@@ -56,7 +56,7 @@ _new = tuple.__new__
 
 
 def whole(captured: Captured) -> Capture:
-    """The capture of what was ``taken``. For the worker's thread, or where more than taking is due."""
+    """The capture of what a log call left. For the worker's thread, or where more than taking is due."""
     if type(captured) is Capture:
         return captured
     level, extras, values, events = captured  # type: ignore[misc]

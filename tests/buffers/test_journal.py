@@ -299,25 +299,33 @@ def full(*_: int) -> None:
 
 def test_d01_where_no_journal_can_be_made_it_is_said_once(tmp_path: Path, monkeypatch: Any) -> None:
     """A full disk: log calls wait for a thread, as without a journal; later one is made."""
-    manual, reports = ManualClock(), Reports()
     with monkeypatch.context() as patched:
         patched.setattr(os, "posix_fallocate", full)
-        buffer = spool(tmp_path, manual, has_journal=True, report=reports)
-        for _ in range(3):
-            buffer.put([make_event()])
-            manual.advance(10.0)
-    assert buffer.journal is not None
-    assert not buffer.journal.is_open
-    assert len(buffer) == 3
-    assert [text.partition(":")[0] for text in reports] == [
-        "no journal, so log calls wait for a thread that writes"
-    ]
-    assert journals_of(database(tmp_path)) == []
+        buffer, said = without_journal(tmp_path)
+    assert said == "[Errno 28] No space left on device"
 
     buffer.put([make_event()])
 
+    assert buffer.journal is not None
     assert buffer.journal.is_open
     buffer.abandon()
+
+
+def without_journal(path: Path) -> tuple[SpoolBuffer, str]:
+    """A spool that can't have a journal and holds three events, and why it has none: that is said once."""
+    manual, reports = ManualClock(), Reports()
+    buffer = spool(path, manual, has_journal=True, report=reports)
+    for _ in range(3):
+        buffer.put([make_event()])
+        manual.advance(10.0)
+    assert buffer.journal is not None
+    assert not buffer.journal.is_open
+    assert journals_of(database(path)) == []
+    assert len(buffer) == 3
+    (text,) = reports
+    what, _, why = text.partition(": ")
+    assert what == "no journal, so log calls wait for a thread that writes"
+    return buffer, why
 
 
 @pytest.mark.parametrize("kind", ["btrfs", "zfs", "bcachefs", "nilfs2"])
@@ -326,19 +334,10 @@ def test_d01_where_a_full_disk_would_kill_the_process_there_is_no_journal(
 ) -> None:
     """Blocks are taken up anew for each change there; one line says why log calls wait."""
     monkeypatch.setattr(mounts, "file_system", lambda path: kind if path == str(tmp_path) else "ext4")
-    manual, reports = ManualClock(), Reports()
-    buffer = spool(tmp_path, manual, has_journal=True, report=reports)
-    for _ in range(3):
-        buffer.put([make_event()])
-        manual.advance(10.0)
 
-    assert buffer.journal is not None
-    assert not buffer.journal.is_open
-    assert journals_of(database(tmp_path)) == []
-    assert reports == [
-        f"no journal, so log calls wait for a thread that writes: on {kind} a full disk would kill a process "
-        "that writes to a mapped file"
-    ]
+    buffer, said = without_journal(tmp_path)
+
+    assert said == f"on {kind} a full disk would kill a process that writes to a mapped file"
     buffer.abandon()
 
 
@@ -453,6 +452,36 @@ def test_p04_what_a_log_call_returned_for_after_a_rest_is_in_the_journal_too(
     messages = sorted(one.event.message for one in entry.read()[0])
     assert messages == sorted(f"record {number}" for number in range(30))
     assert len(records_of(database(tmp_path / "spool"))[0]) >= 25
+
+
+@pytest.mark.parametrize("child", ["logs nothing", "logs"])
+def test_the_end_of_a_process_after_a_rest_leaves_no_file(
+    tmp_path: Path, eventlog_console: Any, child: str
+) -> None:
+    """Nor does a child that was forked at rest, whose end leaves its parent's journal alone."""
+    done = run(
+        f"""
+        assert handler.flush(20)
+        handler._worker._life.ledger.rest()
+        place = {str(tmp_path / "spool")!r}
+        before = sorted(os.listdir(place))
+        assert len(before) == 3, before
+        child = os.fork()
+        if not child:
+            if {child == "logs"}:
+                log.info("child")
+                assert handler.flush(20)
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert sorted(os.listdir(place)) == before
+        log.info("parent")
+        """,
+        preamble=script(tmp_path / "spool"),
+        console=eventlog_console.url,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "spool") == []
 
 
 def test_a_forked_child_writes_no_word_into_its_parent_s_journal(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from processes import run
 
+from eventlog_handlers.buffers.spool.inspect import entries
 from eventlog_handlers.process import mounts
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.runtime_directory import VARIABLE, opened
@@ -154,6 +155,50 @@ def test_d01_a_full_disk_that_copies_blocks_kills_no_process(
     )
 
     assert done.returncode == 0, (done.returncode, done.stderr)
+
+
+ON_BTRFS = """
+import os, time
+from pathlib import PosixPath
+from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
+from eventlog_handlers.buffers.spool.inspect import entries
+from eventlog_handlers.testing import make_event
+def opened(place):
+    return SpoolBuffer(
+        place, capacity=100, capacity_bytes=1 << 20, policy="drop_lowest", identity="x",
+        clock=time.monotonic, wall_clock=time.time, report=lambda key, text: print(text),
+    )
+"""
+
+
+def test_p14_what_a_killed_process_left_there_is_listed_and_taken_over(btrfs: Path) -> None:
+    """SQLite recovers a WAL without its index, and the commands read copies: no lock hides the events."""
+    killed = run(
+        f"""
+        opened({str(btrfs)!r}).put([make_event("left"), make_event("behind")])
+        os.kill(os.getpid(), 9)
+        """,
+        preamble=ON_BTRFS,
+    )
+    assert killed.returncode == -9, killed.stderr
+    (entry,) = entries(btrfs)
+    assert sorted(one.event.message for one in entry.read()[0]) == ["behind", "left"]
+    taken_over = run(
+        f"""
+        heir = opened({str(btrfs)!r})
+        assert heir.adopt() == 2
+        (entry,) = entries({btrfs!r})
+        assert (entry.state, len(entry.read()[0])) == ("in use", 2)
+        leases = heir.lease(9)
+        assert sorted(lease.event.message for lease in leases) == ["behind", "left"]
+        heir.ack(leases)
+        heir.close()
+        """,
+        preamble=ON_BTRFS,
+    )
+
+    assert (taken_over.returncode, taken_over.stdout) == (0, ""), taken_over.stderr
+    assert list(btrfs.iterdir()) == []
 
 
 def test_f03_a_runtime_directory_that_copies_blocks_is_refused(btrfs: Path) -> None:

@@ -24,7 +24,7 @@ BIN = Path(sys.executable).parent
 def needs(name: str) -> str:
     """The path of a program beside this Python or on PATH; without it the test skips, and fails in CI."""
     found = shutil.which(name, path=os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)]))
-    if found is None:
+    if found is None or (name == "celery" and not (BIN / name).exists()):  # another Python's
         if os.environ.get("CI"):
             pytest.fail(f"{name} is not installed, and CI must run this test")
         pytest.skip(f"{name} is not installed")

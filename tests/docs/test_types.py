@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import needed
 import pytest
 from processes import environment
 
@@ -23,17 +22,9 @@ SNIPPETS = [
 ]
 
 
-def needed(name: str) -> None:
-    """The checker *name* is installed; without it the test skips, and fails in CI."""
-    if importlib.util.find_spec(name) is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed, and CI must run this test")
-        pytest.skip(f"{name} is not installed")
-
-
 def mypy(directory: Path) -> set[tuple[str, int]]:
     """File and line of each error that mypy finds there, strict."""
-    needed("mypy")
+    needed.module("mypy")
     arguments = [
         "--strict",
         "--allow-untyped-defs",
@@ -50,7 +41,7 @@ def mypy(directory: Path) -> set[tuple[str, int]]:
 
 def pyright(directory: Path) -> set[tuple[str, int]]:
     """The same of pyright, which comes as basedpyright, at pyright's usual strictness."""
-    needed("basedpyright")
+    needed.module("basedpyright")
     settings = {"typeCheckingMode": "standard", "extraPaths": [str(ROOT)]}
     (directory / "pyrightconfig.json").write_text(json.dumps(settings))
     done = run(

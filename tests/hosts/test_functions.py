@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import needed
 import pages
 import pytest
 from processes import environment
@@ -102,8 +103,7 @@ def runtime_api() -> Iterator[RuntimeApi]:
 
 def test_aws_lambda(eventlog_console: Any, place: Path, runtime_api: RuntimeApi) -> None:
     """Each call's event has arrived when the runtime hears of the call's end; then it may be killed."""
-    if not os.environ.get("CI"):
-        pytest.importorskip("awslambdaric", reason="the extra [servers] is not installed")
+    needed.module("awslambdaric")
     (command,) = pages.commands(PAGE)
     function = subprocess.Popen(
         [sys.executable, *command.words()[1:]],

@@ -7,10 +7,7 @@ stopped as an operator stops it as soon as the last answer has come.
 from __future__ import annotations
 
 import http.client
-import importlib.util
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import needed
 import pages
 import pytest
 from operated import Operated, eventually, free_port
@@ -44,13 +42,11 @@ def of(*names: str, killed: bool = False) -> list[Any]:
 
 
 def needs(words: list[str]) -> None:
-    """Skip where the program is not installed; in CI that is a failure."""
-    # On PATH is perhaps another Python's; and the extra [console] has uvicorn without fastapi.
-    is_anothers = words[0] == "celery" and not Path(sys.executable).with_name("celery").exists()
-    has_no_app = words[0] == "uvicorn" and importlib.util.find_spec("fastapi") is None
-    if shutil.which(words[0]) is None or is_anothers or has_no_app:
-        assert not os.environ.get("CI"), f"{words[0]} is not installed, and CI must run this test"
-        pytest.skip(f"{words[0]} is not installed")
+    """Skip where the program or its application's framework is not installed."""
+    if words[0] != "python":
+        needed.program(Path(words[0]).name)
+    if "shop_asgi:app" in words:
+        needed.module("fastapi")
 
 
 @pytest.fixture
@@ -319,8 +315,8 @@ def test_p01_a_management_command_that_raises(
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a Redis of our own, that writes nothing."""
     port = free_port()
-    words = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""]
-    needs(words)
+    program = needed.command("redis-server")
+    words = [program, "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""]
     with Operated(words, console="", port=port, cwd=tmp_path_factory.mktemp("redis")) as server:
         server.wait_for_port()
         yield port
@@ -339,6 +335,7 @@ for number in range(int(sys.argv[2])):
 @pytest.mark.parametrize("command", of("celery"))
 def test_p11_celery(eventlog_console: Any, place: Path, broker: int, command: Command) -> None:
     """Stopped when the last task has been done."""
+    needed.module("celery")
     file = place / "shop_tasks.py"
     queue = f"queue-{free_port()}"  # each test has its own
     file.write_text(

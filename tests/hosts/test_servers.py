@@ -11,24 +11,12 @@ import subprocess
 import sys
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import needed
 import pytest
 from operated import APPS, Operated, eventually, free_port
 from processes import environment
-
-BIN = Path(sys.executable).parent
-
-
-def needs(name: str) -> str:
-    """The path of a program beside this Python or on PATH; without it the test skips, and fails in CI."""
-    found = shutil.which(name, path=os.pathsep.join([str(BIN), os.environ.get("PATH", os.defpath)]))
-    if found is None or (name == "celery" and not (BIN / name).exists()):  # another Python's
-        if os.environ.get("CI"):
-            pytest.fail(f"{name} is not installed, and CI must run this test")
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def arrived(console: Any, service: str = "cms") -> Counter[str]:
@@ -63,7 +51,8 @@ def requests(count: int) -> Counter[str]:
 @contextmanager
 def gunicorn(console: Any, *options: str, **variables: str):
     port = free_port()
-    command = [needs("gunicorn"), "wsgi_app", f"--bind=127.0.0.1:{port}", "--no-control-socket", *options]
+    program = needed.program("gunicorn")
+    command = [program, "wsgi_app", f"--bind=127.0.0.1:{port}", "--no-control-socket", *options]
     with Operated(command, console=console.url, port=port, **variables) as server:
         server.wait_for_port()
         yield server
@@ -101,7 +90,7 @@ def test_p07_gunicorn_preload_leaves_the_masters_record_to_the_master(eventlog_c
 
 def test_p22_gunicorn_gevent_preload_delivers_once_and_stops_at_once(eventlog_console):
     """gevent is patched in after the application has logged: our threads are real ones with green sockets."""
-    pytest.importorskip("gevent", reason="gevent is not installed")
+    needed.module("gevent")
     options = ("--workers=2", "--worker-class=gevent", "--preload", "--graceful-timeout=60")
     with gunicorn(eventlog_console, *options) as server:
         ask(server, 100)
@@ -154,7 +143,8 @@ def test_p07_uwsgi_workers_send_theirs_and_the_master_its_own(eventlog_console, 
     """
     port = free_port()
     command = [
-        needs("uwsgi"), f"--http-socket=127.0.0.1:{port}", "--master", "--processes=2", "--enable-threads",
+        needed.program("uwsgi"),
+        f"--http-socket=127.0.0.1:{port}", "--master", "--processes=2", "--enable-threads",
         "--hook-master-start", "unix_signal:15 gracefully_kill_them_all", "--need-app",
         "--wsgi-file=wsgi_app.py", f"--home={sys.prefix}", *options,
     ]  # fmt: skip
@@ -193,7 +183,7 @@ def test_p05_asgi_servers_send_what_was_logged_when_stopped(
     place = (f"--bind=127.0.0.1:{port}",) if server_name == "hypercorn" else (f"--port={port}",)
     environ = {"SHOP_SIGTERM": "1"} if "sigterm" in options else {}
     options = [option for option in options if option != "sigterm"]
-    command = [needs(server_name), f"asgi_app:{application}", *place, *options]
+    command = [needed.program(server_name), f"asgi_app:{application}", *place, *options]
     with Operated(command, console=eventlog_console.url, port=port, **environ) as server:
         server.wait_for_port()
         processes = ask(server, 40)
@@ -213,9 +203,8 @@ def test_p05_asgi_servers_send_what_was_logged_when_stopped(
 def broker(tmp_path_factory):
     """The URL of a Redis of our own, on a free port of loopback, that writes nothing."""
     port = free_port()
-    command = [
-        needs("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", "",
-    ]  # fmt: skip
+    program = needed.command("redis-server")
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no", "--save", ""]
     with Operated(command, console="", port=port, cwd=tmp_path_factory.mktemp("redis")) as server:
         server.wait_for_port()
         yield f"redis://127.0.0.1:{port}/0"
@@ -238,6 +227,7 @@ def test_p11_celery_workers_send_what_their_tasks_logged(eventlog_console, broke
 
     Children of the prefork pool run no exit hook, only Celery's signal. Nothing is set up for either.
     """
+    needed.module("celery")
     command = [
         sys.executable,
         "-m",

@@ -164,9 +164,9 @@ from eventlog_handlers.buffers.spool.buffer import SpoolBuffer
 from eventlog_handlers.buffers.spool.inspect import entries
 from eventlog_handlers.testing import make_event
 def opened(place):
-    return SpoolBuffer(
+    return SpoolBuffer(  # adopts in one slice, as its clock stands still
         place, capacity=100, capacity_bytes=1 << 20, policy="drop_lowest", identity="x",
-        clock=time.monotonic, wall_clock=time.time, report=lambda key, text: print(text),
+        clock=lambda: 0.0, wall_clock=time.time, report=lambda key, text: print(text),
     )
 """
 

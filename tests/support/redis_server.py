@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
 
-import pytest
+import needed
 from servers import free_port
 
 
 def require() -> None:
-    """Skip where there is no redis-server or redis-py; fail where CI=true."""
-    missing = [] if shutil.which("redis-server") else ["redis-server"]
-    try:
-        import redis  # noqa: F401
-    except ImportError:
-        missing.append("redis-py")
-    if missing and os.environ.get("CI") == "true":
-        pytest.fail(f"{missing} not installed")
-    if missing:
-        pytest.skip(f"{missing} not installed")
+    """Skip where there is no redis-server or redis-py."""
+    needed.command("redis-server")
+    needed.module("redis")
 
 
 class RedisServer:

@@ -35,9 +35,10 @@ from eventlog_handlers.process.own_traffic import mark
 from eventlog_handlers.record.capture import capture, degraded, plain_extras
 from eventlog_handlers.record.captured import Capture, Captured, Shared, whole
 from eventlog_handlers.record.dialects import OTEL_API
-from eventlog_handlers.record.fields import ARGS, FIELD_COUNT, PROCESS, field_values
+from eventlog_handlers.record.fields import ARGS, EXC_TEXT, FIELD_COUNT, PROCESS, field_values
 from eventlog_handlers.record.plain import ATOMS, EXIT_EXCEPTIONS, MAX_STRING
 from eventlog_handlers.record.problem import problem_of, quick_key
+from eventlog_handlers.record.simple_exceptions import simple
 
 _getpid = os.getpid
 _modules = sys.modules
@@ -113,15 +114,14 @@ class Entrance:
                 # The one way to its fields that costs the same for each of several handlers.
                 fields = record.__dict__
                 known = values = field_values(fields)
-                _, msg, args, level, exc_info, exc_text, stack, _, _, _, _, _, _, _, _, _ = values
-                if exc_info is not None:
-                    if not told.admits(exc_info, level):
-                        worker.count_already_reported()  # a server logs what the middleware has sent
-                        return
-                elif (
+                _, msg, args, level, _, _, _, _, _, _, _, _, _, stack, exc_text, exc_info = values
+                if exc_info is not None and not told.admits(exc_info, level):
+                    worker.count_already_reported()  # a server logs what the middleware has sent
+                    return
+                if (
                     folds is None
                     and formatter is None
-                    and exc_text is None
+                    and (exc_text is None or exc_info is not None)
                     and stack is None
                     and type(args) is tuple
                     and type(msg) is str
@@ -142,7 +142,10 @@ class Entrance:
                         if len(fields) == FIELD_COUNT or (extras := plain_extras(fields)) is not None:
                             if context.is_used:
                                 extras = context.under(extras)
-                            captured = level, extras, values, events
+                            if exc_info is None:
+                                captured = level, extras, values, None, events
+                            elif (raised := simple(exc_info)) is not None:
+                                captured = level, extras, values[:EXC_TEXT], raised, events
             else:
                 known = captured[2]
             # logging has asked the system for it; where the record is another process's, we ask again.

@@ -21,6 +21,7 @@ from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record.captured import Capture, Captured
 from eventlog_handlers.record.exceptions import Link
 from eventlog_handlers.record.fields import ARGS, MSG
+from eventlog_handlers.record.simple_exceptions import link_of
 
 MEASURED = 16
 """About one capture in so many is measured, and counts for all of them.
@@ -176,8 +177,9 @@ class Intake:
 def approximate_bytes(captured: Captured) -> int:
     """About what *captured* takes in memory: the size of its texts."""
     if not isinstance(captured, Capture):
-        _, extras, fields, _ = captured
-        message, template, exception, stack = None, fields[MSG], None, ""
+        _, extras, fields, raised, _ = captured
+        message, template, stack = None, fields[MSG], ""
+        exception = None if raised is None else link_of(raised)
     else:
         fields, message, template, extras, exception, stack = _texts(captured)
     size = len(template) if message is None else sys.getsizeof(message)

@@ -36,3 +36,6 @@ class _Reading(threading.local):
 
 
 reading = _Reading()
+
+MAX_READING_DEPTH = 2
+"""A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""

@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from eventlog_handlers.listening import fields as context
-from eventlog_handlers.process.own_traffic import reading
+from eventlog_handlers.process.own_traffic import MAX_READING_DEPTH, reading
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import dialects, exceptions
 from eventlog_handlers.record.captured import NO_SPAN, Capture, Shared
@@ -57,9 +57,6 @@ from eventlog_handlers.record.plain import (
     type_name,
 )
 from eventlog_handlers.text.fit import shorten, unused
-
-MAX_READING_DEPTH = 2
-"""A record, and one that is logged while the first is being read: by a ``__str__``, a signal handler."""
 
 # message and asctime are left behind by formatters; taskName exists from 3.12 on.
 _NOT_EXTRA = frozenset(FIELDS) | {"message", "asctime", "taskName"} | dialects.OTEL_FIELDS
@@ -172,7 +169,7 @@ def _straight(
     """
     defects: list[str] = []
     message = exception = None
-    kept = list(values)
+    kept = list(values[:EXC_TEXT])
     msg, args, exc_info, exc_text = values[MSG], values[ARGS], values[EXC_INFO], values[EXC_TEXT]
     if not is_deferrable(msg, args):
         message = shorten(own_message(record, msg, args, defects), MAX_MESSAGE)
@@ -183,7 +180,6 @@ def _straight(
         extras = context.under(extras)
     if exc_info is not None or exc_text is not None:
         exception = exception_of(exc_info, exc_text, defects)
-        kept[EXC_INFO] = None
     return _new(
         Capture,
         (

@@ -11,14 +11,15 @@ from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.process.randomness import random_bits
 from eventlog_handlers.record import exceptions
 from eventlog_handlers.record.fields import ARGS, MSG
+from eventlog_handlers.record.simple_exceptions import Raised, link_of
 
 Shared: TypeAlias = dict[Any, Any] | None
 """A table of several handlers: the event's id, and the events that their workers made."""
 
-Taken: TypeAlias = tuple[int, dict[str, Any] | None, tuple[Any, ...], Shared]
-"""Level, extras, the record's TAKEN and the handlers' table: all of a plain record. The rest of its capture
-is made by ``whole`` on the worker's thread: this takes less of the caller's time, and less memory while it
-waits. Level, fields and table are at the places that they have in a Capture: first, third and last."""
+Taken: TypeAlias = tuple[int, dict[str, Any] | None, tuple[Any, ...], Raised | None, Shared]
+"""Level, extras, the record's TAKEN, its exception and the handlers' table: all of a plain record. The rest
+of its capture is made by ``whole`` on the worker's thread: this takes less of the caller's time, and less
+memory while it waits. Level, fields and table have the places of a Capture's: first, third and last."""
 
 
 class Capture(NamedTuple):
@@ -27,7 +28,8 @@ class Capture(NamedTuple):
     level: int
     id_bits: int
     fields: tuple[Any, ...]
-    """The record's TAKEN; of these KEPT are looked at, and ``msg`` and ``args`` if message is None."""
+    """The record's TAKEN, at the end perhaps without those of an exception; of these KEPT are looked at, and
+    ``msg`` and ``args`` if message is None."""
     message: str | None
     """The formatted message, if it had to be formatted at once."""
     template: str
@@ -59,13 +61,13 @@ def whole(captured: Captured) -> Capture:
     """The capture of what a log call left. For the worker's thread, or where more than taking is due."""
     if type(captured) is Capture:
         return captured
-    level, extras, values, events = captured  # type: ignore[misc]
+    level, extras, values, raised, events = captured  # type: ignore[misc]
     msg = values[MSG]
     return _new(
         Capture,
         (
             level, _id_of(events), values, None, msg, not not values[ARGS],  # noqa: SIM208 - no call
-            extras, None, "", NO_SPAN, (), 1, None, events,
+            extras, None if raised is None else link_of(raised), "", NO_SPAN, (), 1, None, events,
         ),
     )  # fmt: skip
 

@@ -5,7 +5,8 @@ no local variable lives a moment longer than it would have. The worker prints th
 (traceback_text.py), byte for byte as ``traceback.format_exception`` would have. Only a monstrous exception
 differs: past the bounds below a line says what was left out.
 
-Not here: finding an exception in a record (capture.py), walking its frames (frames.py).
+Not here: finding an exception in a record (exc_info.py), walking its frames (frames.py), the short way that
+most exceptions take (simple_exceptions.py).
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ MAX_MESSAGE = 65_536
 MAX_NOTES = 200
 
 _PLAIN_NOTES = sys.version_info >= (3, 11)  # printed by the standard library itself
-# Their last lines need the live objects ("Did you mean", the caret under a syntax error).
-_ASK_LIBRARY: tuple[type[BaseException], ...] = (
+ASK_LIBRARY: tuple[type[BaseException], ...] = (
     (SyntaxError,)
     if sys.version_info[:2] == (3, 11)
     else (SyntaxError, ImportError, NameError, AttributeError)
 )
+"""Their last lines need the live objects ("Did you mean", the caret under a syntax error)."""
 
 
 class Link:
@@ -207,7 +208,7 @@ class _Graph:
 
 def _link(value: BaseException, given: object, defects: list[str]) -> Link:
     kind = type(value)
-    name = _type_name(kind)
+    name = class_name(kind)
     # A property may give anything for a traceback; only a real one is sure to have an end.
     tb = given if type(given) is TracebackType else None
     try:
@@ -219,8 +220,8 @@ def _link(value: BaseException, given: object, defects: list[str]) -> Link:
     except BaseException as error:
         note(defects, f"exception: {name} raised {type_name(type(error))} while printed")
         message, notes, simple = "<exception str() failed>", None, False
-    if simple and not issubclass(kind, _ASK_LIBRARY):
-        lines: tuple[str, ...] = (f"{name}: {message}\n" if message else f"{name}\n",)
+    if simple and not issubclass(kind, ASK_LIBRARY):
+        lines: tuple[str, ...] = (last_line(name, message),)
         if notes:
             lines += tuple(line + "\n" for text in notes for line in text.split("\n"))
     else:
@@ -228,7 +229,12 @@ def _link(value: BaseException, given: object, defects: list[str]) -> Link:
     return Link(name, message, lines, walked(tb), bool(value.__suppress_context__))
 
 
-def _type_name(kind: type) -> str:
+def last_line(name: str, message: str) -> str:
+    """What a traceback ends with, as ``traceback`` prints it."""
+    return f"{name}: {message}\n" if message else f"{name}\n"
+
+
+def class_name(kind: type) -> str:
     """As ``traceback`` prints it: with the module, but for builtins and ``__main__``."""
     name, module = kind.__qualname__, kind.__module__
     if type(module) is not str:
@@ -264,7 +270,7 @@ def _lines_of_library(
     except EXIT_EXCEPTIONS:
         raise
     except BaseException:
-        return (f"{name}: {message}\n" if message else f"{name}\n",)
+        return (last_line(name, message),)
 
 
 _has_printed = False

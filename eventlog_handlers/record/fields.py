@@ -23,12 +23,14 @@ KEPT = (
 """Of FIELDS, what an event tells of."""
 
 TAKEN = (
-    "created", "msg", "args", "levelno", "exc_info", "exc_text", "stack_info",
+    "created", "msg", "args", "levelno",
     *(name for name in KEPT if name != "created"),
+    "stack_info", "exc_text", "exc_info",
 )  # fmt: skip
 """Of FIELDS, what a log call reads: each costs it time, and memory as long as the capture waits.
 
-The time is first: two captures are compared (``deque.remove``), and it tells them apart at once.
+The time is first: two captures are compared (``deque.remove``), and it tells them apart at once. The fields
+of an exception are last: they are cut off, for they would keep it alive.
 """
 
 field_values: Callable[[dict[str, Any]], tuple[Any, ...]] = itemgetter(*TAKEN)

@@ -119,7 +119,7 @@ def _of_object(captured: Capture, text: str, fields: dict[str, Any]) -> Capture:
     for key in ("exc_info", "stack_info"):
         if fields.get(key) is None or isinstance(fields.get(key), bool):
             fields.pop(key, None)
-    own = dict(zip(TAKEN, captured.fields, strict=True))
+    own = dict(zip(TAKEN, captured.fields, strict=False))
     for key, field in _REPEATED_KEYS.items():
         if key in fields and str(fields[key]).lower() == str(own[field]).lower():
             del fields[key]

@@ -12,6 +12,7 @@ from collections import deque
 from types import CodeType, TracebackType
 from typing import Any, TypeAlias
 
+from eventlog_handlers.process.own_traffic import MAX_READING_DEPTH, reading
 from eventlog_handlers.record.plain import EXIT_EXCEPTIONS
 
 FRAMES_FIRST = 50
@@ -72,9 +73,15 @@ def _walked_far(tb: TracebackType | None) -> list[Frames]:
 
 def _remember_loader(file: str, module_globals: dict[str, Any]) -> None:
     """Let ``linecache`` find the source of modules from an archive; failing costs source lines."""
+    depth = reading.depth
+    if depth >= MAX_READING_DEPTH:  # the loader logs while it is asked
+        return
+    reading.depth = depth + 1
     try:
         linecache.lazycache(file, module_globals)
     except EXIT_EXCEPTIONS:
         raise
     except BaseException:  # a module with a strange __loader__ or __spec__
         return
+    finally:
+        reading.depth = depth

@@ -243,7 +243,8 @@ def test_own_traffic_is_counted_and_not_taken_in(how):
     [
         {"args": ([1],)}, {"args": {"a": 1}}, {"args": ("a", [1])}, {"args": None}, {"msg": ["boom"]},
         {"levelno": 40.0}, {"exc_text": "Traceback"}, {"stack_info": "Stack"},
-        {"exc_info": (ValueError, ValueError(), None)}, {"user": [1]}, {"request": "GET"}, {"more": {5: 6}},
+        {"exc_info": (ValueError, ValueError([]), None)}, {"exc_info": True}, {"user": [1]},
+        {"request": "GET"}, {"more": {5: 6}},
     ],
     ids=str,
 )  # fmt: skip

@@ -18,13 +18,17 @@ from hypothesis import strategies as st
 
 from eventlog_handlers.events import ExceptionText
 from eventlog_handlers.record import exceptions, frames, traceback_text
+from eventlog_handlers.record.simple_exceptions import link_of, simple
 
 GROUP: Any = getattr(builtins, "BaseExceptionGroup", None)  # built in from 3.11 on
 
 
 def printed(value: BaseException) -> ExceptionText:
-    defects: list[str] = []
-    return traceback_text.render(exceptions.capture(value, value.__traceback__, defects))
+    """As a log call takes it; a simple one in both ways."""
+    text = traceback_text.render(exceptions.capture(value, value.__traceback__, []))
+    found = simple((type(value), value, value.__traceback__))
+    assert found is None or traceback_text.render(link_of(found)) == text
+    return text
 
 
 def expected(value: BaseException) -> str:

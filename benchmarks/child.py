@@ -60,8 +60,8 @@ class Child:
     def calls(self, case: str, count: int) -> dict[str, float]:
         """What *count* calls cost their caller: nanoseconds, the clock's own taken off; then a flush.
 
-        A tenth of them is made before and not counted: other children ran for minutes, and what a machine does
-        to wake up is no cost of a log call.
+        A tenth of them is made before and not counted: other children ran for minutes, and what a machine
+        does to wake up is no cost of a log call.
         """
         gc.collect()
         if case == "threads":

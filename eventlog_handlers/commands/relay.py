@@ -98,7 +98,7 @@ def _status(chosen: argparse.Namespace) -> int:
     from eventlog_handlers.relay.status import statuses
     from eventlog_handlers.services.relay.options import queue_name
     from eventlog_handlers.share.contract import UnavailableError
-    from eventlog_handlers.share.redis_link import RedisLink, require_redis
+    from eventlog_handlers.share.redis_link import REMEDY_AT_RISK, RedisLink, require_redis
 
     if not chosen.queues:
         raise SettingsError("give the URL after status: eventlog-handlers relay status redis://host:6379/0")
@@ -110,6 +110,7 @@ def _status(chosen: argparse.Namespace) -> int:
     link = RedisLink(address)
     try:
         found = statuses(link, queues)
+        at_risk = link.at_risk()
     except UnavailableError as error:
         return failure(str(error))
     finally:
@@ -143,4 +144,6 @@ def _status(chosen: argparse.Namespace) -> int:
             )
         if problem := one.problem():
             print(coloured(f"  {one.queue}: {problem}", YELLOW))
+    if at_risk:
+        print(coloured(f"when Redis is killed it may lose {at_risk}: {REMEDY_AT_RISK}", YELLOW))
     return 0

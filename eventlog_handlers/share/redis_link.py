@@ -23,6 +23,10 @@ OLDEST = (6, 2)
 _WAIT_MILLISECONDS = 500
 _RIGHTS = "+@read +@write +@scripting +@connection +info +time +wait ~evh:*"
 
+_AT_RISK = {"everysec": "up to two seconds", "no": "about half a minute"}
+"""By ``appendfsync``, see https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/."""
+REMEDY_AT_RISK = "set appendonly yes and appendfsync always in redis.conf"
+
 
 def require_redis(what: str = "scope='redis://…'") -> None:
     """Raise MissingExtraError where redis-py is not installed, which *what* needs. Imports nothing."""
@@ -111,6 +115,26 @@ class RedisLink:
             return client.execute_command(*words)
         except (redis.RedisError, OSError) as error:
             raise self._translated(error) from None
+
+    def at_risk(self) -> str:
+        """What Redis has answered for and may lose when it is killed or the power fails; "" for nothing.
+
+        As far as it tells: how often it syncs stands in CONFIG, which it may refuse to show. Raises
+        UnavailableError.
+        """
+        client: Any = self._checked()
+        import redis
+
+        try:
+            if not client.info("persistence").get("aof_enabled"):
+                return "all since its last snapshot, if it makes any (appendonly no)"
+            policy = str(client.config_get("appendfsync").get("appendfsync"))
+        except redis.ResponseError:  # no right to it, or no such command
+            return ""
+        except (redis.RedisError, OSError) as error:
+            raise self._translated(error) from None
+        seconds = _AT_RISK.get(policy)
+        return "" if seconds is None else f"what it has not written, {seconds} (appendfsync {policy})"
 
     def _checked(self) -> redis.Redis:
         """The client, connected to a server that will do."""

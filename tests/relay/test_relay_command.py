@@ -8,8 +8,10 @@ import shlex
 from pathlib import Path
 
 import pytest
+import redis_server
 import yaml
 from queues import Held, address, events, put
+from redis_server import RedisServer
 from relays import FAST_GUANCE, App, RelayProcess, dsn, look, until
 
 from eventlog_handlers.cli import _parser, main
@@ -156,6 +158,46 @@ def test_check_tells_whether_redis_answers_and_a_relay_serves(server, capsys):
     assert (code, found["queue"]["remedy"]) == (1, "look at host, port and network")
     assert "does not answer" in found["queue"]["text"]
     assert look(server)["q"].waiting == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "rights", "lost"),
+    [
+        ({}, "+@all", "all since its last snapshot, if it makes any (appendonly no)"),
+        ({"appendonly": "yes"}, "+@all", "what it has not written, up to two seconds (appendfsync everysec)"),
+        (
+            {"appendonly": "yes", "appendfsync": "no"}, "+@all",
+            "what it has not written, about half a minute (appendfsync no)",
+        ),
+        ({"appendonly": "yes", "appendfsync": "always"}, "+@all", ""),
+        ({"appendonly": "yes"}, "+@all -config", ""),  # it is not told
+    ],
+)  # fmt: skip
+def test_what_redis_may_lose_is_told(tmp_path, monkeypatch, capsys, settings, rights, lost):
+    """Where an event is delivered once Redis has it, that is what somebody on call must know."""
+    redis_server.require()
+    server = RedisServer(tmp_path, **settings)
+    try:
+        server.client().execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", *rights.split())
+        monkeypatch.setenv("EVENTLOG_REDIS_USERNAME", "shop")
+        monkeypatch.setenv("EVENTLOG_REDIS_PASSWORD", "secret")
+        put(server, events(1))
+        remedy = "set appendonly yes and appendfsync always in redis.conf"
+
+        main(["check", f"relay+redis://127.0.0.1:{server.port}/0?queue=q", "--json"])
+        found = [one for one in json.loads(capsys.readouterr().out) if one["topic"] == "redis"]
+        main(["relay", "status", server.url])
+        shown = capsys.readouterr().out
+    finally:
+        server.stop()
+
+    if lost:
+        assert [(one["level"], one["remedy"]) for one in found] == [("warning", remedy)]
+        assert found[0]["text"] == f"when Redis is killed it may lose {lost}"
+        assert f"when Redis is killed it may lose {lost}: {remedy}" in shown
+    else:
+        assert found == []
+        assert "may lose" not in shown
 
 
 # --- examples ----------------------------------------------------------------------------------------------

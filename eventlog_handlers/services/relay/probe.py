@@ -9,7 +9,7 @@ from eventlog_handlers.services.relay.options import RelaySettings
 from eventlog_handlers.services.relay.scripts import HERE_SECONDS, STATUS
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.fleet_scripts import prefix
-from eventlog_handlers.share.redis_link import RedisLink
+from eventlog_handlers.share.redis_link import REMEDY_AT_RISK, RedisLink
 
 
 def findings(own: RelaySettings, timeout: float) -> Iterator[Finding]:
@@ -17,6 +17,7 @@ def findings(own: RelaySettings, timeout: float) -> Iterator[Finding]:
     link = RedisLink(own.address, connect_seconds=timeout, answer_seconds=timeout)
     try:
         answer = link.run(STATUS, prefix(own.queue), ["", HERE_SECONDS])
+        at_risk = link.at_risk()
     except UnavailableError as error:
         said = str(error).removesuffix(f": {error.remedy}")
         yield Finding("problem", "queue", said, error.remedy or "look at host, port and network")
@@ -25,6 +26,8 @@ def findings(own: RelaySettings, timeout: float) -> Iterator[Finding]:
         link.close()
     waiting, relays = sum(answer[0]), answer[6]
     yield Finding("ok", "queue", f"{own.address} answers, {waiting} events wait in the queue {own.queue}")
+    if at_risk:
+        yield Finding("warning", "redis", f"when Redis is killed it may lose {at_risk}", REMEDY_AT_RISK)
     if waiting >= own.queue_capacity:
         yield Finding(
             "problem",

@@ -21,6 +21,7 @@ _MAX_TEXT = MAX_MESSAGE // 10
 """Characters: a KeyError may show one as ten."""
 _KNOWN = (BaseException, KeyError, NameError, AttributeError)
 _TEXTS: set[Any] = {kind.__str__ for kind in _KNOWN}
+_MOST = 512  # classes that are remembered
 _arguments_of: Callable[[BaseException], tuple[Any, ...]] = vars(BaseException)["args"].__get__
 _READ = {
     "__cause__", "__context__", "__getattr__", "__getattribute__", "__notes__", "__str__",
@@ -72,4 +73,4 @@ def _judged(kind: type) -> bool:
     )
 
 
-_is_simple: Callable[[type], bool] = lru_cache(maxsize=512)(_judged)
+_is_simple: Callable[[type], bool] = lru_cache(maxsize=_MOST)(_judged)

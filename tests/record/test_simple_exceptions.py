@@ -123,6 +123,9 @@ OTHERS: dict[str, Callable[[], BaseException]] = {
     "its own __str__": _odd(__str__=_ran),
     "its own __getattr__": _odd(__getattr__=_ran),
     "its own __getattribute__": _odd(__getattribute__=_ran),
+    "a __getattr__ of a class beside": lambda: type(
+        "Odd", (ValueError, type("Mixin", (), {"__getattr__": _ran})), {}
+    )("no"),
     "a class of a class of its own": lambda: _Meta("Odd", (ValueError,), {})("no"),
 }
 if GROUP is not None:
@@ -164,12 +167,13 @@ def test_other_forms_of_exc_info_are_not_simple(exc_info: Any) -> None:
     assert simple(exc_info) is None
 
 
-def test_a_text_that_was_put_into_the_class_later_is_asked() -> None:
+@pytest.mark.parametrize("text_of", [lambda error: "patched in", object.__str__])
+def test_a_text_that_was_put_into_the_class_later_is_asked(text_of: Any) -> None:
     """The class was simple when it was judged."""
     kind: Any = type("PatchedError", (ValueError,), {})
     assert simple(_info(kind("no"))) is not None
 
-    kind.__str__ = lambda error: "patched in"
+    kind.__str__ = text_of
 
     assert simple(_info(kind("no"))) is None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -265,10 +264,17 @@ def test_p11_celery_workers_send_what_their_tasks_logged(eventlog_console, broke
 # --- Django ------------------------------------------------------------------------------------------------
 
 
+# A change that is made before the reloader has looked at a file for the first time goes unseen.
+SAYS_WHAT_IT_WATCHES = """
+LOGGING["handlers"]["shell"] = {"class": "logging.StreamHandler"}
+LOGGING["loggers"]["django.utils.autoreload"] = {"level": "DEBUG", "handlers": ["shell"]}
+"""
+
+
 def test_p12_djangos_runserver_sends_when_it_reloads_and_when_it_is_stopped(eventlog_console, tmp_path):
     """A changed file ends the serving process with exit code 3; Ctrl-C reaches all of them."""
     project = tmp_path / "django_project.py"
-    shutil.copy(APPS / project.name, project)
+    project.write_text((APPS / project.name).read_text() + SAYS_WHAT_IT_WATCHES)
     port = free_port()
     command = [sys.executable, "-m", "django", "runserver", f"127.0.0.1:{port}"]
     with Operated(
@@ -280,16 +286,9 @@ def test_p12_djangos_runserver_sends_when_it_reloads_and_when_it_is_stopped(even
     ) as server:
         server.wait_for_port()
         before = {server.get(f"/log/before{number}") for number in range(5)}
-
-        def serves_anew():
-            # It may answer before its reloader has looked at the files for the first time, and a change made
-            # until then goes unseen: so change again for as long as the old process answers, and no longer.
-            process = server.try_get("/log/nothing")
-            if process in before:
-                os.utime(project)
-            return process not in {None, *before}
-
-        eventually(serves_anew, "a new process")
+        server.wait_for_output(f"{project.name} first seen")
+        os.utime(project)
+        eventually(lambda: server.try_get("/log/nothing") not in {None, *before}, "a new process")
         after = {server.get(f"/log/after{number}") for number in range(5)}
 
         server.stop(signal.SIGINT, group=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 
+from eventlog_handlers.process import proc_files
+
 COPY_ON_WRITE = frozenset({"bcachefs", "btrfs", "nilfs2", "zfs"})
 """These write a changed block to a new place. Where the disk is full there is none, although all blocks of
 the file were taken up before: a write(2) fails, but SIGBUS kills a process that writes to a mapped file."""
@@ -30,7 +32,7 @@ def danger_of_mapping(path: str) -> str | None:
 def file_system(path: str) -> str:
     """The type of the file system that *path* is on, such as ``ext4``; "" where it is not known."""
     try:
-        return type_of(os.path.realpath(path), read("/proc/self/mountinfo"))
+        return type_of(os.path.realpath(path), proc_files.read("/proc/self/mountinfo"))
     except OSError:
         return ""
 
@@ -51,16 +53,3 @@ def type_of(path: str, mounted: str) -> str:
         if len(place) >= longest and (path == place or path.startswith(f"{place}/")):
             found, longest = after.split(" ")[0], len(place)
     return found
-
-
-def read(path: str) -> str:
-    """All of a small file. Not by ``open``, which may import a codec: a fork in the midst of that would leave
-    the child without it."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-    parts = []
-    try:
-        while part := os.read(descriptor, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(descriptor)
-    return b"".join(parts).decode("utf-8", "replace")

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from eventlog_handlers.process import mounts
+from eventlog_handlers.process import proc_files
 from eventlog_handlers.share import runtime_directory
 from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.text.json_text import compact
@@ -188,7 +188,7 @@ def _started(pid: int) -> int | None:
     """When *pid* started, in the kernel's ticks since the machine's start; None where it is not told, or the
     process has ended. Source: proc(5), ``/proc/pid/stat``, fields 3 and 22."""
     try:
-        after_name = mounts.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        after_name = proc_files.read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         return None if after_name[0] in "ZXx" else int(after_name[19])
     except (OSError, ValueError, IndexError):
         return None

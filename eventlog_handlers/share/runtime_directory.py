@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 
-from eventlog_handlers.process import mounts
+from eventlog_handlers.process import mounts, proc_files
 from eventlog_handlers.share.contract import UnavailableError
 
 VARIABLE = "EVENTLOG_RUNTIME_DIR"
@@ -96,6 +96,6 @@ def _is_owned(path: str, uid: int) -> bool:
 def boot_id() -> bytes:
     """16 bytes that tell this start of the machine from others; zeros where it is not known."""
     try:
-        return bytes.fromhex(mounts.read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
+        return bytes.fromhex(proc_files.read("/proc/sys/kernel/random/boot_id").strip().replace("-", ""))
     except (OSError, ValueError):
         return bytes(16)

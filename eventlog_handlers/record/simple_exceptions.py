@@ -68,6 +68,7 @@ def link_of(raised: Raised) -> Link:
 def _judged(kind: type) -> bool:
     return (
         issubclass(kind, BaseException)
+        and type(getattr(kind, "__module__", None)) is str  # a class that was made by ``type`` may have none
         and not issubclass(kind, ASK_LIBRARY)
         and all(base in _KNOWN or _READ.isdisjoint(vars(base)) for base in kind.__mro__[:-1])
     )

@@ -126,6 +126,7 @@ OTHERS: dict[str, Callable[[], BaseException]] = {
     "a __getattr__ of a class beside": lambda: type(
         "Odd", (ValueError, type("Mixin", (), {"__getattr__": _ran})), {}
     )("no"),
+    "a class without a module": lambda: caught("raise type('Odd', (ValueError,), {})('no')"),
     "a class of a class of its own": lambda: _Meta("Odd", (ValueError,), {})("no"),
 }
 if GROUP is not None:

@@ -8,17 +8,17 @@ import shlex
 from pathlib import Path
 
 import pytest
-import redis_server
 import yaml
 from queues import Held, address, events, put
-from redis_server import RedisServer
 from relays import FAST_GUANCE, App, RelayProcess, dsn, look, until
 
 from eventlog_handlers.cli import _parser, main
 from eventlog_handlers.console.server import LocalConsole
 from eventlog_handlers.relay.queue_handler import assignment
+from eventlog_handlers.share.contract import UnavailableError
 from eventlog_handlers.share.fleet_scripts import prefix
 from eventlog_handlers.share.fleet_url import fleet_address
+from eventlog_handlers.share.redis_link import RedisLink
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "relay"
 CANARY = "s3cret-canary"
@@ -171,33 +171,43 @@ def test_check_tells_whether_redis_answers_and_a_relay_serves(server, capsys):
         ),
         ({"appendonly": "yes", "appendfsync": "always"}, "+@all", ""),
         ({"appendonly": "yes"}, "+@all -config", ""),  # it is not told
+        (
+            {"appendonly": "yes"}, "+@all -config +config|get",
+            "what it has not written, up to two seconds (appendfsync everysec)",
+        ),
     ],
 )  # fmt: skip
-def test_what_redis_may_lose_is_told(tmp_path, monkeypatch, capsys, settings, rights, lost):
+def test_what_redis_may_lose_is_told(own, monkeypatch, capsys, settings, rights, lost):
     """Where an event is delivered once Redis has it, that is what somebody on call must know."""
-    redis_server.require()
-    server = RedisServer(tmp_path, **settings)
-    try:
-        server.client().execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", *rights.split())
-        monkeypatch.setenv("EVENTLOG_REDIS_USERNAME", "shop")
-        monkeypatch.setenv("EVENTLOG_REDIS_PASSWORD", "secret")
-        put(server, events(1))
-        remedy = "set appendonly yes and appendfsync always in redis.conf"
+    server = own(**settings)
+    server.client().execute_command("ACL", "SETUSER", "shop", "on", ">secret", "~*", *rights.split())
+    monkeypatch.setenv("EVENTLOG_REDIS_USERNAME", "shop")
+    monkeypatch.setenv("EVENTLOG_REDIS_PASSWORD", "secret")
+    put(server, events(1))
 
-        main(["check", f"relay+redis://127.0.0.1:{server.port}/0?queue=q", "--json"])
-        found = [one for one in json.loads(capsys.readouterr().out) if one["topic"] == "redis"]
-        main(["relay", "status", server.url])
-        shown = capsys.readouterr().out
-    finally:
-        server.stop()
+    main(["check", f"relay+redis://127.0.0.1:{server.port}/0?queue=q", "--json"])
+    found = [one for one in json.loads(capsys.readouterr().out) if one["topic"] == "redis"]
+    main(["relay", "status", server.url])
+    shown = capsys.readouterr().out
 
-    if lost:
-        assert [(one["level"], one["remedy"]) for one in found] == [("warning", remedy)]
-        assert found[0]["text"] == f"when Redis is killed it may lose {lost}"
-        assert f"when Redis is killed it may lose {lost}: {remedy}" in shown
-    else:
-        assert found == []
-        assert "may lose" not in shown
+    remedy = "set appendonly yes and appendfsync always in redis.conf"
+    said = f"when Redis is killed it may lose {lost}"
+    assert [(one["level"], one["text"], one["remedy"]) for one in found] == (
+        [("warning", said, remedy)] if lost else []
+    )
+    assert (f"{said}: {remedy}" in shown) == ("may lose" in shown) == bool(lost)
+
+
+def test_what_redis_may_lose_is_asked_in_vain_of_one_that_is_gone(own):
+    """That is a fault like any other, and no "nothing"."""
+    server = own()
+    link = RedisLink(address(server))
+    assert link.at_risk()
+    server.kill()
+
+    with pytest.raises(UnavailableError):
+        link.at_risk()
+    link.close()
 
 
 # --- examples ----------------------------------------------------------------------------------------------

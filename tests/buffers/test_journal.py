@@ -527,17 +527,23 @@ def test_a_hook_of_the_user_s_is_not_called_in_the_thread_that_logs(tmp_path: Pa
     assert not list((tmp_path / "spool").glob("*.journal"))
 
 
+def _with_a_journal(place: Path, start_thread: Any) -> Any:
+    """A worker that commits, and whose journal is open."""
+    worker = make_worker(
+        ScriptedSink(), clock.monotonic,
+        buffer=lambda: spool(place, has_journal=True), start_thread=start_thread,
+        spool=str(place), durability="commit",
+    )  # fmt: skip
+    worker.commit(captured("opens the journal"))
+    assert worker.flush(30)
+    return worker
+
+
 def test_what_is_left_in_the_journal_at_the_end_is_told_as_kept(
     tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """stderr says that it stays in the spool, not that it is lost."""
-    worker = make_worker(
-        ScriptedSink(), clock.monotonic,
-        buffer=lambda: spool(tmp_path, has_journal=True), start_thread=start_thread,
-        spool=str(tmp_path), durability="commit",
-    )  # fmt: skip
-    worker.commit(captured("opens the journal"))
-    assert worker.flush(30)
+    worker = _with_a_journal(tmp_path, start_thread)
     with monkeypatch.context() as patch:  # or the thread would never come to rest
         patch.setattr(worker.pool, "rouse", lambda: True)
         patch.setattr(worker._life.turns, "render_some", lambda: False)
@@ -555,13 +561,7 @@ def test_a_handler_that_is_closed_at_rest_leaves_no_file(tmp_path: Path) -> None
     def refuse(*_: Any) -> None:
         raise RuntimeError("no threads")
 
-    worker = make_worker(
-        ScriptedSink(), clock.monotonic,
-        buffer=lambda: spool(tmp_path, has_journal=True), start_thread=refuse,
-        spool=str(tmp_path), durability="commit",
-    )  # fmt: skip
-    worker.commit(captured("opens the journal"))
-    assert worker.flush(30)
+    worker = _with_a_journal(tmp_path, refuse)
     worker._life.turns.rest()
     assert len(journals_of(database(tmp_path))) == 1
 

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.process import green
+from eventlog_handlers.process import green, signal_watch
 from eventlog_handlers.process.clock import monotonic
 
 _REPEATED_SECONDS = 2.0
@@ -30,11 +30,13 @@ class _Chained:
     def __init__(self, previous: Any, timeout: float | None) -> None:
         self.previous = previous
         self.timeout = timeout
+        self.has_begun = False
         self._since: float | None = None  # when the flush that is under way began
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if process_exit.is_in_use_here() and _comes_again(number):
             return
+        self.has_begun = True
         if self._since is None:
             self._since = monotonic()
             try:
@@ -101,4 +103,26 @@ def install_in_multiprocessing_child() -> bool:
         return False
     if threading.current_thread() is not threading.main_thread():
         return False
-    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and install()
+    is_new = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and install()
+    _watch(signal.getsignal(signal.SIGTERM))
+    return is_new
+
+
+def _watch(handler: Any) -> None:
+    """Have ours be called in a child of multiprocessing even where the main thread misses the signal.
+
+    ``Pool.terminate()`` sends it once and then waits for the child for ever.
+    """
+    if isinstance(handler, _Chained) and handler.previous == signal.SIG_DFL:
+        signal_watch.watch(signal.SIGTERM, lambda: handler.has_begun)
+
+
+def _after_fork_in_child() -> None:
+    """A child has inherited our handler: if multiprocessing made it, it watches before its first record."""
+    handler, util = signal.getsignal(signal.SIGTERM), sys.modules.get("multiprocessing.util")
+    if isinstance(handler, _Chained) and util is not None:
+        util.register_after_fork(handler, _watch)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -116,7 +116,7 @@ def _status(chosen: argparse.Namespace) -> int:
     finally:
         link.close()
     if chosen.json:
-        print_json([one.as_json() for one in found])
+        print_json({"queues": [one.as_json() for one in found], "redis_may_lose": at_risk})
         return 0
     if not found:
         print(f"no queue in {address}")

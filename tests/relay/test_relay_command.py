@@ -108,7 +108,7 @@ def test_status_shows_what_waits_who_serves_and_what_is_wrong(server, capsys):
     server.client().xadd(f"{prefix('q')}v7:s1", {"v": "7"})
 
     assert main(["relay", "status", server.url, "--json"]) == 0
-    (one,) = json.loads(capsys.readouterr().out)
+    (one,) = json.loads(capsys.readouterr().out)["queues"]
     assert (one["queue"], one["waiting"], one["in_hand"], one["dead"]) == ("q", 4, 0, 0)
     assert one["by_severity"] == {"critical": 1, "error": 3, "warning": 0, "info": 0}
     assert one["oldest_seconds"] >= 0
@@ -123,7 +123,7 @@ def test_status_shows_what_waits_who_serves_and_what_is_wrong(server, capsys):
     main(["relay", "status", server.url])
     assert "no relay serves it: start one" in capsys.readouterr().out
     assert main(["relay", "status", server.url, "other", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)[0]["waiting"] == 0
+    assert json.loads(capsys.readouterr().out)["queues"][0]["waiting"] == 0
 
     with LocalConsole() as console, RelayProcess(server, console.url, "q=guance://cn1") as relay:
         relay.wait_until_it_serves()
@@ -189,6 +189,8 @@ def test_what_redis_may_lose_is_told(own, monkeypatch, capsys, settings, rights,
     found = [one for one in json.loads(capsys.readouterr().out) if one["topic"] == "redis"]
     main(["relay", "status", server.url])
     shown = capsys.readouterr().out
+    main(["relay", "status", server.url, "--json"])
+    read_by_programs = json.loads(capsys.readouterr().out)["redis_may_lose"]
 
     remedy = "set appendonly yes and appendfsync always in redis.conf"
     said = f"when Redis is killed it may lose {lost}"
@@ -196,6 +198,7 @@ def test_what_redis_may_lose_is_told(own, monkeypatch, capsys, settings, rights,
         [("warning", said, remedy)] if lost else []
     )
     assert (f"{said}: {remedy}" in shown) == ("may lose" in shown) == bool(lost)
+    assert read_by_programs == lost
 
 
 def test_what_redis_may_lose_is_asked_in_vain_of_one_that_is_gone(own):

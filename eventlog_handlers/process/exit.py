@@ -202,9 +202,10 @@ def _hook_exit() -> None:
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
         _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_process_child_end)
-        from eventlog_handlers.process import sigterm
+        with contextlib.suppress(ImportError, OSError):  # no file descriptor left: SIGTERM ends it at once
+            from eventlog_handlers.process import sigterm
 
-        sigterm.install_in_multiprocessing_child()
+            sigterm.install_in_multiprocessing_child()
 
 
 def _register(register: Callable[[Callable[[], None]], object] | None, hook: Callable[[], None]) -> None:

@@ -33,7 +33,7 @@ def watch(number: int, has_begun: Callable[[], bool]) -> bool:
     *has_begun* tells whether the handler of the signal has begun; the first time that it has ends the watch.
     To be called in the main thread; a second call in a process changes nothing. False, and nothing done,
     where the system has no such signals, where no real thread can be had, and where SIGURG or the wakeup
-    descriptor is another's.
+    descriptor is another's. Raises OSError where there is no pipe to be had.
     """
     global _fds
     if _fds is not None:
@@ -89,12 +89,12 @@ def _after_fork_in_child() -> None:
         return
     read_fd, write_fd = _fds
     _fds = None
-    with contextlib.suppress(ValueError):  # not the interpreter's main thread
+    with contextlib.suppress(ValueError):  # not the main interpreter: the pipe is still in use
         current = signal.set_wakeup_fd(-1)
         if current != write_fd:
             signal.set_wakeup_fd(current)
-    os.close(read_fd)
-    os.close(write_fd)
+        os.close(read_fd)
+        os.close(write_fd)
 
 
 if hasattr(os, "register_at_fork"):

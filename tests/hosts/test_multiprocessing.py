@@ -141,3 +141,25 @@ def test_p10_what_the_application_uses_is_left_to_it(owned: str, left: str, even
 
     assert done.stdout in ("SIG_IGN\n0\n", "True\n0\n"), done.stderr
     assert len(eventlog_console.events("cms")) == 1
+
+
+def test_p10_where_no_file_can_be_opened_the_record_gets_in_all_the_same(eventlog_console: Any) -> None:
+    """The first record imports what answers SIGTERM, and makes a pipe."""
+    script = """
+    import resource
+
+    def child():
+        attached()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        logging.getLogger("shop").error("order A-1 is late")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    print_how_it_ends(child)
+    """
+
+    done = run(script, preamble=MISSES, console=eventlog_console.url)
+
+    assert done.stdout == "0\n"
+    assert "Traceback" not in done.stderr
+    assert len(eventlog_console.events("cms")) == 1

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from eventlog_handlers.process import celery, green
 from eventlog_handlers.process.clock import monotonic
-from eventlog_handlers.process.fork import fork_gate
+from eventlog_handlers.process.fork import fork_gate, importing
 from eventlog_handlers.process.start_thread import start_thread
 
 
@@ -203,7 +203,8 @@ def _hook_exit() -> None:
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
         _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_process_child_end)
         with contextlib.suppress(ImportError, OSError):  # no file descriptor left: SIGTERM ends it at once
-            from eventlog_handlers.process import sigterm
+            with importing():
+                from eventlog_handlers.process import sigterm
 
             sigterm.install_in_multiprocessing_child()
 

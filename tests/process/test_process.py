@@ -501,11 +501,13 @@ def test_b05_flush_returns_on_time_when_the_service_never_answers():
 def test_p07_printing_a_first_exception_imports_nothing_that_a_fork_could_cut_in_half(
     eventlog_console, tmp_path, raises
 ):
-    """traceback imports parts of CPython at its first use: forks wait for that."""
+    """traceback imports parts of CPython at its first use, a process that has loaded multiprocessing what
+    answers SIGTERM in its children: forks wait for that."""
     (tmp_path / "shop.py").write_text(f"def fail():\n    {raises}\n", "utf-8")
     done = run(
         f"""
         sys.path.insert(0, {str(tmp_path)!r})
+        import multiprocessing.util
         import shop
         from eventlog_handlers import GuanceHandler
         from eventlog_handlers.process.fork import fork_gate

@@ -172,17 +172,21 @@ def flush_at_exit(*, final: bool = False) -> None:
     if not participants:
         return
     started = monotonic()
-    waits = [
-        (partial(participant.finish_flush, participant.start_flush()), budget(participant.exit_timeout))
-        for participant in participants
-    ]
-    try:
-        finish_together(waits)
-    except KeyboardInterrupt:
-        spend(
-            max(budget(participant.exit_timeout) for participant in participants)
-        )  # a second Ctrl-C ends the wait of the next layer too
-        raise
+    tickets = [(participant, participant.start_flush()) for participant in participants]
+    while True:
+        spent = monotonic() - started
+        try:
+            finish_together(
+                (partial(participant.finish_flush, ticket), budget(participant.exit_timeout) - spent)
+                for participant, ticket in tickets
+            )
+            break
+        except SystemExit:
+            continue  # a signal handler's, as gunicorn's for SIGQUIT: it asks for the end that is under way
+        except KeyboardInterrupt:
+            # A second Ctrl-C ends the wait of the next layer too.
+            spend(max(budget(participant.exit_timeout) for participant in participants))
+            raise
     spend(monotonic() - started)
     if final:
         say_what_is_left()

@@ -243,6 +243,30 @@ def test_p05_a_second_sigterm_ends_the_flush(hung):
         assert "1 event(s) not delivered when the process ended" in process.output()
 
 
+STRUCK = """
+from eventlog_handlers.process import exit as process_exit
+signal.signal(signal.SIGQUIT, lambda *_: sys.exit(0))
+together = process_exit.finish_together
+def struck(waits):
+    global left
+    left -= 1
+    if left >= 0:
+        os.kill(os.getpid(), signal.SIGQUIT)
+    return together(waits)
+process_exit.finish_together = struck
+log.error("one")
+"""
+
+
+@pytest.mark.parametrize("signals", [1, 4])
+def test_p05_a_signal_handler_that_exits_while_the_exit_flushes_changes_nothing(eventlog_console, signals):
+    """As gunicorn's for SIGQUIT does: the end that it asks for is under way."""
+    done = run_with_cms(f"left = {signals}" + STRUCK, eventlog_console)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert arrived(eventlog_console) == Counter(["one"])
+
+
 def test_p06_a_second_ctrl_c_ends_the_flush(hung):
     """The first one ends the program, whose exit waits for the service; the second says that is enough."""
     script = (

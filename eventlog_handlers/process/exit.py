@@ -172,22 +172,18 @@ def flush_at_exit(*, final: bool = False) -> None:
     if not participants:
         return
     started = monotonic()
-    tickets = [(participant, participant.start_flush()) for participant in participants]
-    while True:
-        spent = monotonic() - started
-        try:
-            finish_together(
-                (partial(participant.finish_flush, ticket), budget(participant.exit_timeout) - spent)
-                for participant, ticket in tickets
-            )
-            break
-        except SystemExit:
-            continue  # a signal handler's, as gunicorn's for SIGQUIT: it asks for the end that is under way
-        except KeyboardInterrupt:
-            # A second Ctrl-C ends the wait of the next layer too.
-            spend(max(budget(participant.exit_timeout) for participant in participants))
-            raise
-    spend(monotonic() - started)
+    try:
+        waits = [
+            (partial(participant.finish_flush, participant.start_flush()), budget(participant.exit_timeout))
+            for participant in participants
+        ]
+        finish_together(waits)
+    except KeyboardInterrupt:
+        # A second Ctrl-C ends the wait of the next layer too.
+        spend(max(budget(participant.exit_timeout) for participant in participants))
+        raise
+    finally:
+        spend(monotonic() - started)
     if final:
         say_what_is_left()
 
@@ -230,7 +226,19 @@ def _at_threading_exit() -> None:
     global _exiting
     if not _threads_that_keep_alive():
         _exiting = True
-        flush_at_exit()
+        _to_its_end(flush_at_exit)
+
+
+def _to_its_end(step: Callable[[], None]) -> None:
+    """Run *step* of the end, anew where a signal handler's ``sys.exit`` broke it off: that end is under way.
+
+    gunicorn's handler of SIGQUIT is such a one. Python would print its SystemExit with a traceback of ours.
+    """
+    while True:
+        try:
+            return step()
+        except SystemExit:
+            continue
 
 
 def _at_process_child_end() -> None:
@@ -242,7 +250,7 @@ def _at_process_child_end() -> None:
             start_thread(lambda: _drain_after(others), "eventlog-last-words", daemon=False)
             return
     _exiting = True
-    flush_at_exit()
+    _to_its_end(flush_at_exit)
 
 
 def _drain_after(others: list[threading.Thread]) -> None:
@@ -262,8 +270,8 @@ def _at_exit() -> None:
     global _exiting, _past_hooks
     _exiting = True
     try:
-        flush_at_exit(final=True)
-        end_threads_of(_living())
+        _to_its_end(partial(flush_at_exit, final=True))
+        _to_its_end(lambda: end_threads_of(_living()))
     finally:
         _past_hooks = True
 

@@ -244,24 +244,28 @@ def test_p05_a_second_sigterm_ends_the_flush(hung):
 
 
 STRUCK = """
-from eventlog_handlers.process import exit as process_exit
+from eventlog_handlers.pipeline.worker import Worker
 signal.signal(signal.SIGQUIT, lambda *_: sys.exit(0))
-together = process_exit.finish_together
-def struck(waits):
-    global left
-    left -= 1
-    if left >= 0:
-        os.kill(os.getpid(), signal.SIGQUIT)
-    return together(waits)
-process_exit.finish_together = struck
+def struck(step):
+    def call(*args, **kwargs):
+        global left
+        left -= 1
+        if left >= 0:
+            os.kill(os.getpid(), signal.SIGQUIT)
+        return step(*args, **kwargs)
+    return call
+Worker.STEP = struck(Worker.STEP)
 log.error("one")
 """
 
 
 @pytest.mark.parametrize("signals", [1, 4])
-def test_p05_a_signal_handler_that_exits_while_the_exit_flushes_changes_nothing(eventlog_console, signals):
+@pytest.mark.parametrize("step", ["start_flush", "finish_flush", "end_threads", "has_threads_to_end"])
+def test_p05_a_signal_handler_that_exits_while_the_process_ends_changes_nothing(
+    eventlog_console, step, signals
+):
     """As gunicorn's for SIGQUIT does: the end that it asks for is under way."""
-    done = run_with_cms(f"left = {signals}" + STRUCK, eventlog_console)
+    done = run_with_cms(f"left = {signals}" + STRUCK.replace("STEP", step), eventlog_console)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert arrived(eventlog_console) == Counter(["one"])

@@ -155,7 +155,7 @@ class Entrance:
         except BaseException:
             is_here = False
         if not is_here and _getpid() != worker.pid:  # uWSGI forks without Python's hooks
-            worker.after_fork_in_child()
+            worker.notice_fork()
         if folds is not None:
             try:
                 quick = quick_key(record)

@@ -26,7 +26,7 @@ from eventlog_handlers.pipeline.life import Life, Parts
 from eventlog_handlers.pipeline.sharing import HANDOVER_SECONDS, LONGEST_HANDOVER_SECONDS
 from eventlog_handlers.pipeline.tickets import Ticket
 from eventlog_handlers.process import exit as process_exit
-from eventlog_handlers.process import own_traffic
+from eventlog_handlers.process import green, own_traffic
 from eventlog_handlers.process.randomness import random_bits, reseed
 from eventlog_handlers.record.captured import Capture, Captured
 from eventlog_handlers.settings.values import PipelineSettings
@@ -64,6 +64,7 @@ class Worker:
         """How many captures come in until the next one is measured."""
         self.folds = self._made_folds()
         """None where nothing is folded. Never rebound."""
+        self._beginning = green.RLock()
         self._begin_life()
         process_exit.join(self)
 
@@ -88,9 +89,7 @@ class Worker:
             keep_alive=self._keep_alive,
             inline_seconds=self._inline_seconds,
         )
-        # Of this life too, and named here for the log call's sake.
-        self.pid = self._life.pid
-        self.pool = self._life.pool
+        self.pool = self._life.pool  # named here for the log call's sake, as the pid
         self._committing = Committing(
             self._life,
             self._intake,
@@ -102,13 +101,27 @@ class Worker:
             clock=self._clock,
         )
         self.is_closed = False  # at least once: logging's shutdown won't come again
+        self.pid = self._life.pid  # last: who finds it right uses all of the above
 
     def after_fork_in_child(self) -> None:
         """Start empty: the parent still owns its events, its threads and its connections.
 
-        Python's hook calls this, and ``emit`` and ``flush`` where *pid* is another process's: uWSGI forks
-        without the hooks.
+        Python's hook calls this, in the child's only thread.
         """
+        self._beginning = green.RLock()  # a thread of the parent may hold the old one
+        self._begin_anew()
+
+    def notice_fork(self) -> None:
+        """The same where *pid* is another process's: uWSGI forks without Python's hooks.
+
+        The child's first records may come in several threads at once. One thread begins anew, the others wait
+        for it: to begin twice would lose what was taken in between.
+        """
+        with self._beginning:
+            if self.pid != os.getpid():
+                self._begin_anew()
+
+    def _begin_anew(self) -> None:
         reseed()
         if self._parts.sharing is not None:
             self._parts.sharing.after_fork_in_child()
@@ -233,7 +246,7 @@ class Worker:
     def start_flush(self, *, urgent: bool = True) -> Ticket:
         """Begin to send everything accepted so far; see ``Flushing.start``."""
         if self.pid != os.getpid():
-            self.after_fork_in_child()
+            self.notice_fork()
         return self._life.flushing.start(urgent=urgent)
 
     def finish_flush(self, ticket: Ticket, timeout: float) -> bool:

@@ -32,7 +32,7 @@ class Door:
             pid=os.getpid(), folds=folds, pool=SimpleNamespace(wake_at=wake_at), is_closed=False,
             unmeasured=0,
             look_up=lambda one: self.told.append("look up"), measure=self.measure,
-            after_fork_in_child=lambda: self.told.append("forked"),
+            notice_fork=lambda: self.told.append("forked"),
             count_already_reported=lambda: self.told.append("already reported"),
             count_own_traffic=lambda: self.told.append("own traffic"),
         )  # fmt: skip

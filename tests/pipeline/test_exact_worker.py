@@ -461,6 +461,30 @@ def test_stats_has_the_law_the_destination_and_the_threads():
 # --- life --------------------------------------------------------------------------------------------------
 
 
+def test_of_threads_that_notice_a_fork_at_once_one_begins_anew(monkeypatch):
+    """A second beginning would lose what the first thread has taken in. So it was in uWSGI's threads."""
+    worker = Case().worker
+    worker.pid = -1
+
+    def take_in():
+        worker.notice_fork()
+        worker.captures.append(captured())
+
+    second = threading.Thread(target=take_in)
+
+    def meanwhile():
+        if second.ident is None:
+            second.start()
+            second.join(0.5)  # it waits for the first thread, and so outlasts this
+
+    monkeypatch.setattr(worker_module, "reseed", meanwhile)
+
+    take_in()
+    second.join()
+
+    assert len(worker.captures) == 2
+
+
 def test_a_forked_child_starts_a_new_life(monkeypatch):
     """With nothing of the parent's; a thread of the parent's may have held the pacer's lock."""
     made: list[tuple] = []

@@ -407,6 +407,35 @@ def test_what_arrives_between_press_and_release_takes_no_click_away(
     page.wait_for_selector("#list .count >> text=2")
 
 
+IF_DRAWN_IN_A_SECOND = """new Promise((done) => {
+  const look = () => document.querySelectorAll("#detail .row").length > 1 ? done() : setTimeout(look, 20);
+  look();
+  setTimeout(done, 1000);
+})"""
+
+
+def test_an_answer_that_comes_between_press_and_release_takes_no_click_away(
+    page: Any, console: LocalConsole, http: requests.Session
+) -> None:
+    """An open problem's events are asked for when one of them arrives, and drawn when the answer comes."""
+    send(http, console)
+    page.click("#list .row")
+    row = page.wait_for_selector("#detail .row")
+    held: list[Any] = []
+    page.route("**/api/events*", lambda route: route.continue_() if held else held.append(route))
+    with page.expect_request("**/api/events*"):
+        send(http, console)
+    box = row.bounding_box()
+    page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    with page.expect_response("**/api/events*"):
+        held[0].continue_()
+    page.evaluate(IF_DRAWN_IN_A_SECOND)
+    page.mouse.up()
+
+    page.wait_for_selector("#detail >> text=Copy JSON")
+
+
 def test_an_event_is_copied_in_three_forms(page: Any, console: LocalConsole, http: requests.Session) -> None:
     """As JSON, as curl, as a pytest assertion; and its link."""
     send(http, console, message="first\nsecond")

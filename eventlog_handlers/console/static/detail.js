@@ -12,13 +12,14 @@ import { traceback } from "./traceback.js";
 
 const EVENTS_OF_PROBLEM = 20;
 
-// False if something else was opened before the answer came.
-export async function show(element, open) {
+// False if something else was opened before the answer came. It is drawn once *ready* is.
+export async function show(element, open, ready = () => {}) {
   const [kind, ...rest] = open.split("-");
   const key = rest.join("-");
   const views = { problem, event, request };
   try {
     const { head, body } = await views[kind](key);
+    await ready();
     if (here().open !== open) return false;
     element.replaceChildren(h("header", {}, head), h("div", { class: "body" }, body));
   } catch (error) {

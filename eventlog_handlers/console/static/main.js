@@ -5,6 +5,7 @@ import { count, NAMES } from "./format.js";
 import { ask, listen } from "./net.js";
 import { renewTimes } from "./parts.js";
 import { addressOf, asked, go, here, VIEWS } from "./place.js";
+import { released } from "./press.js";
 import { isList, List } from "./lists.js";
 import { FilterLine } from "./filters.js";
 import * as detail from "./detail.js";
@@ -95,16 +96,8 @@ function follow(place) {
   });
 }
 
-// A row that is drawn anew between press and release would take no click: until the release nothing is drawn.
-let released = Promise.resolve();
-addEventListener("pointerdown", () => {
-  released = new Promise((resolve) => {
-    for (const end of ["pointerup", "pointercancel", "dragend", "blur"]) addEventListener(end, () => setTimeout(resolve), { once: true });
-  });
-});
-
 async function hear(message) {
-  await released;
+  await released();
   state.totals = message.totals;
   state.faults = message.faults;
   if (state.refusedSeen === null || message.cleared) state.refusedSeen = here().view === "refused" ? refusedInAll() : message.cleared ? 0 : refusedInAll();
@@ -135,7 +128,7 @@ async function renewDetail(message) {
   const changed = message.problems?.some((row) => `problem-${row.problem}` === open);
   if (!changed || element.dataset.open !== open || element.contains(document.activeElement) || !detail.showsNewest(element)) return;
   const { scrollTop } = element;
-  if (await detail.show(element, open)) element.scrollTop = scrollTop;
+  if (await detail.show(element, open, released)) element.scrollTop = scrollTop;
 }
 
 async function reload() {

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from eventlog_handlers.process import celery, green
 from eventlog_handlers.process.clock import monotonic
 from eventlog_handlers.process.fork import fork_gate, importing
+from eventlog_handlers.process.self_log import SelfLog
 from eventlog_handlers.process.start_thread import start_thread
 
 
@@ -65,6 +66,7 @@ _ENDING_POLL_SECONDS = 0.001
 _exiting = False
 _past_hooks = False
 _spent_seconds = 0.0
+_self_log = SelfLog("exit")
 
 
 def join(participant: Participant) -> None:
@@ -202,11 +204,20 @@ def _hook_exit() -> None:
     finalizers = sys.modules.get("multiprocessing.util")
     if finalizers is not None:  # its children leave by os._exit, and forget the finalizers of their parent
         _register(lambda hook: finalizers.Finalize(None, hook, exitpriority=-100), _at_process_child_end)
-        with contextlib.suppress(ImportError, OSError):  # no file descriptor left: SIGTERM ends it at once
-            with importing():
-                from eventlog_handlers.process import sigterm
+        _answer_sigterm()
 
-            sigterm.install_in_multiprocessing_child()
+
+def _answer_sigterm() -> None:
+    """In a child of multiprocessing; the first log call does it, and must raise nothing."""
+    try:
+        with importing():
+            from eventlog_handlers.process import sigterm
+
+        sigterm.install_in_multiprocessing_child()
+    except ImportError:
+        return  # the interpreter is finalizing
+    except OSError as error:
+        _self_log.say(f"SIGTERM may end this process before it has sent what it holds: {error.strerror}")
 
 
 def _register(register: Callable[[Callable[[], None]], object] | None, hook: Callable[[], None]) -> None:

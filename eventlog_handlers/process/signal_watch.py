@@ -44,19 +44,25 @@ def watch(number: int, has_begun: Callable[[], bool]) -> bool:
         return False
     read_fd, write_fd = os.pipe()
     os.set_blocking(write_fd, False)
-    try:
-        green.native_start(_watch, (number, has_begun, read_fd, _thread.get_ident()))
-    except RuntimeError:
-        os.close(read_fd)
-        os.close(write_fd)
-        return False
     previous = signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
-    if previous != -1:  # an event loop's
-        signal.set_wakeup_fd(previous)
-        os.close(write_fd)  # ends the thread
+    if previous == -1 and _has_started(_watch, number, has_begun, read_fd, _thread.get_ident()):
+        signal.signal(signal.SIGURG, _interrupted)
+        _fds = read_fd, write_fd
+        return True
+    signal.set_wakeup_fd(previous)
+    os.set_blocking(read_fd, False)
+    with contextlib.suppress(OSError):  # nothing has arrived meanwhile, or the loop has enough to read
+        os.write(previous, _read(read_fd, 512))
+    os.close(read_fd)
+    os.close(write_fd)
+    return False
+
+
+def _has_started(run: Callable[..., None], *arguments: Any) -> bool:
+    try:
+        green.native_start(run, arguments)
+    except RuntimeError:  # no thread can be had
         return False
-    signal.signal(signal.SIGURG, _interrupted)
-    _fds = read_fd, write_fd
     return True
 
 
@@ -67,15 +73,14 @@ def _has_signals() -> bool:
 def _watch(number: int, has_begun: Callable[[], bool], fd: int, main: int) -> None:
     """The thread's life."""
     green.enter_thread()
-    while arrived := _read(fd, 512):
-        if number not in arrived:
+    while True:
+        if number not in _read(fd, 512):
             continue
         for seconds in _PATIENCE_SECONDS:
             green.sleep(seconds)
             if has_begun():
                 return
             signal.pthread_kill(main, signal.SIGURG)
-    os.close(fd)
 
 
 def _interrupted(_number: int, _frame: Any) -> None:

@@ -143,6 +143,79 @@ def test_p10_what_the_application_uses_is_left_to_it(owned: str, left: str, even
     assert len(eventlog_console.events("cms")) == 1
 
 
+def test_p10_a_signal_that_comes_while_the_wakeup_descriptor_is_looked_up_reaches_its_owner(
+    eventlog_console: Any,
+) -> None:
+    """The interpreter tells who has it only to who sets it: for that instant its signals come to us."""
+    script = """
+    def child():
+        ours, owners = os.pipe()
+        os.set_blocking(owners, False)
+        signal.set_wakeup_fd(owners)
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        set_wakeup_fd = signal.set_wakeup_fd
+        def struck(*args, **kwargs):
+            previous = set_wakeup_fd(*args, **kwargs)
+            if args[0] != owners:
+                signal.raise_signal(signal.SIGUSR1)
+            return previous
+        signal.set_wakeup_fd = struck
+        attached()
+        logging.getLogger("shop").error("order A-1 is late")
+        os.set_blocking(ours, False)
+        print(os.read(ours, 9) == bytes([signal.SIGUSR1]))
+
+    print_how_it_ends(child)
+    """
+
+    done = run(script, preamble=MISSES, console=eventlog_console.url)
+
+    assert (done.stdout, done.stderr) == ("True\n0\n", "")
+
+
+def test_p10_where_no_thread_can_be_had_nothing_is_changed(eventlog_console: Any) -> None:
+    """The record gets in, and is sent at the end. No machine has room for such a stack."""
+    script = """
+    def child():
+        attached()
+        threading.stack_size(1 << 46)
+        logging.getLogger("shop").error("order A-1 is late")
+        threading.stack_size(0)
+        print(signal.getsignal(signal.SIGURG).name, signal.set_wakeup_fd(-1))
+
+    print_how_it_ends(child)
+    """
+
+    done = run(script, preamble=MISSES, console=eventlog_console.url)
+
+    assert (done.stdout, done.stderr) == ("SIG_DFL -1\n0\n", "")
+    assert len(eventlog_console.events("cms")) == 1
+
+
+def test_p10_a_signal_handler_that_exits_while_a_child_ends_changes_nothing(eventlog_console: Any) -> None:
+    """Its events arrive, and it ends as its target did."""
+    script = """
+    def child():
+        from eventlog_handlers.pipeline.worker import Worker
+        finish = Worker.finish_flush
+        def struck(*args):
+            Worker.finish_flush = finish
+            os.kill(os.getpid(), signal.SIGUSR1)
+            return finish(*args)
+        Worker.finish_flush = struck
+        signal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))
+        attached()
+        logging.getLogger("shop").error("order A-1 is late")
+
+    print_how_it_ends(child)
+    """
+
+    done = run(script, preamble=MISSES, console=eventlog_console.url)
+
+    assert (done.stdout, done.stderr) == ("0\n", "")
+    assert len(eventlog_console.events("cms")) == 1
+
+
 def test_p10_where_no_file_can_be_opened_the_record_gets_in_all_the_same(eventlog_console: Any) -> None:
     """The first record imports what answers SIGTERM, and makes a pipe."""
     script = """
@@ -161,5 +234,9 @@ def test_p10_where_no_file_can_be_opened_the_record_gets_in_all_the_same(eventlo
     done = run(script, preamble=MISSES, console=eventlog_console.url)
 
     assert done.stdout == "0\n"
+    assert (
+        "exit: SIGTERM may end this process before it has sent what it holds: Too many open files"
+        in done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert len(eventlog_console.events("cms")) == 1

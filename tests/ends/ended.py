@@ -14,6 +14,9 @@ from typing import Any
 from processes import environment
 from programs import HEAD, OPTIONS, PROGRAMS
 
+import eventlog_handlers
+
+OURS = f"{Path(eventlog_handlers.__file__).parent}{os.sep}"
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n)+")
 
 
@@ -56,7 +59,7 @@ def problems(program: str, options: str, console: Any, folder: Path, *, patience
     if twice := [name for name, times in arrived.items() if times > 1]:
         found.append(f"{len(twice)} orders have arrived twice, such as {twice[0]}")
     told = (folder / "stderr").read_text()
-    if any("/eventlog_handlers/" in traceback for traceback in _TRACEBACK.findall(told)):
+    if any(OURS in traceback for traceback in _TRACEBACK.findall(told)):
         found.append(f"a traceback of ours: see {folder}/stderr")
     if "not delivered" in told:
         found.append(f"events are not delivered: see {folder}/stderr")

@@ -16,8 +16,8 @@ from programs import HEAD, OPTIONS, PROGRAMS
 
 import eventlog_handlers
 
-OURS = f"{Path(eventlog_handlers.__file__).parent}{os.sep}"
-_TRACEBACK = re.compile(r"Traceback \(most recent call last\):\n(?: .*\n)+")
+_OURS = f'File "{Path(eventlog_handlers.__file__).parent}{os.sep}'
+"""So begins a traceback's line that is in the package. What other threads print may stand between the lines."""
 
 
 def problems(program: str, options: str, console: Any, folder: Path, *, patience: float = 30) -> list[str]:
@@ -49,6 +49,9 @@ def problems(program: str, options: str, console: Any, folder: Path, *, patience
             found.append(f"hangs: see {folder}/stderr")
             os.killpg(process.pid, signal.SIGABRT)
             process.wait()
+        else:
+            if process.returncode < 0:
+                found.append(f"dies of {signal.Signals(-process.returncode).name}: see {folder}/stderr")
     events = console.events("cms")[before:]
     arrived = Counter(
         match[1] for event in events if (match := re.search(r"order (.+) is late", event.body["Content"]))
@@ -59,7 +62,7 @@ def problems(program: str, options: str, console: Any, folder: Path, *, patience
     if twice := [name for name, times in arrived.items() if times > 1]:
         found.append(f"{len(twice)} orders have arrived twice, such as {twice[0]}")
     told = (folder / "stderr").read_text()
-    if any(OURS in traceback for traceback in _TRACEBACK.findall(told)):
+    if _OURS in told and not found:  # a process that hangs or dies shows all its threads there
         found.append(f"a traceback of ours: see {folder}/stderr")
     if "not delivered" in told:
         found.append(f"events are not delivered: see {folder}/stderr")

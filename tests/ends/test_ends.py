@@ -22,6 +22,7 @@ def test_a_program_ends_and_its_orders_arrive(
     ("program", "patience", "wrong"),
     [
         ("os.read(os.pipe()[0], 1)", 0.5, "hangs: see FOLDER/stderr"),
+        ("os.kill(os.getpid(), 11)", 90, "dies of SIGSEGV: see FOLDER/stderr"),
         ("print('a')", 90, "1 of 1 orders have not arrived, the first: a"),
         ("order('a'); order('a')", 90, "1 orders have arrived twice, such as a"),
         ("configure(7)", 90, "a traceback of ours: see FOLDER/stderr"),

@@ -17,7 +17,7 @@ from programs import HEAD, OPTIONS, PROGRAMS
 import eventlog_handlers
 
 _OURS = f'File "{Path(eventlog_handlers.__file__).parent}{os.sep}'
-"""So begins a traceback's line that is in the package. What other threads print may stand between the lines."""
+"""So begins a traceback's line that is in the package. Other threads' lines may stand between its lines."""
 
 
 def problems(program: str, options: str, console: Any, folder: Path, *, patience: float = 30) -> list[str]:

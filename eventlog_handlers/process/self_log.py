@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import TextIO
@@ -29,8 +30,7 @@ class SelfLog:
             stream = self._stream()
             if stream is not None:
                 with at_work():
-                    stream.write(f"eventlog_handlers: {self._name}: {one_line(text)}\n")
-                    stream.flush()
+                    _write(stream, f"eventlog_handlers: {self._name}: {one_line(text)}\n")
         except Exception:
             # There is no place left to report to; the counters in stats() still hold what happened.
             return
@@ -47,3 +47,18 @@ class SelfLog:
             self._said.discard(key)
             return True
         return False
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """Write *line* and flush; by file descriptor where *stream* is the interpreter's own.
+
+    A child that was forked while another thread wrote to that stream finds its lock taken for ever
+    (python/cpython#84579; seen with CPython 3.14 and 3.15).
+    """
+    if stream is sys.__stderr__ and hasattr(os, "fork"):
+        unwritten = line.encode(stream.encoding, "backslashreplace")
+        while unwritten:
+            unwritten = unwritten[os.write(stream.fileno(), unwritten) :]
+    else:
+        stream.write(line)
+        stream.flush()

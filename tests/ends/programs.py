@@ -1,4 +1,8 @@
-"""Programs that log in several threads or processes, and end. Each prints every order that it has logged."""
+"""Programs that log in several threads or processes, and end. Each prints every order that it has logged.
+
+None of their threads writes to ``sys.stderr``: with CPython 3.14 and 3.15 a child forked meanwhile finds the
+stream's lock taken for ever (python/cpython#84579), with and without this package.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from eventlog_handlers import configure
 
 configure("cms://cn-hangzhou", service="ends", exit_timeout=60, **OPTIONS)
+logging.getLogger().addHandler(logging.NullHandler())
 
 def order(name):
     logging.getLogger("shop").error("order %s is late", name)

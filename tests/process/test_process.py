@@ -262,6 +262,35 @@ def test_p07_forked_children_send_theirs_and_none_of_the_parents(eventlog_consol
     assert len(ids) == 3 * FORKS + 1  # none has inherited the other's randomness
 
 
+def test_p07_a_child_forked_while_a_thread_writes_to_stderr_sends_its_own(eventlog_console, tmp_path):
+    """In that child whoever writes to the stream waits for its lock for ever: our lines take another way."""
+    done = run(
+        f"""
+        import fcntl, signal, struct, termios, warnings
+        from eventlog_handlers import flush
+        warnings.simplefilter("ignore")  # of a fork beside a thread: it would wait for the lock, too
+        read_fd, write_fd = os.pipe()
+        os.dup2(write_fd, 2)
+        room = fcntl.fcntl(write_fd, fcntl.F_GETPIPE_SZ)
+        threading.Thread(target=lambda: print("x" * 2 * room, file=sys.stderr)).start()
+        while struct.unpack("i", fcntl.ioctl(read_fd, termios.FIONREAD, bytes(4)))[0] < room:
+            pass  # then the thread waits for room, within write()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(40)
+            os.dup2(os.open({str(tmp_path / "stderr")!r}, os.O_WRONLY | os.O_CREAT), 2)
+            log.error("child")
+            os._exit(0 if flush(30) else 1)
+        os._exit(os.waitpid(child, 0)[1] != 0)  # a normal end would wait for the thread
+        """,
+        console=eventlog_console.url,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert_once_each(eventlog_console, {"child"})
+    assert "CMSHandler: EVENTLOG_CONSOLE is set" in (tmp_path / "stderr").read_text()
+
+
 @pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"])
 @pytest.mark.parametrize("depth", [1, 2], ids=["children", "grandchildren"])
 def test_p07_children_forked_after_the_import_make_different_ids_and_delays(eventlog_console, fork, depth):

@@ -38,7 +38,7 @@ _ON_ONE = (
     "test_linear_time",
     "test_cloudwatch_moto",
 )
-# Threads, forks, signals, ends, imports, tracebacks and files: each CPython has its own way with them.
+# Threads, forks, signals, ends, imports, tracebacks, files, deep JSON: each CPython has its own way there.
 _CORE = (
     "process",
     "test_spool_process",
@@ -49,6 +49,8 @@ _CORE = (
     "test_thread_pool",
     "test_worker",
     "test_exceptions",
+    "test_uncaught",
+    "test_page_json_text",
     "test_http_client",
     "test_end_to_end",
     "test_imports",
@@ -79,10 +81,11 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = {item.path.parent.name, item.path.stem}
-        if names.isdisjoint(_ON_ONE):
-            item.add_marker(pytest.mark.wide)
-        if not names.isdisjoint(_CORE):
+        is_core = not names.isdisjoint(_CORE)
+        if is_core:
             item.add_marker(pytest.mark.core)
+        if is_core or names.isdisjoint(_ON_ONE):
+            item.add_marker(pytest.mark.wide)
 
 
 def pytest_sessionfinish() -> None:

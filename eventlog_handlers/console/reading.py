@@ -257,8 +257,8 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 def _object(text: Any) -> Mapping[str, Any]:
     """A JSON object in a text; {} for anything else."""
     try:
-        return _mapping(strict_json(text))
-    except (ValueError, TypeError):
+        return _mapping(strict_json(text)) if isinstance(text, str) else {}
+    except ValueError:
         return {}
 
 

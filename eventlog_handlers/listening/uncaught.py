@@ -11,6 +11,7 @@ at an interactive prompt.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from eventlog_handlers.listening import report
 
 LOGGER = "eventlog_handlers.uncaught"
 _NO_EVENTS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NAMED = re.compile(r"<(?:\w+ )+(\S+) at 0x")
 
 
 class _Chained:
@@ -144,14 +147,28 @@ def _of_no_caller(unraisable: Any) -> None:
     error = unraisable.exc_value
     if error is None or isinstance(error, _NO_EVENTS):
         return
-    where = getattr(unraisable.object, "__qualname__", None) or type(unraisable.object).__qualname__
     report.report(
         error,
         "%s ignored in %s: %s",
-        (type(error).__name__, str(where), report.text_of(error)),
+        (type(error).__name__, place_of(unraisable.object, unraisable.err_msg), report.text_of(error)),
         logger=LOGGER,
         traceback=unraisable.exc_traceback,
     )
+
+
+def place_of(ignorer: Any, text: str | None) -> str:
+    """The name of what ignored an exception, such as ``Till.__del__``, from what the interpreter says of it.
+
+    That is an object, or from CPython 3.13 on a *text* with the object's repr alone. Extensions give a name.
+    """
+    if isinstance(ignorer, str):
+        return ignorer
+    if ignorer is not None or text is None:
+        return str(getattr(ignorer, "__qualname__", None) or type(ignorer).__qualname__)
+    named = _NAMED.search(text)
+    if named:
+        return named[1]
+    return _ADDRESS.sub("", text.removeprefix("Exception ignored ").removeprefix("in "))
 
 
 def _of_loop(_loop: Any, context: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ A question that gets no answer raises UnavailableError, and ``fallback`` goes on
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +89,7 @@ class FleetCoordinator:
         self._caller = os.urandom(8).hex()
         self._calls = 0
         self._folding = green.Lock()
-        """One call at a time has a number that may be asked for again."""
+        """One call at a time has a number that may be asked for again, and guards *known*."""
         self._members = 1
         self._others = 1  # not known yet, so perhaps some
         self._slowdown = 1.0
@@ -151,11 +152,11 @@ class FleetCoordinator:
             answer, wait = self._link.run(
                 self._scripts.fold, self._prefix, arguments, is_write=True, again=True
             )
-        verdicts = [_VERDICTS[letter] for letter in answer.decode()]
-        look = self._clock() + float(wait) + _SPREAD_SECONDS * self._rand() * bool(self._book_ahead)
-        for occurrence, verdict in zip(occurrences, verdicts, strict=True):
-            if verdict is Verdict.COUNTED:
-                self._known.setdefault(occurrence.problem, look)
+            verdicts = [_VERDICTS[letter] for letter in answer.decode()]
+            look = self._clock() + float(wait) + _SPREAD_SECONDS * self._rand() * bool(self._book_ahead)
+            for occurrence, verdict in zip(occurrences, verdicts, strict=True):
+                if verdict is Verdict.COUNTED:
+                    self._known.setdefault(occurrence.problem, look)
         return verdicts
 
     def due(self, *, everything: bool = False) -> list[Telling]:
@@ -168,16 +169,16 @@ class FleetCoordinator:
         arguments: list[Any] = [self._caller, self._window, int(everything), TELL_SECONDS, _AT_ONCE]
         for problem, number in list(self._held):
             arguments += [problem.hex(), number]
-        rows = self._link.run(self._scripts.tell, self._prefix, arguments, is_write=True)
-        tellings = [
-            Telling(bytes.fromhex(row[0].decode()), int(row[1]), int(row[2]), float(row[3]), float(row[4]))
-            for row in rows
-        ]
-        self._held.update(dict.fromkeys((telling.problem, telling.number) for telling in tellings))
+        with self._folding if everything else contextlib.nullcontext():  # nothing is counted meanwhile
+            rows = self._link.run(self._scripts.tell, self._prefix, arguments, is_write=True)
+            tellings = [_telling(*row) for row in rows]
+            self._held.update(dict.fromkeys((telling.problem, telling.number) for telling in tellings))
+            full = len(rows) >= _AT_ONCE
+            if everything and not full:
+                self._known.clear()
         for problem in [problem for problem, look in list(self._known.items()) if look <= now]:
             self._known.pop(problem, None)
         self._renew_at = now + TELL_SECONDS / 3
-        full = len(rows) >= _AT_ONCE
         self._scan_at = now if full else now + self._look_seconds * (0.5 + self._rand())
         return tellings
 
@@ -291,6 +292,10 @@ class FleetCoordinator:
 def _numbers(limits: Limits) -> list[float]:
     count, seconds = limits.window or (0, 0.0)
     return [limits.rate, limits.burst, count, seconds]
+
+
+def _telling(problem: bytes, number: bytes, count: bytes, first: bytes, last: bytes) -> Telling:
+    return Telling(bytes.fromhex(problem.decode()), int(number), int(count), float(first), float(last))
 
 
 def _spent(answer: str) -> Spent | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from backends import BACKENDS, Backend
@@ -148,3 +149,25 @@ def test_a_backend_answers_as_the_oracle_does(kind: str) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+@pytest.mark.parametrize("kind", BACKENDS)
+def test_a_member_that_has_told_everything_looks_for_nothing(kind: str, tmp_path: Path) -> None:
+    """So a flush that has told everything is over."""
+    BACKENDS[kind].require()
+    backend = BACKENDS[kind](str(tmp_path), AGREEMENTS[0])
+    member = backend.member("A")
+    for _ in range(2):
+        member.fold([Occurrence(PROBLEMS[0], 1, 0.0, 0.0)])
+    assert member.next_look() is not None
+
+    tellings = member.due(everything=True)
+    assert [telling.count for telling in tellings] == [1]
+    assert member.next_look() is not None  # until it is settled
+    member.told(tellings)
+    assert member.due(everything=True) == []
+
+    assert member.next_look() is None
+    member.fold([Occurrence(PROBLEMS[0], 1, 0.0, 0.0)])
+    assert member.next_look() is not None
+    backend.close()

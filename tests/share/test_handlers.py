@@ -206,6 +206,20 @@ def test_the_law_holds_for_the_host(eventlog_console, crowd) -> None:
     assert sum(count_of(event) for event in eventlog_console.events("guance")) == 600
 
 
+def test_a_flush_sends_the_summary_of_a_fleet_of_one(eventlog_console: Any, server: RedisServer) -> None:
+    """Nobody else would tell it, and it does not wait for the end of the window."""
+    handler = eventlog_handlers.GuanceHandler(scope=server.url)
+    logger = logging.Logger("shop")
+    logger.addHandler(handler)
+    for _ in range(3):
+        logger.error("order is late")
+
+    assert handler.flush(30), handler.stats()
+
+    assert sorted(count_of(event) for event in eventlog_console.events("guance")) == [1, 2]
+    handler.close()
+
+
 @pytest.mark.timeout(240)
 def test_a_fleet_shares_over_redis(eventlog_console, crowd, server: RedisServer, tmp_path: Path) -> None:
     """Two hosts (two runtime directories): each problem once; Redis dies, the processes go on."""

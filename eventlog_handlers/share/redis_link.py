@@ -143,7 +143,8 @@ class RedisLink:
         with self._lock:
             client = self._client
             if client is None:
-                client = self._client = self._made()
+                with fork_gate.no_fork():
+                    client = self._client = self._made()
             if not self._is_checked:
                 try:
                     client.ping()
@@ -154,6 +155,9 @@ class RedisLink:
             return client
 
     def _made(self) -> redis.Redis:
+        """A client, with all the modules loaded that its first command needs."""
+        import encodings.idna  # noqa: F401 - what a host's name is looked up with
+
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry

@@ -220,6 +220,45 @@ def test_a_flush_sends_the_summary_of_a_fleet_of_one(eventlog_console: Any, serv
     handler.close()
 
 
+FIRST_QUESTION = """
+import logging, sys
+from eventlog_handlers import GuanceHandler, RelayHandler
+from eventlog_handlers.process.fork import fork_gate
+unguarded = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if not fork_gate._inside:
+            unguarded.append(name)
+handler = {handler}
+logger = logging.Logger("shop")
+logger.addHandler(handler)
+sys.meta_path.insert(0, Watch())
+for _ in range(3):
+    logger.error("order is late", extra={{"customer": {{"id": 7}}}})
+assert handler.flush(30), handler.stats()
+print(unguarded)
+"""
+
+
+@pytest.mark.parametrize("handler", ["GuanceHandler(scope={url!r})", "RelayHandler(url={url!r})"])
+def test_p07_a_first_question_to_redis_imports_nothing_that_a_fork_could_cut_in_half(
+    eventlog_console: Any, server: RedisServer, handler: str
+) -> None:
+    """redis-py imports more when it makes its client and connects: a child forked then delivered nothing."""
+    code = FIRST_QUESTION.format(handler=handler.format(url=server.url.replace("127.0.0.1", "localhost")))
+    console = eventlog_console.url if "Guance" in handler else ""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=environment(EVENTLOG_CONSOLE=console),
+        timeout=60,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.timeout(240)
 def test_a_fleet_shares_over_redis(eventlog_console, crowd, server: RedisServer, tmp_path: Path) -> None:
     """Two hosts (two runtime directories): each problem once; Redis dies, the processes go on."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from eventlog_handlers.errors import MisconfiguredError, SinkError, TransientError
 from eventlog_handlers.events import DELIVERED, Disposition, Event, Limits, Outcome, Payload
 from eventlog_handlers.process import green
+from eventlog_handlers.process.fork import fork_gate
 from eventlog_handlers.services.relay.entry import MAX_BODY_BYTES, VERSION, Entry, entry_of
 from eventlog_handlers.services.relay.options import MAX_BATCH, REQUEST_BYTES
 from eventlog_handlers.services.relay.scripts import PUT
@@ -39,7 +40,8 @@ class RelaySink:
     """Puts events into the queue that *settings* name. Connects at the first ``send``."""
 
     def __init__(self, settings: RelaySettings) -> None:
-        use_orjson()
+        with fork_gate.no_fork():  # it imports: a child would inherit half a module
+            use_orjson()
         connect, answer = settings.timeout
         self._link = RedisLink(settings.address, connect_seconds=connect, answer_seconds=answer)
         self._settings = settings

@@ -274,12 +274,13 @@ for at = 6, #ARGV, 2 do
 end
 local found
 if all then
-  found = redis.call('ZRANGE', folds_key, 0, tonumber(ARGV[5]) - 1)
+  found = redis.call('ZRANGE', folds_key, 0, -1)  -- the first ones may have nothing more to tell
 else
   found = redis.call('ZRANGEBYSCORE', folds_key, '-inf', text(now), 'LIMIT', 0, tonumber(ARGV[5]))
 end
 local answer = {}
 for _, problem in ipairs(found) do
+  if #answer >= tonumber(ARGV[5]) then break end
   local e = read_entry(problem)
   if not e then
     redis.call('ZREM', folds_key, problem)

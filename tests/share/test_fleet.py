@@ -99,6 +99,23 @@ def test_a_lost_answer_is_asked_for_again_and_counted_once(server: RedisServer) 
     link.close()
 
 
+def test_a_member_looks_again_where_it_could_not_tell_everything_at_once(server: RedisServer) -> None:
+    """A hundred summaries come with one answer; a flush goes on until the last is told."""
+    member = coordinator(server)
+    many = [Occurrence(bytes([number]) * 16, 1, 0.0, 0.0) for number in range(101)]
+    member.fold(many)
+    member.fold(many)
+
+    first = member.due(everything=True)
+    member.told(first)
+    assert member.next_look() is not None
+    rest = member.due(everything=True)
+    member.told(rest)
+
+    assert (len(first), len(rest)) == (100, 1)
+    assert member.next_look() is None
+
+
 def test_a_summary_whose_teller_never_heard_of_it_is_told_by_another(
     server: RedisServer, monkeypatch
 ) -> None:

@@ -159,12 +159,15 @@ def _of_no_caller(unraisable: Any) -> None:
 def place_of(ignorer: Any, text: str | None) -> str:
     """The name of what ignored an exception, such as ``Till.__del__``, from what the interpreter says of it.
 
-    That is an object, or from CPython 3.13 on a *text* with the object's repr alone. Extensions give a name.
+    That is an object, or from CPython 3.13 on a *text* with the object's repr alone. Extensions give a name
+    or nothing.
     """
     if isinstance(ignorer, str):
         return ignorer
-    if ignorer is not None or text is None:
+    if ignorer is not None:
         return str(getattr(ignorer, "__qualname__", None) or type(ignorer).__qualname__)
+    if text is None:
+        return "an unknown place"
     named = _NAMED.search(text)
     if named:
         return named[1]

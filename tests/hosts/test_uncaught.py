@@ -121,6 +121,7 @@ class Till:
         (Till.__del__, "Exception ignored in atexit callback", "Till.__del__"),
         (Till(), None, "Till"),
         ("shop.till.sell", None, "shop.till.sell"),
+        (None, None, "an unknown place"),
         (None, f"Exception ignored while calling deallocator {Till.__del__!r}", "Till.__del__"),
         (None, f"Exception ignored while calling weakref callback {(lambda: 0)!r}", "<lambda>"),
         (None, f"Exception ignored while closing generator {(letter for letter in '')!r}", "<genexpr>"),

@@ -56,9 +56,7 @@ def _write(stream: TextIO, line: str) -> None:
     (python/cpython#84579; seen with CPython 3.14 and 3.15).
     """
     if stream is sys.__stderr__ and hasattr(os, "fork"):
-        unwritten = line.encode(stream.encoding, "backslashreplace")
-        while unwritten:
-            unwritten = unwritten[os.write(stream.fileno(), unwritten) :]
+        os.write(stream.fileno(), line.encode(stream.encoding, "backslashreplace"))
     else:
         stream.write(line)
         stream.flush()
